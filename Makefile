@@ -1,0 +1,31 @@
+# `make report` measures every MAC; `make test` checks everything. Both set up what they need, once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+
+.PHONY: report test setup lint clean
+
+report: setup
+	$(BIN)/mlsmac report
+
+test: setup lint
+	$(BIN)/pytest tests -n 2
+	$(BIN)/pytest sim -n 2
+
+setup: $(INSTALLED)
+	@./setup-system
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@./setup-system
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf build $(VENV)

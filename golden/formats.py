@@ -1,0 +1,315 @@
+"""Number formats: the descriptors that the golden model and the hardware are both made from.
+
+Only structure lives here (widths, biases, ranges, code layout); arithmetic is written twice, once in
+`golden` and once in `hw`. Notation: `<E,M>` has E exponent bits and M mantissa bits, without the sign.
+"""
+
+import enum
+import math
+from dataclasses import dataclass
+from typing import TypeVar
+
+
+def check_int(name: str, value: object, low: int, high: int) -> None:
+    """Raise unless `value` is an integer in [low, high]: TypeError for the kind, ValueError for the value."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, not {value!r}")
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be in {low}..{high}, not {value!r}")
+
+
+Choice = TypeVar("Choice", bound=enum.Enum)
+
+
+def choice(name: str, kind: type[Choice], value: object) -> Choice:
+    """The member of enumeration `kind` that is, or whose value is, `value`; else ValueError."""
+    try:
+        return kind(value)
+    except ValueError:
+        rule = ", ".join(repr(member.value) for member in kind)
+        raise ValueError(f"{name} must be one of {rule}, not {value!r}") from None
+
+
+@dataclass(frozen=True)
+class ElementFormat:
+    """MLS element `<exp_bits, man_bits>` (docs/numerics.md section 1).
+
+    Code, most significant bit first: sign (1), exponent field `e` (E), mantissa field `m` (M).
+    Integer significand `q = m` where `e == 0`, else `(2^M + m) << (e - 1)`.
+    Value `(-1)^sign * q * 2^-fraction_bits`, always below 1 in magnitude; no infinities, no NaN.
+
+    Parameters: `exp_bits` 0..5, `man_bits` 0..10, not both 0.
+    Raises: TypeError, ValueError.
+    """
+
+    exp_bits: int
+    man_bits: int
+
+    def __post_init__(self) -> None:
+        check_int("exp_bits", self.exp_bits, 0, 5)
+        check_int("man_bits", self.man_bits, 0, 10)
+        if self.exp_bits + self.man_bits == 0:
+            raise ValueError("exp_bits + man_bits must be at least 1, not 0")
+
+    @property
+    def code_width(self) -> int:
+        """Bits of a code: sign, exponent field, mantissa field."""
+        return 1 + self.exp_bits + self.man_bits
+
+    @property
+    def significand_width(self) -> int:
+        """Bits of `q`: M + 2^E - 1 (E = 0: M). Proof: q < 2^(M+1) * 2^(2^E - 2) for E >= 1."""
+        return self.man_bits + (1 << self.exp_bits) - 1
+
+    @property
+    def fraction_bits(self) -> int:
+        """The value of `q`'s unit is 2^-fraction_bits; equal to `significand_width`, so values stay below 1."""
+        return self.significand_width
+
+    @property
+    def max_significand(self) -> int:
+        """Largest `q`: 124 for `<2,4>`."""
+        top_exp = (1 << self.exp_bits) - 1
+        full = (1 << self.man_bits) - 1
+        return full if top_exp == 0 else ((1 << self.man_bits) + full) << (top_exp - 1)
+
+    @property
+    def max_shift(self) -> int:
+        """Largest left shift of one operand's significand: 2^E - 2 (E = 0: 0)."""
+        return max((1 << self.exp_bits) - 2, 0)
+
+    @property
+    def product_width(self) -> int:
+        """Magnitude bits of a product: 2 * significand_width = 2M + 2^(E+1) - 2."""
+        return 2 * self.significand_width
+
+    def __str__(self) -> str:
+        return f"<{self.exp_bits},{self.man_bits}>"
+
+
+@dataclass(frozen=True)
+class ScaleFormat:
+    """Group scale `<exp_bits, man_bits>` (docs/numerics.md section 2): value `(1 + man/2^M) * 2^-exp`.
+
+    Parameters: `exp_bits` 1..8, `man_bits` 0..3 (the paper's are 0 and 1).
+    Raises: TypeError, ValueError.
+    """
+
+    exp_bits: int
+    man_bits: int
+
+    def __post_init__(self) -> None:
+        check_int("exp_bits", self.exp_bits, 1, 8)
+        check_int("man_bits", self.man_bits, 0, 3)
+
+    @property
+    def max_exp(self) -> int:
+        """Largest exponent code; the smallest scale is 2^-max_exp."""
+        return (1 << self.exp_bits) - 1
+
+    def __str__(self) -> str:
+        return f"<{self.exp_bits},{self.man_bits}>"
+
+
+class Specials(enum.Enum):
+    """How a floating-point format uses its top exponent code."""
+
+    IEEE = "ieee"
+    """All-ones exponent: infinity (mantissa 0) and NaN (else), as IEEE 754 and OCP E5M2."""
+
+    NAN_ONLY = "nan_only"
+    """Only the all-ones code is NaN, no infinities; the rest are numbers, as OCP E4M3."""
+
+
+@dataclass(frozen=True)
+class FloatFormat:
+    """IEEE-754-like binary format: sign, `exp_bits` of biased exponent, `man_bits` of mantissa.
+
+    Bias 2^(E-1) - 1. Exponent field 0 holds zero and subnormals.
+    Parameters: `exp_bits` 2..8, `man_bits` 1..23, `specials`.
+    Raises: TypeError, ValueError.
+    """
+
+    exp_bits: int
+    man_bits: int
+    specials: Specials = Specials.IEEE
+
+    def __post_init__(self) -> None:
+        check_int("exp_bits", self.exp_bits, 2, 8)
+        check_int("man_bits", self.man_bits, 1, 23)
+        if not isinstance(self.specials, Specials):
+            raise TypeError(f"specials must be a Specials, not {self.specials!r}")
+
+    @property
+    def code_width(self) -> int:
+        """Bits of a code."""
+        return 1 + self.exp_bits + self.man_bits
+
+    @property
+    def bias(self) -> int:
+        """Exponent bias, 2^(E-1) - 1."""
+        return (1 << (self.exp_bits - 1)) - 1
+
+    @property
+    def significand_width(self) -> int:
+        """Bits of the significand with its hidden bit: M + 1."""
+        return self.man_bits + 1
+
+    @property
+    def min_exp(self) -> int:
+        """Unbiased exponent of the smallest normal number, 1 - bias; subnormals share it."""
+        return 1 - self.bias
+
+    @property
+    def max_exp(self) -> int:
+        """Unbiased exponent of the largest finite number."""
+        top = (1 << self.exp_bits) - 1
+        return top - self.bias - (1 if self.specials is Specials.IEEE else 0)
+
+    @property
+    def max_code(self) -> int:
+        """Code (sign 0) of the largest finite number."""
+        return self.infinity - 1 if self.specials is Specials.IEEE else self.nan - 1
+
+    @property
+    def infinity(self) -> int:
+        """Code (sign 0) of infinity; ValueError where the format has none."""
+        if self.specials is not Specials.IEEE:
+            raise ValueError(f"{self} has no infinity")
+        return ((1 << self.exp_bits) - 1) << self.man_bits
+
+    @property
+    def nan(self) -> int:
+        """The one canonical quiet NaN that every unit produces: sign 0, top mantissa bit (all bits for NAN_ONLY)."""
+        if self.specials is Specials.IEEE:
+            return self.infinity | (1 << (self.man_bits - 1))
+        return (1 << (self.exp_bits + self.man_bits)) - 1
+
+    def __str__(self) -> str:
+        return f"E{self.exp_bits}M{self.man_bits}"
+
+
+# The paper's sweet spots: <2,4> for ImageNet, <2,1> for CIFAR-10; the rest of its Tables 2 and 3.
+MLS_E2M4 = ElementFormat(2, 4)
+MLS_E2M1 = ElementFormat(2, 1)
+MLS_E1M2 = ElementFormat(1, 2)
+MLS_E1M6 = ElementFormat(1, 6)
+MLS_E0M4 = ElementFormat(0, 4)
+MLS_E0M2 = ElementFormat(0, 2)
+MLS_E2M5 = ElementFormat(2, 5)
+
+# Elements of OCP MX v1.0 and of NVFP4: exactly an MLS element's code space. Their values are the MLS values
+# times `ocp_value_ratio`, a power of two that the group scale absorbs.
+MXFP4_E2M1 = ElementFormat(2, 1)
+MXFP6_E2M3 = ElementFormat(2, 3)
+MXFP6_E3M2 = ElementFormat(3, 2)
+NVFP4_E2M1 = ElementFormat(2, 1)
+
+# Group scales: the paper's two (shift only; shift plus half of it), and the code space of NVFP4's.
+SCALE_E8M0 = ScaleFormat(8, 0)
+SCALE_E8M1 = ScaleFormat(8, 1)
+NVFP4_SCALE = ScaleFormat(4, 3)
+
+FP32 = FloatFormat(8, 23)
+BF16 = FloatFormat(8, 7)
+FP16 = FloatFormat(5, 10)
+FP8_E5M2 = FloatFormat(5, 2)
+FP8_E4M3 = FloatFormat(4, 3, Specials.NAN_ONLY)
+
+ELEMENT_PRESETS = {
+    "mls_e2m4": MLS_E2M4,
+    "mls_e2m1": MLS_E2M1,
+    "mls_e1m2": MLS_E1M2,
+    "mls_e1m6": MLS_E1M6,
+    "mls_e0m4": MLS_E0M4,
+    "mls_e0m2": MLS_E0M2,
+    "mls_e2m5": MLS_E2M5,
+    "mxfp4_e2m1": MXFP4_E2M1,
+    "mxfp6_e2m3": MXFP6_E2M3,
+    "mxfp6_e3m2": MXFP6_E3M2,
+    "nvfp4_e2m1": NVFP4_E2M1,
+}
+FLOAT_PRESETS = {
+    "fp32": FP32,
+    "bf16": BF16,
+    "fp16": FP16,
+    "e5m2": FP8_E5M2,
+    "e4m3": FP8_E4M3,
+}
+
+
+def parse_format(
+    text: str, kind: type[ElementFormat] | type[FloatFormat]
+) -> ElementFormat | FloatFormat:
+    """Read a format as a user writes it: a preset's name, or `E,M`.
+
+    Raises: ValueError for an unknown name, a malformed pair, or widths out of range.
+    """
+    presets: dict[str, ElementFormat] | dict[str, FloatFormat]
+    presets = ELEMENT_PRESETS if kind is ElementFormat else FLOAT_PRESETS
+    if text.lower() in presets:
+        return presets[text.lower()]
+    parts = text.strip("<>").split(",")
+    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
+        names = ", ".join(presets)
+        raise ValueError(f"format must be E,M (two integers) or one of {names}, not {text!r}")
+    return kind(int(parts[0]), int(parts[1]))
+
+
+class Overflow(enum.Enum):
+    """What an integer accumulator does with a sum outside its range."""
+
+    SATURATE = "saturate"
+    """Clamp to -2^(width-1) or 2^(width-1) - 1."""
+
+    WRAP = "wrap"
+    """Keep the low `width` bits, two's complement."""
+
+
+def safe_length(element: ElementFormat, acc_width: int) -> int:
+    """Products of `element` that a signed `acc_width`-bit accumulator holds whatever the operands.
+
+    `floor((2^(acc_width-1) - 1) / max_significand^2)`: 2 for `<2,4>` in 16 bits, 227 for `<2,1>`.
+    Raises: TypeError, ValueError for a width outside 2..64.
+    """
+    check_int("acc_width", acc_width, 2, 64)
+    return ((1 << (acc_width - 1)) - 1) // element.max_significand**2
+
+
+def min_acc_width(element: ElementFormat, length: int) -> int:
+    """Smallest accumulator width in bits, sign included, that is proven to hold `length` products.
+
+    `ceil(log2(length * max_significand^2 + 1)) + 1`: 19 for nine products of `<2,4>`.
+    Raises: TypeError, ValueError for a length outside 1..2^30.
+    """
+    check_int("length", length, 1, 1 << 30)
+    return int(length * element.max_significand**2).bit_length() + 1
+
+
+def resolve_acc_width(element: ElementFormat, acc_width: int | str, length: int | None) -> int:
+    """Accumulator width in bits: `acc_width` itself, or for "auto" the smallest proven safe for `length` products.
+
+    Raises: TypeError, ValueError, also where `length` is given without "auto" or missing with it.
+    """
+    if (acc_width == "auto") != (length is not None):
+        raise ValueError(
+            f"length must be given with acc_width 'auto' and only then, not {length!r}"
+        )
+    if acc_width == "auto" and length is not None:
+        return min_acc_width(element, length)
+    if not isinstance(acc_width, int):
+        raise TypeError(f"acc_width must be an integer or 'auto', not {acc_width!r}")
+    check_int("acc_width", acc_width, 2, 64)
+    return acc_width
+
+
+def ocp_value_ratio(element: ElementFormat) -> float:
+    """OCP MX value of a code divided by its MLS value: 2^(1 - bias - M + fraction_bits), bias 2^(E-1) - 1.
+
+    OCP reads exponent field e >= 1 as (1 + m/2^M) * 2^(e - bias), MLS as (2^M + m) * 2^(e - 1 - fraction_bits);
+    their subnormals follow suit. Raises: ValueError for E = 0, which OCP has no float element of.
+    """
+    if element.exp_bits == 0:
+        raise ValueError(f"element must have exponent bits, not {element}")
+    bias = (1 << (element.exp_bits - 1)) - 1
+    return math.ldexp(1.0, 1 - bias - element.man_bits + element.fraction_bits)
