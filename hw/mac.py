@@ -1,0 +1,273 @@
+# amaranth: UnusedElaboratable=no
+"""Multiply-accumulate units: one wrapper for all of them, so that they can be measured alike."""
+
+from amaranth import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..golden.formats import (
+    FP8_E4M3,
+    FP8_E5M2,
+    FP32,
+    ElementFormat,
+    FloatFormat,
+    Overflow,
+    resolve_acc_width,
+)
+from .accumulator import FloatAccumulator, IntAccumulator
+from .float_multiplier import FloatMultiplier
+from .mls_multiplier import MlsMultiplier
+
+
+class MultiplierStage(wiring.Component):
+    """A combinational multiplier between its operand registers and its product register.
+
+    Latency 2 cycles; `start` travels beside the operands. All registers are reset-less.
+
+    Parameters
+    ----------
+    multiplier: combinational component with inputs `x`, `y` and output `product`.
+
+    Members
+    -------
+    w, a: In, widths of the multiplier's `x` and `y`.
+    start: In, marks the operands of a sum's first product.
+    product: Out, width of the multiplier's `product`.
+    product_start: Out, `start` of that product.
+    """
+
+    def __init__(self, *, multiplier: wiring.Component):
+        self._multiplier = multiplier
+        super().__init__(
+            {
+                "w": In(len(multiplier.x)),
+                "a": In(len(multiplier.y)),
+                "start": In(1),
+                "product": Out(len(multiplier.product)),
+                "product_start": Out(1),
+            }
+        )
+
+    multiplier = property(lambda self: self._multiplier, doc="The combinational multiplier.")
+    latency = property(lambda self: 2, doc="Clock cycles from `w`, `a` to `product`.")
+
+    @property
+    def registers(self) -> int:
+        """Register bits: both operands, the product, and `start` twice."""
+        return len(self.w) + len(self.a) + len(self.product) + 2
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.core = core = self.multiplier
+        s1_w = Signal(len(self.w), reset_less=True)
+        s1_a = Signal(len(self.a), reset_less=True)
+        s1_start = Signal(reset_less=True)
+        s2_product = Signal(len(self.product), reset_less=True)
+        s2_start = Signal(reset_less=True)
+        m.d.sync += [
+            s1_w.eq(self.w),
+            s1_a.eq(self.a),
+            s1_start.eq(self.start),
+            s2_product.eq(core.product),
+            s2_start.eq(s1_start),
+        ]
+        m.d.comb += [
+            core.x.eq(s1_w),
+            core.y.eq(s1_a),
+            self.product.eq(s2_product),
+            self.product_start.eq(s2_start),
+        ]
+        return m
+
+
+class Mac(wiring.Component):
+    """Multiply-accumulate: `acc' = (start ? product : acc + product)`, one operation every cycle.
+
+        w, a, start -> [registers] -> multiplier -> [product register] -> accumulator -> [acc register]
+
+    Latency 3 cycles from operands to `acc`; throughput one a cycle. There is no reset and no enable:
+    `start` defines the state, and an idle cycle is fed `idle_operands`, whose product is the additive
+    identity, so that `acc` holds. The submodules `multiplier` and `accumulator` own all registers and
+    gates; power and area are split between them.
+
+    Parameters
+    ----------
+    multiplier: combinational component (`x`, `y`, `product`).
+    accumulator: component of latency 1 (`product`, `start`, `acc` and, for integers, `overflow`).
+    idle_operands: codes (w, a) whose product leaves any sum unchanged.
+
+    Members
+    -------
+    w, a: In, packed codes.
+    start: In, this product begins a new sum.
+    acc: Out, the running sum.
+    overflow: Out, integer accumulators only: sticky since `start`.
+    """
+
+    def __init__(self, *, multiplier, accumulator, idle_operands: tuple[int, int]):
+        self._multiplier = MultiplierStage(multiplier=multiplier)
+        self._accumulator = accumulator
+        self._idle_operands = idle_operands
+        members = {
+            "w": In(len(multiplier.x)),
+            "a": In(len(multiplier.y)),
+            "start": In(1),
+            "acc": Out(accumulator.acc.shape()),
+        }
+        if self.has_overflow:
+            members["overflow"] = Out(1)
+        super().__init__(members)
+
+    has_overflow = property(
+        lambda self: hasattr(self._accumulator, "overflow"), doc="Whether `overflow` exists."
+    )
+    idle_operands = property(lambda self: self._idle_operands, doc="Codes (w, a) of an idle cycle.")
+
+    @property
+    def latency(self) -> int:
+        """Clock cycles from operands to `acc`."""
+        return self._multiplier.latency + self._accumulator.latency
+
+    @property
+    def registers(self) -> int:
+        """Register bits of both stages; the flop count of a faithful netlist."""
+        return self._multiplier.registers + self._accumulator.registers
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.multiplier = multiplier = self._multiplier
+        m.submodules.accumulator = accumulator = self._accumulator
+        m.d.comb += [
+            multiplier.w.eq(self.w),
+            multiplier.a.eq(self.a),
+            multiplier.start.eq(self.start),
+            accumulator.product.eq(multiplier.product),
+            accumulator.start.eq(multiplier.product_start),
+            self.acc.eq(accumulator.acc),
+        ]
+        if self.has_overflow:
+            m.d.comb += self.overflow.eq(accumulator.overflow)
+        return m
+
+
+class MlsMac(Mac):
+    """MLS intra-group MAC: exact element products into a signed integer accumulator.
+
+    `acc` is in units of `2^-(2 * element.fraction_bits)`. Saturation depends on the order of the
+    products. Source: docs/numerics.md section 4 (the paper's Eq. 7).
+
+    Parameters
+    ----------
+    element: ElementFormat of both operands.
+    acc_width: accumulator bits, 2..64, or "auto" for the smallest proven safe for `length` products.
+    overflow: Overflow policy.
+    length: products of a group, for `acc_width="auto"` only.
+    """
+
+    def __init__(
+        self,
+        *,
+        element: ElementFormat,
+        acc_width: int | str = 16,
+        overflow: Overflow = Overflow.SATURATE,
+        length: int | None = None,
+    ):
+        multiplier = MlsMultiplier(element=element)
+        width = resolve_acc_width(element, acc_width, length)
+        self._element = element
+        super().__init__(
+            multiplier=multiplier,
+            accumulator=IntAccumulator(
+                width=width, product_width=element.product_width, overflow=overflow
+            ),
+            idle_operands=(0, 0),
+        )
+
+    element = property(lambda self: self._element, doc="Format of both operands.")
+    acc_width = property(lambda self: self._accumulator.width, doc="Accumulator bits.")
+    policy = property(lambda self: self._accumulator.policy, doc="Overflow policy.")
+
+
+class FloatMac(Mac):
+    """Floating-point MAC: `acc' = fl(acc + fl(w * a))`, IEEE 754 nearest even.
+
+    The product goes to the accumulator in `product_format`: for FP8 operands a small format that holds
+    every product exactly, so nothing is rounded and few bits are registered.
+    Source: docs/numerics.md section 7.
+
+    Parameters
+    ----------
+    format: FloatFormat of the operands.
+    acc_format: FloatFormat of the accumulator.
+    product_format: FloatFormat of the product, at most `acc_format`.
+    subnormals: keep the accumulator's subnormals (True) or flush them to zero.
+    """
+
+    def __init__(
+        self,
+        *,
+        format: FloatFormat,
+        acc_format: FloatFormat,
+        product_format: FloatFormat,
+        subnormals: bool = True,
+    ):
+        self._format = format
+        self._acc_format = acc_format
+        self._product_format = product_format
+        self._subnormals = subnormals
+        # Operands narrower than the accumulator keep their subnormals: they are ordinary values there.
+        keep = subnormals or format != acc_format
+        super().__init__(
+            multiplier=FloatMultiplier(format=format, out_format=product_format, subnormals=keep),
+            accumulator=FloatAccumulator(
+                format=acc_format, product_format=product_format, subnormals=subnormals
+            ),
+            idle_operands=(1 << (format.code_width - 1), 0),
+        )
+
+    format = property(lambda self: self._format, doc="Format of the operands.")
+    acc_format = property(lambda self: self._acc_format, doc="Format of `acc`.")
+    product_format = property(lambda self: self._product_format, doc="Format of the product.")
+    subnormals = property(lambda self: self._subnormals, doc="Whether subnormals are kept.")
+
+
+class Fp32Mac(FloatMac):
+    """IEEE 754 binary32 MAC, product rounded before the add.
+
+    Parameters
+    ----------
+    subnormals: keep subnormals (True) or flush them to zero, operands and results.
+    """
+
+    def __init__(self, *, subnormals: bool = True):
+        super().__init__(
+            format=FP32, acc_format=FP32, product_format=FP32, subnormals=subnormals
+        )
+
+
+# The smallest format that holds every product of two FP8 numbers as a normal number: 2M + 1 mantissa
+# bits, and an exponent range that contains 2^-18..2^17 (E4M3, 6 bits) and 2^-32..2^31 (E5M2, 7 bits).
+_FP8_PRODUCTS = {FP8_E4M3: FloatFormat(6, 7), FP8_E5M2: FloatFormat(7, 5)}
+
+
+class Fp8Mac(FloatMac):
+    """FP8 MAC: exact product, FP32 accumulate.
+
+    Every sum is a multiple of the smallest product, 2^-32 (E5M2) or 2^-18 (E4M3): FP32 subnormals
+    never occur, so the accumulator is built without them and is still bit-exact.
+
+    Parameters
+    ----------
+    format: FP8_E5M2 or FP8_E4M3 (OCP).
+    """
+
+    def __init__(self, *, format: FloatFormat):
+        if format not in _FP8_PRODUCTS:
+            raise ValueError(f"format must be FP8_E5M2 or FP8_E4M3, not {format!r}")
+        super().__init__(
+            format=format,
+            acc_format=FP32,
+            product_format=_FP8_PRODUCTS[format],
+            subnormals=False,
+        )
+

@@ -1,0 +1,171 @@
+# amaranth: UnusedElaboratable=no
+"""The units that can be generated, verified and synthesized, each by its name and options."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from amaranth.lib import wiring
+
+from ..golden.formats import (
+    FLOAT_PRESETS,
+    FP8_E4M3,
+    FP32,
+    MLS_E2M4,
+    ElementFormat,
+    FloatFormat,
+    Overflow,
+    choice,
+    parse_format,
+    resolve_acc_width,
+)
+from .accumulator import FloatAccumulator, IntAccumulator
+from .float_adder import FloatAdder
+from .float_multiplier import FloatMultiplier
+from .mac import Fp8Mac, Fp32Mac, MlsMac
+from .mls_multiplier import ExponentShifter, MlsMultiplier
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """A named kind of hardware: what it is, the options it takes with their defaults, how to build it."""
+
+    name: str
+    description: str
+    defaults: Mapping[str, Any]
+    build: Callable[..., wiring.Component]
+
+
+def _int_accumulator(format: ElementFormat, acc_width: int, overflow: Overflow) -> IntAccumulator:
+    return IntAccumulator(
+        width=acc_width, product_width=format.product_width, overflow=overflow
+    )
+
+
+_MLS = {"format": MLS_E2M4}
+_INTEGER_SUM = {"acc_width": 16, "overflow": Overflow.SATURATE}
+_FLOAT = {"format": FP32, "subnormals": True}
+
+UNITS = {
+    unit.name: unit
+    for unit in (
+        Unit(
+            name="mls_mac",
+            description="MLS MAC: exact <E,M> products into an integer accumulator",
+            defaults=_MLS | _INTEGER_SUM,
+            build=lambda format, **options: MlsMac(element=format, **options),
+        ),
+        Unit(
+            name="fp32_mac",
+            description="FP32 MAC: product and sum rounded, with subnormals or flush to zero",
+            defaults={"subnormals": True},
+            build=Fp32Mac,
+        ),
+        Unit(
+            name="fp8_mac",
+            description="FP8 MAC (OCP E4M3 or E5M2): exact product, FP32 accumulator",
+            defaults={"format": FP8_E4M3},
+            build=Fp8Mac,
+        ),
+        Unit(
+            name="mls_multiplier",
+            description="MLS element multiplier: mantissa product and two exponent shifts",
+            defaults=_MLS,
+            build=lambda format: MlsMultiplier(element=format),
+        ),
+        Unit(
+            name="exponent_shifter",
+            description="Left shift of an MLS mantissa product by one exponent field",
+            defaults=_MLS,
+            build=lambda format: ExponentShifter(
+                width=2 * (format.man_bits + 1), exp_bits=format.exp_bits
+            ),
+        ),
+        Unit(
+            name="int_accumulator",
+            description="Signed integer accumulator, saturating or wrapping, sticky overflow",
+            defaults=_MLS | _INTEGER_SUM,
+            build=_int_accumulator,
+        ),
+        Unit(
+            name="float_multiplier",
+            description="IEEE 754 multiplier of any exponent and significand width",
+            defaults=_FLOAT,
+            build=FloatMultiplier,
+        ),
+        Unit(
+            name="float_adder",
+            description="IEEE 754 adder of any exponent and significand width",
+            defaults=_FLOAT,
+            build=FloatAdder,
+        ),
+        Unit(
+            name="float_accumulator",
+            description="IEEE 754 accumulator: adder and register",
+            defaults=_FLOAT,
+            build=FloatAccumulator,
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A unit with a value for each of its options: what hardware and reference are both made from."""
+
+    unit: Unit
+    options: Mapping[str, Any]
+
+    def build(self) -> wiring.Component:
+        """A fresh component."""
+        return self.unit.build(**self.options)
+
+    @property
+    def slug(self) -> str:
+        """File and module name: the unit's name, then what distinguishes this configuration."""
+        parts = [_SLUGS[option](value) for option, value in self.options.items()]
+        return "_".join([self.unit.name, *filter(None, parts)])
+
+
+def _format_slug(format: ElementFormat | FloatFormat) -> str:
+    slug = f"e{format.exp_bits}m{format.man_bits}"
+    # "e4m3" is OCP's; an IEEE-style <4,3> with infinities says so.
+    shadowed = isinstance(format, FloatFormat) and FLOAT_PRESETS.get(slug, format) != format
+    return f"{slug}_ieee" if shadowed else slug
+
+
+_SLUGS: dict[str, Callable[[Any], str]] = {
+    "format": _format_slug,
+    "acc_width": "acc{}".format,
+    "overflow": lambda overflow: overflow.value,
+    "subnormals": lambda subnormals: "" if subnormals else "flush",
+}
+
+
+def configure(name: str, **options: Any) -> Configuration:
+    """A unit's configuration from options as a user gives them; None means the default.
+
+    Options: `format` (a format, a preset's name or "E,M"), `acc_width` (integer or "auto" with
+    `length`), `overflow` ("saturate", "wrap"), `subnormals` (bool).
+    Raises: ValueError, TypeError, each naming the option, its value and the rule.
+    """
+    if name not in UNITS:
+        raise ValueError(f"unit must be one of {', '.join(UNITS)}, not {name!r}")
+    unit = UNITS[name]
+    given = {option: value for option, value in options.items() if value is not None}
+    allowed = [*unit.defaults, *(["length"] if "acc_width" in unit.defaults else [])]
+    for option, value in given.items():
+        if option not in allowed:
+            takes = ", ".join(allowed)
+            raise ValueError(f"option {option} ({value!r}) is not one of {name}, which takes {takes}")
+    length = given.pop("length", None)
+    values = {**unit.defaults, **given}
+    if isinstance(values.get("format"), str):
+        values["format"] = parse_format(values["format"], type(unit.defaults["format"]))
+    if "overflow" in values:
+        values["overflow"] = choice("overflow", Overflow, values["overflow"])
+    if "acc_width" in values:
+        values["acc_width"] = resolve_acc_width(values["format"], values["acc_width"], length)
+    configuration = Configuration(unit, values)
+    configuration.build()  # the components check the rest; nothing else has been done yet
+    return configuration
