@@ -1,0 +1,18 @@
+"""Options of `pytest sim/`."""
+
+import pytest
+
+from mlsmac.sim.runner import DEFAULT_OPERATIONS, DEFAULT_SEED, SIMULATORS
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How to simulate, and how much."""
+    group = parser.getgroup("mlsmac")
+    group.addoption("--simulator", choices=SIMULATORS, default=SIMULATORS[0])
+    group.addoption("--operations", type=int, default=DEFAULT_OPERATIONS, help="operations a MAC")
+    group.addoption("--vector-seed", type=int, default=DEFAULT_SEED)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """The seed, so that a failure can be repeated."""
+    return f"mlsmac: {config.getoption('--simulator')}, vector seed {config.getoption('--vector-seed')}"

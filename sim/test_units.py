@@ -1,0 +1,80 @@
+"""Every unit against the golden model: exhaustively where the inputs total 16 bits or fewer."""
+
+from typing import Any
+
+import pytest
+
+from mlsmac.hw.units import UNITS, configure
+from mlsmac.sim.corners import EXHAUSTIVE_BITS
+from mlsmac.sim.runner import run_bench
+
+MACS: list[tuple[str, dict[str, Any]]] = [
+    ("mls_mac", {"format": "2,4"}),
+    ("mls_mac", {"format": "2,1"}),
+    ("mls_mac", {"format": "2,4", "overflow": "wrap"}),
+    ("mls_mac", {"format": "2,4", "acc_width": "auto", "length": 9}),
+    ("mls_mac", {"format": "0,4", "acc_width": 12}),
+    ("mls_mac", {"format": "3,2", "acc_width": 14}),
+    ("fp32_mac", {}),
+    ("fp32_mac", {"subnormals": False}),
+    ("fp8_mac", {"format": "e5m2"}),
+    ("fp8_mac", {"format": "e4m3"}),
+]
+PARTS: list[tuple[str, dict[str, Any]]] = [
+    ("mls_multiplier", {"format": "2,4"}),
+    ("mls_multiplier", {"format": "2,1"}),
+    ("mls_multiplier", {"format": "0,2"}),
+    ("mls_multiplier", {"format": "1,6"}),
+    ("mls_multiplier", {"format": "3,2"}),
+    ("exponent_shifter", {"format": "2,4"}),
+    ("exponent_shifter", {"format": "3,2"}),
+    ("int_accumulator", {"format": "2,4"}),
+    ("int_accumulator", {"format": "2,1", "acc_width": 8, "overflow": "wrap"}),
+    ("float_multiplier", {"format": "e5m2"}),
+    ("float_multiplier", {"format": "e5m2", "subnormals": False}),
+    ("float_multiplier", {"format": "e4m3"}),
+    ("float_multiplier", {"format": "e4m3", "subnormals": False}),
+    ("float_multiplier", {"format": "bf16"}),
+    ("float_multiplier", {"format": "fp32"}),
+    ("float_multiplier", {"format": "fp32", "subnormals": False}),
+    ("float_adder", {"format": "e5m2"}),
+    ("float_adder", {"format": "e5m2", "subnormals": False}),
+    ("float_adder", {"format": "e4m3"}),
+    ("float_adder", {"format": "e4m3", "subnormals": False}),
+    ("float_adder", {"format": "fp16"}),
+    ("float_adder", {"format": "fp32"}),
+    ("float_adder", {"format": "fp32", "subnormals": False}),
+    ("float_accumulator", {"format": "fp32"}),
+]
+
+
+def _identifier(case: tuple[str, dict[str, Any]]) -> str:
+    return configure(case[0], **case[1]).slug
+
+
+@pytest.mark.parametrize(("name", "options"), MACS + PARTS, ids=map(_identifier, MACS + PARTS))
+def test_unit_matches_golden(
+    name: str, options: dict[str, Any], tmp_path_factory: Any, pytestconfig: pytest.Config
+) -> None:
+    configuration = configure(name, **options)
+    result = run_bench(
+        configuration,
+        tmp_path_factory.mktemp(configuration.slug),
+        simulator=pytestconfig.getoption("--simulator"),
+        operations=pytestconfig.getoption("--operations"),
+        seed=pytestconfig.getoption("--vector-seed"),
+    )
+    lines = [*result.mismatches, f"waveform: {result.waveform}"]
+    assert not result.mismatches, "\n".join(lines)
+    print(f"{configuration.slug}: {result.operations} operations, {result.checked} outputs")
+
+
+def test_every_unit_has_a_bench() -> None:
+    assert {name for name, _ in MACS + PARTS} == set(UNITS)
+
+
+@pytest.mark.parametrize("name", ["mls_multiplier", "float_multiplier"])
+def test_small_multipliers_are_exhaustive(name: str) -> None:
+    formats = {"mls_multiplier": "2,4", "float_multiplier": "e4m3"}
+    component = configure(name, format=formats[name]).build()
+    assert len(component.x) + len(component.y) <= EXHAUSTIVE_BITS
