@@ -1,7 +1,8 @@
 """Number formats: the descriptors that the golden model and the hardware are both made from.
 
-Only structure lives here (widths, biases, ranges, code layout); arithmetic is written twice, once in
-`golden` and once in `hw`. Notation: `<E,M>` has E exponent bits and M mantissa bits, without the sign.
+Only structure lives here (widths, biases, ranges, code layout); arithmetic is written twice, once
+in `golden` and once in `hw`. Notation: `<E,M>` has E exponent bits and M mantissa bits, without the
+sign.
 """
 
 import enum
@@ -11,7 +12,9 @@ from typing import TypeVar
 
 
 def check_int(name: str, value: object, low: int, high: int) -> None:
-    """Raise unless `value` is an integer in [low, high]: TypeError for the kind, ValueError for the value."""
+    """Raise unless `value` is an integer in [low, high]: TypeError for the kind, ValueError for the
+    value.
+    """
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} must be an integer, not {value!r}")
     if not low <= value <= high:
@@ -63,7 +66,9 @@ class ElementFormat:
 
     @property
     def fraction_bits(self) -> int:
-        """The value of `q`'s unit is 2^-fraction_bits; equal to `significand_width`, so values stay below 1."""
+        """The value of `q`'s unit is 2^-fraction_bits; equal to `significand_width`, so values stay
+        below 1.
+        """
         return self.significand_width
 
     @property
@@ -89,7 +94,8 @@ class ElementFormat:
 
 @dataclass(frozen=True)
 class ScaleFormat:
-    """Group scale `<exp_bits, man_bits>` (docs/numerics.md section 2): value `(1 + man/2^M) * 2^-exp`.
+    """Group scale `<exp_bits, man_bits>` (docs/numerics.md section 2): value `(1 + man/2^M) *
+    2^-exp`.
 
     Parameters: `exp_bits` 1..8, `man_bits` 0..3 (the paper's are 0 and 1).
     Raises: TypeError, ValueError.
@@ -180,7 +186,9 @@ class FloatFormat:
 
     @property
     def nan(self) -> int:
-        """The one canonical quiet NaN that every unit produces: sign 0, top mantissa bit (all bits for NAN_ONLY)."""
+        """The one canonical quiet NaN that every unit produces: sign 0, top mantissa bit (all bits
+        for NAN_ONLY).
+        """
         if self.specials is Specials.IEEE:
             return self.infinity | (1 << (self.man_bits - 1))
         return (1 << (self.exp_bits + self.man_bits)) - 1
@@ -198,8 +206,8 @@ MLS_E0M4 = ElementFormat(0, 4)
 MLS_E0M2 = ElementFormat(0, 2)
 MLS_E2M5 = ElementFormat(2, 5)
 
-# Elements of OCP MX v1.0 and of NVFP4: exactly an MLS element's code space. Their values are the MLS values
-# times `ocp_value_ratio`, a power of two that the group scale absorbs.
+# Elements of OCP MX v1.0 and of NVFP4: exactly an MLS element's code space. Their values are the
+# MLS values times `ocp_value_ratio`, a power of two that the group scale absorbs.
 MXFP4_E2M1 = ElementFormat(2, 1)
 MXFP6_E2M3 = ElementFormat(2, 3)
 MXFP6_E3M2 = ElementFormat(3, 2)
@@ -287,7 +295,8 @@ def min_acc_width(element: ElementFormat, length: int) -> int:
 
 
 def resolve_acc_width(element: ElementFormat, acc_width: int | str, length: int | None) -> int:
-    """Accumulator width in bits: `acc_width` itself, or for "auto" the smallest proven safe for `length` products.
+    """Accumulator width in bits: `acc_width` itself, or for "auto" the smallest proven safe for
+    `length` products.
 
     Raises: TypeError, ValueError, also where `length` is given without "auto" or missing with it.
     """
@@ -304,10 +313,12 @@ def resolve_acc_width(element: ElementFormat, acc_width: int | str, length: int 
 
 
 def ocp_value_ratio(element: ElementFormat) -> float:
-    """OCP MX value of a code divided by its MLS value: 2^(1 - bias - M + fraction_bits), bias 2^(E-1) - 1.
+    """OCP MX value of a code divided by its MLS value: 2^(1 - bias - M + fraction_bits), bias
+    2^(E-1) - 1.
 
-    OCP reads exponent field e >= 1 as (1 + m/2^M) * 2^(e - bias), MLS as (2^M + m) * 2^(e - 1 - fraction_bits);
-    their subnormals follow suit. Raises: ValueError for E = 0, which OCP has no float element of.
+    OCP reads exponent field e >= 1 as (1 + m/2^M) * 2^(e - bias), MLS as (2^M + m) * 2^(e - 1 -
+    fraction_bits); their subnormals follow suit. Raises: ValueError for E = 0, which OCP has no
+    float element of.
     """
     if element.exp_bits == 0:
         raise ValueError(f"element must have exponent bits, not {element}")

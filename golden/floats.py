@@ -1,0 +1,211 @@
+"""Integer arithmetic on floating-point codes of any `FloatFormat`: decode, exact, round and encode.
+
+Arrays of codes in, int64 arrays of codes out, element by element with broadcasting; float64
+appears only to count bits of exact integers. Rounding is to nearest, ties to even. Every NaN that
+comes out is the format's canonical one.
+
+`subnormals=False` (flush to zero): subnormal operands are read as zeros of their sign, and a
+result whose full-precision rounding is below `2^min_exp` becomes zero of its sign.
+Source: IEEE 754-2019 sections 4.3 and 6.3; OCP 8-bit floating point 1.0; docs/numerics.md 7.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .formats import FP32, FloatFormat, Specials
+
+Codes = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """Value `(-1)^sign * significand * 2^exponent` where neither `nan` nor `infinite`.
+
+    Members: sign, nan, infinite: bool; significand: int64, at most M + 1 bits; exponent: int64, of
+    the significand's unit: `min_exp - M` for zeros and subnormals.
+    """
+
+    sign: Flags
+    significand: Codes
+    exponent: Codes
+    nan: Flags
+    infinite: Flags
+
+    @property
+    def zero(self) -> Flags:
+        """Where the value is zero of either sign."""
+        return ~self.nan & ~self.infinite & (self.significand == 0)
+
+
+def decode(codes: npt.ArrayLike, fmt: FloatFormat, *, subnormals: bool = True) -> Decoded:
+    """Take codes of `fmt` apart; `subnormals=False` reads subnormals as zero.
+
+    Raises: TypeError for codes that are no integers, ValueError for one outside the format's width.
+    """
+    code = check_codes("codes", codes, fmt.code_width)
+    magnitude = code & ((1 << (fmt.code_width - 1)) - 1)
+    field = magnitude >> fmt.man_bits
+    man = magnitude & ((1 << fmt.man_bits) - 1)
+    if not subnormals:
+        man = np.where(field == 0, 0, man)
+    if fmt.specials is Specials.IEEE:
+        nan, infinite = magnitude > fmt.infinity, magnitude == fmt.infinity
+    else:
+        nan, infinite = magnitude == fmt.nan, np.zeros(code.shape, np.bool_)
+    return Decoded(
+        sign=code >> (fmt.code_width - 1) != 0,
+        significand=man | (field > 0).astype(np.int64) << fmt.man_bits,
+        exponent=np.maximum(field, 1) - fmt.bias - fmt.man_bits,
+        nan=nan,
+        infinite=infinite,
+    )
+
+
+def round_encode(
+    sign: Flags,
+    significand: Codes,
+    exponent: Codes,
+    fmt: FloatFormat,
+    *,
+    subnormals: bool = True,
+) -> Codes:
+    """Codes of `fmt` nearest to `(-1)^sign * significand * 2^exponent`, ties to even.
+
+    `significand` is in 0..2^53 - 1. Above the largest finite number: infinity, or NaN where the
+    format has no infinity.
+    """
+    # The leading one's weight; frexp counts bits exactly, as the significand fits float64.
+    lead = exponent + np.frexp(significand.astype(np.float64))[1] - 1
+    if subnormals:
+        lead = np.maximum(lead, fmt.min_exp)
+    # Keep what weighs 2^(lead - M) or more. A right shift of 55 leaves under a quarter unit.
+    shift = lead - fmt.man_bits - exponent
+    right = np.clip(shift, 0, 55)
+    kept = significand << np.clip(-shift, 0, fmt.man_bits) >> right
+    rest = significand & ((1 << right) - 1)
+    half = (1 << right) >> 1
+    kept += (rest > half) | ((rest == half) & (half > 0) & (kept & 1 == 1))
+    # `kept` has the hidden bit (not in subnormals), worth one in the exponent field; a carry out of
+    # rounding moves the exponent just as well.
+    code = ((lead - fmt.min_exp) << fmt.man_bits) + kept
+    smallest = 1 if subnormals else 1 << fmt.man_bits
+    code = np.where((significand == 0) | (code < smallest), 0, code)
+    overflow = code > fmt.max_code
+    code |= sign.astype(np.int64) << (fmt.code_width - 1)
+    return _place_specials(code, sign, overflow, np.zeros_like(overflow), fmt)
+
+
+def multiply(
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    fmt: FloatFormat,
+    *,
+    out: FloatFormat | None = None,
+    subnormals: bool = True,
+) -> Codes:
+    """`x * y` of codes of `fmt`, rounded once to `out` (default `fmt`).
+
+    Without subnormals, operands that are subnormal in `fmt` are kept where `out` has the wider
+    exponent range: there they are normal numbers.
+    Raises: as `decode`.
+    """
+    out = fmt if out is None else out
+    keep = subnormals or fmt.min_exp > out.min_exp
+    a, b = decode(x, fmt, subnormals=keep), decode(y, fmt, subnormals=keep)
+    sign = a.sign ^ b.sign
+    product, exponent = a.significand * b.significand, a.exponent + b.exponent
+    code = round_encode(sign, product, exponent, out, subnormals=subnormals)
+    nan = a.nan | b.nan | (a.infinite & b.zero) | (a.zero & b.infinite)
+    return _place_specials(code, sign, a.infinite | b.infinite, nan, out)
+
+
+def add(x: npt.ArrayLike, y: npt.ArrayLike, fmt: FloatFormat, *, subnormals: bool = True) -> Codes:
+    """`x + y` of codes of `fmt`; `x + -x = +0`, `-0 + -0 = -0`.
+
+    The operand of smaller exponent is aligned under M + 3 guard bits and floored. It loses bits
+    only where the exponents differ by more than M + 3; then it is below 1/8 unit of the other's
+    last place (a normal number's), while the nearest rounding boundaries are 1/4 unit (below a
+    power of two) or 1/2 unit away: the sum is the other operand, with or without those bits.
+    Raises: as `decode`.
+    """
+    a, b = decode(x, fmt, subnormals=subnormals), decode(y, fmt, subnormals=subnormals)
+    guard = fmt.man_bits + 3
+    left = np.where(a.sign, -a.significand, a.significand)
+    right = np.where(b.sign, -b.significand, b.significand)
+    swap = a.exponent < b.exponent
+    large, small = np.where(swap, right, left) << guard, np.where(swap, left, right) << guard
+    distance = np.minimum(np.abs(a.exponent - b.exponent), 62)
+    total = large + (small >> distance)
+    sign = (total < 0) | ((total == 0) & a.sign & b.sign)
+    exponent = np.maximum(a.exponent, b.exponent) - guard
+    code = round_encode(sign, np.abs(total), exponent, fmt, subnormals=subnormals)
+    nan = a.nan | b.nan | (a.infinite & b.infinite & (a.sign != b.sign))
+    infinite_sign = np.where(a.infinite, a.sign, b.sign)
+    return _place_specials(code, infinite_sign, a.infinite | b.infinite, nan, fmt)
+
+
+def convert(
+    codes: npt.ArrayLike, fmt: FloatFormat, out: FloatFormat, *, subnormals: bool = True
+) -> Codes:
+    """Codes of `out` nearest to codes of `fmt`, ties to even.
+
+    Too large: infinity, or NaN where `out` has none (also for an infinity). Without subnormals,
+    a result below `out`'s smallest normal number is zero; operands are taken as they are.
+    Raises: as `decode`.
+    """
+    a = decode(codes, fmt)
+    code = round_encode(a.sign, a.significand, a.exponent, out, subnormals=subnormals)
+    return _place_specials(code, a.sign, a.infinite, a.nan, out)
+
+
+def from_float32(x: npt.NDArray[np.float32], fmt: FloatFormat, *, subnormals: bool = True) -> Codes:
+    """Codes of `fmt` nearest to float32 numbers, as `convert` from FP32.
+
+    Raises: TypeError for an array of another dtype.
+    """
+    if not isinstance(x, np.ndarray) or x.dtype != np.float32:
+        raise TypeError(f"x must be a float32 array, not {getattr(x, 'dtype', type(x))!r}")
+    return convert(
+        np.atleast_1d(x).view(np.uint32).reshape(x.shape), FP32, fmt, subnormals=subnormals
+    )
+
+
+def to_float64(codes: npt.ArrayLike, fmt: FloatFormat) -> npt.NDArray[np.float64]:
+    """The exact values as float64, infinities, NaN and signed zeros among them.
+
+    Exact: 24 bits of significand, exponents -149..127. Raises: as `decode`.
+    """
+    a = decode(codes, fmt)
+    value = np.ldexp(a.significand.astype(np.float64), a.exponent)
+    value = np.where(a.infinite, np.inf, np.where(a.nan, np.nan, value))
+    return np.where(a.sign & ~a.nan, -value, value)
+
+
+def check_codes(name: str, codes: npt.ArrayLike, width: int) -> Codes:
+    """`codes` as int64, each in [0, 2^width).
+
+    Raises: TypeError for a dtype other than an integer's, ValueError for a code out of range.
+    """
+    array = np.asarray(codes)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be an array of integers, not of {array.dtype!r}")
+    if array.size and (array.min() < 0 or int(array.max()) >> width):
+        raise ValueError(
+            f"{name} must be in 0..{(1 << width) - 1}, not {array.min()}..{array.max()}"
+        )
+    return array.astype(np.int64)
+
+
+def _place_specials(
+    code: Codes, sign: Flags, infinite: Flags, nan: Flags, fmt: FloatFormat
+) -> Codes:
+    """Put infinities of `sign` and NaN into `code`; NaN for both where there is no infinity."""
+    if fmt.specials is Specials.IEEE:
+        infinity = sign.astype(np.int64) << (fmt.code_width - 1) | fmt.infinity
+        code = np.where(infinite, infinity, code)
+    else:
+        nan = nan | infinite
+    return np.where(nan, fmt.nan, code)

@@ -1,0 +1,207 @@
+"""Multiply-accumulate units: every accumulator state, bit-exact (docs/numerics.md 4 and 7).
+
+Operations `t = 0, 1, ...` form segments that each begin where `start` is set. Segments are
+independent, so all of them advance together, one position at a time.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .floats import add, check_codes, multiply
+from .formats import (
+    FP8_E4M3,
+    FP8_E5M2,
+    FP32,
+    ElementFormat,
+    FloatFormat,
+    Overflow,
+    check_int,
+    choice,
+)
+from .quantize import significand
+
+
+@dataclass(frozen=True, eq=False)
+class MacTrace:
+    """States after each operation.
+
+    Members:
+        acc: int64 (T,): the signed accumulator, or its code for a float MAC.
+        overflow: bool (T,): whether any operation since the last start, itself included, left the
+            accumulator's range; None for a float MAC.
+    """
+
+    acc: npt.NDArray[np.int64]
+    overflow: npt.NDArray[np.bool_] | None
+
+
+def mls_mac(
+    w: npt.ArrayLike,
+    a: npt.ArrayLike,
+    start: npt.ArrayLike,
+    element: ElementFormat,
+    *,
+    acc_width: int = 16,
+    overflow: Overflow | str = Overflow.SATURATE,
+) -> MacTrace:
+    """`acc = limit((start ? 0 : acc) + (-1)^(s_w ^ s_a) * q_w * q_a)`, in units of 2^-(2F).
+
+    The first product of a segment is limited too. The sticky overflow flag clears with `start`.
+
+    Parameters:
+        w, a: packed codes {sign, exp, man} of `element`, shape (T,).
+        start: bool, shape (T,), the first one set.
+        acc_width: accumulator width in bits, sign included, 2..64.
+        overflow: "saturate" or "wrap".
+    Raises: TypeError, ValueError.
+    Source: docs/numerics.md section 4.
+    """
+    if not isinstance(element, ElementFormat):
+        raise TypeError(f"element must be an ElementFormat, not {element!r}")
+    w, a, begins = _check_operands(w, a, start, element.code_width)
+    # Products of 5-bit exponents are wider than int64: those take Python's integers.
+    kind = object if element.product_width > 62 else np.int64
+    product = _signed(w, element).astype(kind) * _signed(a, element)
+    return accumulate_integers(product, begins, acc_width=acc_width, overflow=overflow)
+
+
+def accumulate_integers(
+    product: npt.NDArray[Any],
+    start: npt.NDArray[np.bool_],
+    *,
+    acc_width: int = 16,
+    overflow: Overflow | str = Overflow.SATURATE,
+) -> MacTrace:
+    """`acc = limit((start ? 0 : acc) + product)`: `mls_mac` from its product register on.
+
+    Parameters: `product`: signed integers (T,) or, beyond int64, objects; the rest as in `mls_mac`.
+    Raises: TypeError, ValueError.
+    """
+    check_int("acc_width", acc_width, 2, 64)
+    policy = choice("overflow", Overflow, overflow)
+    _check_start(start, product)
+    low, high = -(1 << (acc_width - 1)), (1 << (acc_width - 1)) - 1
+    # Sums before limiting, and their distance from `low`, stay within 3 * 2^61: in int64.
+    if acc_width > 62 or max(-int(product.min()), int(product.max())) > 1 << 61:
+        product = product.astype(object)
+    acc = np.zeros_like(product)
+    sticky = np.zeros(len(start), np.bool_)
+    for now, first in _positions(start):
+        exact = product[now] if first else acc[now - 1] + product[now]
+        if policy is Overflow.SATURATE:
+            acc[now] = np.clip(exact, low, high)
+        else:
+            acc[now] = ((exact - low) & (high - low)) + low
+        sticky[now] = acc[now] != exact
+        if not first:
+            sticky[now] |= sticky[now - 1]
+    return MacTrace(acc.astype(np.int64), sticky)
+
+
+def float_mac(
+    w: npt.ArrayLike,
+    a: npt.ArrayLike,
+    start: npt.ArrayLike,
+    fmt: FloatFormat,
+    *,
+    acc_format: FloatFormat = FP32,
+    subnormals: bool = True,
+) -> MacTrace:
+    """`acc = fl((start ? -0 : acc) + fl(w * a))`, nearest even; states are codes of `acc_format`.
+
+    The product is exact for FP8 operands into FP32. Without subnormals both steps flush to zero;
+    operands are flushed only where they are subnormal in `acc_format` too (FP32, BF16; not FP8).
+
+    Parameters: `w`, `a`: codes of `fmt`, shape (T,); `start`: bool, shape (T,), the first one set.
+    Raises: TypeError, ValueError.
+    Source: docs/numerics.md section 7.
+    """
+    for name, value in (("fmt", fmt), ("acc_format", acc_format)):
+        if not isinstance(value, FloatFormat):
+            raise TypeError(f"{name} must be a FloatFormat, not {value!r}")
+    w, a, begins = _check_operands(w, a, start, fmt.code_width)
+    product = multiply(w, a, fmt, out=acc_format, subnormals=subnormals)
+    return accumulate_floats(product, begins, acc_format, subnormals=subnormals)
+
+
+def accumulate_floats(
+    product: npt.NDArray[np.int64],
+    start: npt.NDArray[np.bool_],
+    fmt: FloatFormat = FP32,
+    *,
+    subnormals: bool = True,
+) -> MacTrace:
+    """`acc = fl((start ? -0 : acc) + product)`: `float_mac` from its product register on.
+
+    -0 is the identity of addition, of -0 itself too. Parameters: `product`: codes of `fmt`, (T,);
+    the rest as in `float_mac`. Raises: TypeError, ValueError.
+    """
+    _check_start(start, product)
+    acc = np.full(product.shape, 1 << (fmt.code_width - 1), np.int64)
+    for now, first in _positions(start):
+        # Before its own operation, an entry of `acc` holds -0.
+        before = acc[now] if first else acc[now - 1]
+        acc[now] = add(before, product[now], fmt, subnormals=subnormals)
+    return MacTrace(acc, None)
+
+
+def fp32_mac(
+    w: npt.ArrayLike, a: npt.ArrayLike, start: npt.ArrayLike, *, subnormals: bool = True
+) -> MacTrace:
+    """`float_mac` of FP32 operands (the paper's baseline)."""
+    return float_mac(w, a, start, FP32, subnormals=subnormals)
+
+
+def fp8_mac(w: npt.ArrayLike, a: npt.ArrayLike, start: npt.ArrayLike, fmt: FloatFormat) -> MacTrace:
+    """`float_mac` of FP8_E5M2 or FP8_E4M3 operands: exact products into an FP32 accumulator.
+
+    Sums are multiples of 2^-32 or 2^-18, so the accumulator never meets a subnormal.
+    """
+    if fmt not in (FP8_E5M2, FP8_E4M3):
+        raise ValueError(f"fmt must be FP8_E5M2 or FP8_E4M3, not {fmt!r}")
+    return float_mac(w, a, start, fmt)
+
+
+def _check_operands(
+    w: npt.ArrayLike, a: npt.ArrayLike, start: npt.ArrayLike, width: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    w, a, begins = check_codes("w", w, width), check_codes("a", a, width), np.asarray(start)
+    if w.ndim != 1 or w.size == 0:
+        raise ValueError(f"w must be of shape (T,) with T >= 1, not {w.shape!r}")
+    if a.shape != w.shape:
+        raise ValueError(f"a must be of w's shape {w.shape!r}, not {a.shape!r}")
+    _check_start(begins, w)
+    return w, a, begins
+
+
+def _check_start(start: npt.NDArray[np.bool_], operand: npt.NDArray[Any]) -> None:
+    if start.dtype != np.bool_:
+        raise TypeError(f"start must be a bool array, not {start.dtype!r}")
+    if start.shape != operand.shape:
+        raise ValueError(f"start must be of shape {operand.shape!r}, not {start.shape!r}")
+    if not start[0]:
+        raise ValueError("start[0] must be True, not False")
+
+
+def _signed(codes: npt.NDArray[np.int64], element: ElementFormat) -> npt.NDArray[np.int64]:
+    """`(-1)^sign * q` of packed codes."""
+    man = codes & ((1 << element.man_bits) - 1)
+    exp = codes >> element.man_bits & ((1 << element.exp_bits) - 1)
+    q = significand(exp, man, element)
+    return np.where(codes >> (element.code_width - 1) != 0, -q, q)
+
+
+def _positions(start: npt.NDArray[np.bool_]) -> Iterator[tuple[npt.NDArray[np.int64], bool]]:
+    """Indices of every segment's operation 0, then 1, ..., and whether it is operation 0."""
+    begins = np.flatnonzero(start)
+    lengths = np.diff(begins, append=len(start))
+    order = np.argsort(-lengths, kind="stable")
+    begins, lengths = begins[order], lengths[order]
+    # Longest segments first: those that are still running at a position are a prefix.
+    running = np.searchsorted(-lengths, -np.arange(lengths[0]), side="left")
+    for position, count in enumerate(running):
+        yield begins[:count] + position, position == 0

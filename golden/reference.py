@@ -1,0 +1,114 @@
+"""What every generated unit outputs for given inputs: the golden model behind each unit's ports.
+
+Keyed by unit name and option values (as `hw.units` lists them) and independent of any hardware
+object, so that benches, gate-level simulation and reports take their expected values from one
+place.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .floats import add, multiply
+from .formats import FP32, ElementFormat, FloatFormat, Overflow
+from .mac import MacTrace, accumulate_floats, accumulate_integers, float_mac, fp8_mac, mls_mac
+from .quantize import significand
+
+Codes = npt.NDArray[np.int64]
+Ports = Mapping[str, Codes]
+
+
+def reference(unit: str, options: Mapping[str, Any], inputs: Ports) -> dict[str, Codes]:
+    """Outputs by port, step by step: entry t belongs to the inputs' entry t, latency left out.
+
+    Shapes: every array (T,). Sign-magnitude products are codes, sign most significant.
+    Raises: ValueError for an unknown unit; what the models raise.
+    """
+    if unit not in _MODELS:
+        raise ValueError(f"unit must be one of {', '.join(_MODELS)}, not {unit!r}")
+    return _MODELS[unit](inputs, **options)
+
+
+def _states(trace: MacTrace) -> dict[str, Codes]:
+    outputs = {"acc": trace.acc}
+    if trace.overflow is not None:
+        outputs["overflow"] = trace.overflow.astype(np.int64)
+    return outputs
+
+
+def _mls_mac(
+    inputs: Ports, *, format: ElementFormat, acc_width: int, overflow: Overflow
+) -> dict[str, Codes]:
+    start = inputs["start"].astype(bool)
+    return _states(
+        mls_mac(inputs["w"], inputs["a"], start, format, acc_width=acc_width, overflow=overflow)
+    )
+
+
+def _fp32_mac(inputs: Ports, *, subnormals: bool) -> dict[str, Codes]:
+    start = inputs["start"].astype(bool)
+    return _states(float_mac(inputs["w"], inputs["a"], start, FP32, subnormals=subnormals))
+
+
+def _fp8_mac(inputs: Ports, *, format: FloatFormat) -> dict[str, Codes]:
+    return _states(fp8_mac(inputs["w"], inputs["a"], inputs["start"].astype(bool), format))
+
+
+def _element_parts(codes: Codes, format: ElementFormat) -> tuple[Codes, Codes]:
+    man = codes & ((1 << format.man_bits) - 1)
+    exp = (codes >> format.man_bits) & ((1 << format.exp_bits) - 1)
+    return codes >> (format.code_width - 1), significand(exp, man, format)
+
+
+def _mls_multiplier(inputs: Ports, *, format: ElementFormat) -> dict[str, Codes]:
+    (sign_x, q_x), (sign_y, q_y) = (_element_parts(inputs[port], format) for port in "xy")
+    return {"product": ((sign_x ^ sign_y) << format.product_width) | (q_x * q_y)}
+
+
+def _exponent_shifter(inputs: Ports, *, format: ElementFormat) -> dict[str, Codes]:
+    return {"o": inputs["i"] << np.maximum(inputs["exp"] - 1, 0)}
+
+
+def _int_accumulator(
+    inputs: Ports, *, format: ElementFormat, acc_width: int, overflow: Overflow
+) -> dict[str, Codes]:
+    magnitude = inputs["product"] & ((1 << format.product_width) - 1)
+    product = np.where(inputs["product"] >> format.product_width, -magnitude, magnitude)
+    start = inputs["start"].astype(bool)
+    return _states(accumulate_integers(product, start, acc_width=acc_width, overflow=overflow))
+
+
+def _float_multiplier(inputs: Ports, *, format: FloatFormat, subnormals: bool) -> dict[str, Codes]:
+    return {"product": multiply(inputs["x"], inputs["y"], format, subnormals=subnormals)}
+
+
+def _float_adder(inputs: Ports, *, format: FloatFormat, subnormals: bool) -> dict[str, Codes]:
+    return {"sum": add(inputs["x"], inputs["y"], format, subnormals=subnormals)}
+
+
+def _float_accumulator(inputs: Ports, *, format: FloatFormat, subnormals: bool) -> dict[str, Codes]:
+    # The hardware adds to -0 at a start, which makes any NaN canonical and flushes where asked to.
+    loaded = add(
+        np.full_like(inputs["product"], 1 << (format.code_width - 1)),
+        inputs["product"],
+        format,
+        subnormals=subnormals,
+    )
+    return _states(
+        accumulate_floats(loaded, inputs["start"].astype(bool), format, subnormals=subnormals)
+    )
+
+
+_MODELS: Mapping[str, Callable[..., dict[str, Codes]]] = {
+    "mls_mac": _mls_mac,
+    "fp32_mac": _fp32_mac,
+    "fp8_mac": _fp8_mac,
+    "mls_multiplier": _mls_multiplier,
+    "exponent_shifter": _exponent_shifter,
+    "int_accumulator": _int_accumulator,
+    "float_multiplier": _float_multiplier,
+    "float_adder": _float_adder,
+    "float_accumulator": _float_accumulator,
+}
