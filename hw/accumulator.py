@@ -9,7 +9,8 @@ from .float_adder import FloatAdder
 
 
 class IntAccumulator(wiring.Component):
-    """Signed integer accumulator: `acc' = limit((start ? 0 : acc) + product)`, `limit` by `overflow`.
+    """Signed integer accumulator: `acc' = limit((start ? 0 : acc) + product)`, `limit` by
+    `overflow`.
 
     The flag `overflow` is sticky: it is set with the first sum outside the range and cleared by the
     next `start` (whose own load can set it where one product exceeds the accumulator).
@@ -56,7 +57,8 @@ class IntAccumulator(wiring.Component):
         m = Module()
         acc = Signal(signed(self.width), reset_less=True)
         overflow = Signal(reset_less=True)
-        # |acc| <= 2^(width-1) and |product| < 2^product_width: the sum fits one bit above the wider.
+        # |acc| <= 2^(width-1) and |product| < 2^product_width: the sum fits one bit above the
+        # wider.
         sum_width = max(self.width, self.product_width + 1) + 1
         total = Signal(signed(sum_width))
         magnitude, negative = self.product[:-1], self.product[-1]
@@ -85,7 +87,8 @@ class FloatAccumulator(wiring.Component):
     Parameters
     ----------
     format: FloatFormat of the accumulator.
-    product_format: FloatFormat of the product, exactly representable in `format` (default `format`).
+    product_format: FloatFormat of the product, exactly representable in `format` (default
+        `format`).
     subnormals: keep subnormals (True) or flush them to zero.
 
     Members
@@ -138,11 +141,12 @@ class FloatAccumulator(wiring.Component):
 
 
 def widen(code, source: FloatFormat, target: FloatFormat):
-    """The same number in a format with at least as many exponent and mantissa bits, as an expression.
+    """The same number in a format with at least as many exponent and mantissa bits, as an
+    expression.
 
     A narrower exponent is taken to be normal or zero (a unit's exact product format is chosen so),
-    since a subnormal would have to be normalised. `e' = e + (bias' - bias)`, except that the all-zero
-    and all-ones fields stay what they are.
+    since a subnormal would have to be normalised. `e' = e + (bias' - bias)`, except that the
+    all-zero and all-ones fields stay what they are.
     Raises: ValueError where `target` is narrower or the formats' special codes differ.
     """
     if source.specials is not target.specials:
@@ -157,8 +161,9 @@ def widen(code, source: FloatFormat, target: FloatFormat):
     padding = target.man_bits - source.man_bits
     extra = target.exp_bits - source.exp_bits
     if extra:
-        # bias' - bias = 2^(E'-1) - 2^(E-1): adding it keeps the low E-1 bits and the top bit, and puts the
-        # complement of the top bit between them. Zero must keep zeros there, all-ones must keep ones.
+        # bias' - bias = 2^(E'-1) - 2^(E-1): adding it keeps the low E-1 bits and the top bit, and
+        # puts the complement of the top bit between them. Zero must keep zeros there, all-ones must
+        # keep ones.
         top = exponent[-1]
         filler = (~top & exponent.any()) | exponent.all()
         exponent = Cat(exponent[:-1], filler.replicate(extra), top)

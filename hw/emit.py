@@ -1,4 +1,6 @@
-"""Verilog and its JSON sidecar from a configuration: deterministic bytes, no paths, no timestamps."""
+"""Verilog and its JSON sidecar from a configuration: deterministic bytes, no paths, no
+timestamps.
+"""
 
 import importlib.metadata
 import json
@@ -29,7 +31,8 @@ class Emitted:
     sidecar: Mapping[str, Any]
 
     def write(self, directory: Path) -> list[Path]:
-        """Write both files into `directory` (made if missing), each whole or not at all; returns their paths.
+        """Write both files into `directory` (made if missing), each whole or not at all; returns
+        their paths.
 
         Raises: OSError where the directory cannot be made or written.
         """
@@ -44,7 +47,9 @@ class Emitted:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write `text` to `path` through a temporary file beside it, so that no reader sees half of it."""
+    """Write `text` to `path` through a temporary file beside it, so that no reader sees half of
+    it.
+    """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -63,7 +68,8 @@ def _convert(back_end: ModuleType, configuration: Configuration, **options: Any)
     fragment = Fragment.get(component, None)
     ports = [getattr(component, name) for name in component.signature.members]
     if component.registers:
-        # No register of this project is reset: the clock domain has no reset, the top no `rst` port.
+        # No register of this project is reset: the clock domain has no reset, the top no `rst`
+        # port.
         clock = ClockDomain("sync", reset_less=True)
         fragment.add_domains(clock)
         ports = [clock.clk, *ports]

@@ -83,12 +83,13 @@ class MultiplierStage(wiring.Component):
 class Mac(wiring.Component):
     """Multiply-accumulate: `acc' = (start ? product : acc + product)`, one operation every cycle.
 
-        w, a, start -> [registers] -> multiplier -> [product register] -> accumulator -> [acc register]
+        w, a, start -> [registers] -> multiplier -> [product register] -> accumulator -> [acc
+        register]
 
-    Latency 3 cycles from operands to `acc`; throughput one a cycle. There is no reset and no enable:
-    `start` defines the state, and an idle cycle is fed `idle_operands`, whose product is the additive
-    identity, so that `acc` holds. The submodules `multiplier` and `accumulator` own all registers and
-    gates; power and area are split between them.
+    Latency 3 cycles from operands to `acc`; throughput one a cycle. There is no reset and no
+    enable: `start` defines the state, and an idle cycle is fed `idle_operands`, whose product is
+    the additive identity, so that `acc` holds. The submodules `multiplier` and `accumulator` own
+    all registers and gates; power and area are split between them.
 
     Parameters
     ----------
@@ -159,7 +160,8 @@ class MlsMac(Mac):
     Parameters
     ----------
     element: ElementFormat of both operands.
-    acc_width: accumulator bits, 2..64, or "auto" for the smallest proven safe for `length` products.
+    acc_width: accumulator bits, 2..64, or "auto" for the smallest proven safe for `length`
+        products.
     overflow: Overflow policy.
     length: products of a group, for `acc_width="auto"` only.
     """
@@ -191,8 +193,8 @@ class MlsMac(Mac):
 class FloatMac(Mac):
     """Floating-point MAC: `acc' = fl(acc + fl(w * a))`, IEEE 754 nearest even.
 
-    The product goes to the accumulator in `product_format`: for FP8 operands a small format that holds
-    every product exactly, so nothing is rounded and few bits are registered.
+    The product goes to the accumulator in `product_format`: for FP8 operands a small format that
+    holds every product exactly, so nothing is rounded and few bits are registered.
     Source: docs/numerics.md section 7.
 
     Parameters
@@ -215,7 +217,8 @@ class FloatMac(Mac):
         self._acc_format = acc_format
         self._product_format = product_format
         self._subnormals = subnormals
-        # Operands narrower than the accumulator keep their subnormals: they are ordinary values there.
+        # Operands narrower than the accumulator keep their subnormals: they are ordinary values
+        # there.
         keep = subnormals or format != acc_format
         super().__init__(
             multiplier=FloatMultiplier(format=format, out_format=product_format, subnormals=keep),
@@ -240,13 +243,12 @@ class Fp32Mac(FloatMac):
     """
 
     def __init__(self, *, subnormals: bool = True):
-        super().__init__(
-            format=FP32, acc_format=FP32, product_format=FP32, subnormals=subnormals
-        )
+        super().__init__(format=FP32, acc_format=FP32, product_format=FP32, subnormals=subnormals)
 
 
-# The smallest format that holds every product of two FP8 numbers as a normal number: 2M + 1 mantissa
-# bits, and an exponent range that contains 2^-18..2^17 (E4M3, 6 bits) and 2^-32..2^31 (E5M2, 7 bits).
+# The smallest format that holds every product of two FP8 numbers as a normal number: 2M + 1
+# mantissa bits, and an exponent range that contains 2^-18..2^17 (E4M3, 6 bits) and 2^-32..2^31
+# (E5M2, 7 bits).
 _FP8_PRODUCTS = {FP8_E4M3: FloatFormat(6, 7), FP8_E5M2: FloatFormat(7, 5)}
 
 
@@ -270,4 +272,3 @@ class Fp8Mac(FloatMac):
             product_format=_FP8_PRODUCTS[format],
             subnormals=False,
         )
-

@@ -1,13 +1,13 @@
 """MLS element multiplier: mantissa product, then one shift by each operand's exponent."""
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.formats import ElementFormat, check_int
+from .combinational import Combinational
 
 
-class ExponentShifter(wiring.Component):
+class ExponentShifter(Combinational):
     """Left shift by what an MLS exponent field means: `o = i << max(exp - 1, 0)`.
 
     Combinational. Exponent fields 0 (subnormal) and 1 share shift 0, so the shift amount is decoded
@@ -37,8 +37,6 @@ class ExponentShifter(wiring.Component):
 
     width = property(lambda self: self._width, doc="Bits of `i`.")
     exp_bits = property(lambda self: self._exp_bits, doc="Bits of the exponent field.")
-    latency = property(lambda self: 0, doc="Clock cycles from `i` to `o`.")
-    registers = property(lambda self: 0, doc="Register bits.")
 
     def elaborate(self, platform):
         m = Module()
@@ -53,11 +51,12 @@ class ExponentShifter(wiring.Component):
         return m
 
 
-class MlsMultiplier(wiring.Component):
+class MlsMultiplier(Combinational):
     """Exact product of two MLS elements: `q_x * q_y` with the product of the signs.
 
-    `q = m` where the exponent field is 0, else `(2^M + m) << (e - 1)`. Never rounds, never overflows.
-    Built as an (M+1) x (M+1) bit multiply of the unshifted significands and a shift by each exponent:
+    `q = m` where the exponent field is 0, else `(2^M + m) << (e - 1)`. Never rounds, never
+    overflows. Built as an (M+1) x (M+1) bit multiply of the unshifted significands and a shift by
+    each exponent:
 
         x: [sign | e | m]   y: [sign | e | m]
                  |   {e != 0, m} * {e != 0, m}      2M + 2 bits
@@ -90,8 +89,6 @@ class MlsMultiplier(wiring.Component):
         )
 
     element = property(lambda self: self._element, doc="Format of both operands.")
-    latency = property(lambda self: 0, doc="Clock cycles from operands to product.")
-    registers = property(lambda self: 0, doc="Register bits.")
 
     def elaborate(self, platform):
         m = Module()

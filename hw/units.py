@@ -28,7 +28,9 @@ from .mls_multiplier import ExponentShifter, MlsMultiplier
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """A named kind of hardware: what it is, the options it takes with their defaults, how to build it."""
+    """A named kind of hardware: what it is, the options it takes with their defaults, how to build
+    it.
+    """
 
     name: str
     description: str
@@ -37,9 +39,7 @@ class Unit:
 
 
 def _int_accumulator(format: ElementFormat, acc_width: int, overflow: Overflow) -> IntAccumulator:
-    return IntAccumulator(
-        width=acc_width, product_width=format.product_width, overflow=overflow
-    )
+    return IntAccumulator(width=acc_width, product_width=format.product_width, overflow=overflow)
 
 
 _MLS = {"format": MLS_E2M4}
@@ -111,7 +111,9 @@ UNITS = {
 
 @dataclass(frozen=True)
 class Configuration:
-    """A unit with a value for each of its options: what hardware and reference are both made from."""
+    """A unit with a value for each of its options: what hardware and reference are both made
+    from.
+    """
 
     unit: Unit
     options: Mapping[str, Any]
@@ -157,7 +159,9 @@ def configure(name: str, **options: Any) -> Configuration:
     for option, value in given.items():
         if option not in allowed:
             takes = ", ".join(allowed)
-            raise ValueError(f"option {option} ({value!r}) is not one of {name}, which takes {takes}")
+            raise ValueError(
+                f"option {option} ({value!r}) is not one of {name}, which takes {takes}"
+            )
     length = given.pop("length", None)
     values = {**unit.defaults, **given}
     if isinstance(values.get("format"), str):

@@ -1,4 +1,6 @@
-"""The one bench: runs inside the simulator, drives every step of the vectors and checks every output."""
+"""The one bench: runs inside the simulator, drives every step of the vectors and checks every
+output.
+"""
 
 import json
 import os
@@ -7,7 +9,6 @@ from pathlib import Path
 import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
-
 from mlsmac.sim.vectors import Vectors
 
 _SHOWN = 10
@@ -15,7 +16,9 @@ _SHOWN = 10
 
 @cocotb.test()
 async def outputs_match_golden(dut):
-    """Drive at the falling edge, sample at a later falling edge: every output settled, none missed."""
+    """Drive at the falling edge, sample at a later falling edge: every output settled, none
+    missed.
+    """
     vectors = Vectors.load(Path(os.environ["MLSMAC_VECTORS"]))
     if vectors.clocked:
         Clock(dut.clk, 10, unit="ns", impl="gpi").start(start_high=False)

@@ -1,7 +1,6 @@
 """Options of `pytest sim/`."""
 
 import pytest
-
 from mlsmac.sim.runner import DEFAULT_OPERATIONS, DEFAULT_SEED, SIMULATORS
 
 
@@ -15,4 +14,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_report_header(config: pytest.Config) -> str:
     """The seed, so that a failure can be repeated."""
-    return f"mlsmac: {config.getoption('--simulator')}, vector seed {config.getoption('--vector-seed')}"
+    options = (config.getoption("--simulator"), config.getoption("--vector-seed"))
+    return "mlsmac: {}, vector seed {}".format(*options)

@@ -20,7 +20,9 @@ _MEAN_GROUP = 12
 
 
 def make_vectors(configuration: Configuration, operations: int, seed: int) -> Vectors:
-    """Vectors for a unit: every input where that is feasible, else `operations` corner-heavy random ones."""
+    """Vectors for a unit: every input where that is feasible, else `operations` corner-heavy random
+    ones.
+    """
     component = configuration.build()
     members = component.signature.members.items()
     widths = {name: Shape.cast(member.shape).width for name, member in members}
@@ -50,7 +52,9 @@ def _every_input(ports: Mapping[str, int]) -> dict[str, Codes]:
 
 @dataclass(frozen=True)
 class _Groups:
-    """Sums of random length; operands of one group share a character, so that groups reach extremes."""
+    """Sums of random length; operands of one group share a character, so that groups reach
+    extremes.
+    """
 
     start: Codes
     index: Codes
@@ -94,7 +98,9 @@ def _signs(rng: np.random.Generator, groups: _Groups) -> Codes:
 
 
 def _sign_magnitude(rng: np.random.Generator, groups: _Groups, width: int) -> Codes:
-    """Uniform magnitudes, the top eighth, a handful around zero; also the code space of MLS elements."""
+    """Uniform magnitudes, the top eighth, a handful around zero; also the code space of MLS
+    elements.
+    """
     top = (1 << (width - 1)) - 1
     size = len(groups.index)
     low = np.choose(groups.each(rng, 4), [0, 0, top - top // 8, 0])
@@ -104,7 +110,9 @@ def _sign_magnitude(rng: np.random.Generator, groups: _Groups, width: int) -> Co
 
 
 def _float_codes(rng: np.random.Generator, groups: _Groups, format: FloatFormat) -> Codes:
-    """Exponents around one, around both ends of the range and of its half (for products); edge mantissas."""
+    """Exponents around one, around both ends of the range and of its half (for products); edge
+    mantissas.
+    """
     size = len(groups.index)
     top = (1 << format.exp_bits) - 1
     reach = format.man_bits + 4
@@ -112,9 +120,7 @@ def _float_codes(rng: np.random.Generator, groups: _Groups, format: FloatFormat)
     mode = groups.each(rng, 8)
     around = centres[np.minimum(mode, 4)] + rng.integers(-reach, reach + 1, size)
     close = format.bias + rng.integers(-2, 3, size)
-    exponent = np.choose(
-        mode, [around] * 5 + [close, close, rng.integers(0, top + 1, size)]
-    )
+    exponent = np.choose(mode, [around] * 5 + [close, close, rng.integers(0, top + 1, size)])
     # Infinities and NaN would swallow every longer sum: they come in few groups.
     specials_here = (groups.each(rng, 12) == 0) & (rng.random(size) < 0.2)
     exponent = np.where(specials_here, top, np.clip(exponent, 0, top - 1))

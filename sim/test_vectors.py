@@ -1,0 +1,52 @@
+"""The vectors reach what they are meant to reach."""
+
+import numpy as np
+import pytest
+from mlsmac.golden.formats import FP32
+from mlsmac.hw.units import configure
+from mlsmac.sim.corners import make_vectors
+
+SEED = 2026
+
+
+def test_mls_vectors_overflow_both_ways_and_hold_when_idle() -> None:
+    vectors = make_vectors(configure("mls_mac"), 20_000, SEED)
+    acc = vectors.outputs["acc"]
+    assert np.count_nonzero(acc == 2**15 - 1) > 100
+    assert np.count_nonzero(acc == -(2**15)) > 100
+    assert 0.05 < vectors.outputs["overflow"].mean() < 0.95
+
+
+@pytest.mark.parametrize("subnormals", [True, False])
+def test_fp32_vectors_reach_every_kind_of_result(subnormals: bool) -> None:
+    vectors = make_vectors(configure("fp32_mac", subnormals=subnormals), 50_000, SEED)
+    magnitude = vectors.outputs["acc"] & 0x7FFFFFFF
+    sign = vectors.outputs["acc"] >> 31
+    kinds = {
+        "infinity": magnitude == FP32.infinity,
+        "nan": magnitude > FP32.infinity,
+        "zero": magnitude == 0,
+        "subnormal": (magnitude > 0) & (magnitude < 1 << 23),
+    }
+    for name, chosen in kinds.items():
+        expected = subnormals or name != "subnormal"
+        assert (np.count_nonzero(chosen & (sign == 0)) > 20) == expected, name
+        if name != "nan":  # one canonical NaN, sign 0
+            assert (np.count_nonzero(chosen & (sign == 1)) > 20) == expected, name
+
+
+@pytest.mark.parametrize("name", ["mls_mac", "fp32_mac", "fp8_mac"])
+def test_idle_cycles_hold_the_sum(name: str) -> None:
+    configuration = configure(name)
+    vectors = make_vectors(configuration, 20_000, SEED)
+    idle_w, idle_a = configuration.build().idle_operands
+    idle = (vectors.inputs["w"] == idle_w) & (vectors.inputs["a"] == idle_a)
+    idle &= vectors.inputs["start"] == 0
+    assert idle.sum() > 500
+    held = np.flatnonzero(idle)
+    assert np.array_equal(vectors.outputs["acc"][held], vectors.outputs["acc"][held - 1])
+
+
+def test_vectors_are_deterministic() -> None:
+    one, two = (make_vectors(configure("fp8_mac"), 1000, SEED) for _ in range(2))
+    assert all(np.array_equal(one.inputs[port], two.inputs[port]) for port in one.inputs)
