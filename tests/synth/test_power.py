@@ -1,0 +1,306 @@
+"""Power: by hand on a tiny library, and against OpenSTA 3.1 on four real ones."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlsmac.synth.liberty import load
+from mlsmac.synth.netlist import Cell, Netlist, parse_yosys_json, verilog_to_json
+from mlsmac.synth.power import (
+    OPENSTA,
+    Activity,
+    Conventions,
+    DefaultGroups,
+    OutputPins,
+    TiedPins,
+    evaluate,
+)
+from mlsmac.synth.timing import analyse
+
+DATA = Path(__file__).parents[1] / "data" / "power"
+
+NETLIST = Netlist(
+    "top",
+    {
+        "part.u0": Cell("part.u0", "NAND2", {"A": "a", "B": "b", "Y": "n"}),
+        "part.u1": Cell("part.u1", "INV", {"A": "n", "Y": "m"}),
+        "f0": Cell("f0", "DFF", {"CK": "clk", "D": "m", "Q": "q"}),  # QN is open
+    },
+    {"a": ["a"], "b": ["b"], "clk": ["clk"]},
+    {"q": ["q"]},
+)
+ACTIVITY = {
+    "a": Activity(1e6, 0.25),
+    "b": Activity(3e6, 0.5),
+    "n": Activity(2e6, 0.75),
+    "m": Activity(4e6, 0.375),
+    "q": Activity(5e6, 0.125),
+    "clk": Activity.clock(10),
+}
+V2 = 2.0**2
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return load(DATA / "tiny.liberty")
+
+
+def _evaluate(library, netlist=NETLIST, activity=ACTIVITY, **options):
+    timing = analyse(netlist, library, "clk", output_load_pf=0.125)
+    return evaluate(netlist, library, timing, activity, clock_net="clk", **options)
+
+
+def test_clock_activity():
+    assert Activity.clock(100) == Activity(200e6, 0.5)
+
+
+def test_switching(tiny):
+    power = _evaluate(tiny)
+    # Half of C V^2 a toggle, C the larger of the rise and fall loads.
+    assert power.instances["part.u0"].switching == pytest.approx(0.5 * 0.625e-12 * V2 * 2e6)
+    assert power.instances["part.u1"].switching == pytest.approx(0.5 * 0.25e-12 * V2 * 4e6)
+    assert power.instances["f0"].switching == pytest.approx(0.5 * 0.125e-12 * V2 * 5e6)
+
+
+def test_nets_without_driver_have_rows_of_their_own(tiny):
+    expected = {"a": 0.5 * 1e6, "b": 0.25 * 3e6, "clk": 0.5 * 20e6}
+    assert _evaluate(tiny).nets == {
+        net: pytest.approx(0.5e-12 * V2 * value) for net, value in expected.items()
+    }
+
+
+def test_nets_count_the_larger_load(tiny):
+    cell = Cell("part.u1", "INV", {"A": "n", "Y": "m"})
+    netlist = Netlist("top", {"part.u1": cell}, {"n": ["n"], "clk": ["clk"]}, {})
+    assert _evaluate(tiny, netlist).nets["n"] == pytest.approx(0.5e-12 * 0.5 * V2 * 2e6)
+
+
+def test_internal_of_an_output_at_the_causing_edges(tiny):
+    # The rise (3 + slew) is caused by the input's fall of slew 2.5, the fall (5 + 2 slew + load) by
+    # its rise of slew 0.75; the load is 0.25.
+    expected = 4e6 * (5.5 + 6.75) / 2 * 1e-12
+    assert _evaluate(tiny).instances["part.u1"].internal == pytest.approx(expected)
+
+
+def test_internal_weighs_arcs_by_what_decides(tiny):
+    weight_a, weight_b = 1e6 * 0.5, 3e6 * 0.25  # D(a) U(b), D(b) U(a)
+    output = 2e6 * (2 * weight_a + 20 * weight_b) / (weight_a + weight_b)
+    hidden = 1e6 * 0.5 * 3  # of pin A while B is 0
+    power = _evaluate(tiny).instances["part.u0"].internal
+    assert power == pytest.approx((output + hidden) * 1e-12)
+
+
+def test_each_supply_is_averaged_apart(tiny):
+    nand = tiny["NAND2"]
+    a, b = nand.pins["Y"].energies
+    supplies = (replace(a, supply="VDD"), replace(b, supply="VDD"), replace(b, supply="VSS"))
+    pins = {**nand.pins, "Y": replace(nand.pins["Y"], energies=supplies)}
+    library = replace(tiny, cells={**tiny.cells, "NAND2": replace(nand, pins=pins)})
+    power = _evaluate(library).instances["part.u0"].internal
+    weight_a, weight_b = 1e6 * 0.5, 3e6 * 0.25
+    mean = (2 * weight_a + 20 * weight_b) / (weight_a + weight_b)
+    assert power == pytest.approx((2e6 * (mean + 20) + 1e6 * 0.5 * 3) * 1e-12)
+
+
+def _with_flop(library, pins):
+    return replace(library, cells={**library.cells, "DFF": replace(library["DFF"], pins=pins)})
+
+
+def test_the_order_of_a_flops_outputs_does_not_matter(tiny):
+    pins = tiny["DFF"].pins
+    order = ["CK", "D", "QN", "Q"]
+    library = _with_flop(tiny, {name: pins[name] for name in order})
+    assert _evaluate(library).instances["f0"] == pytest.approx(_evaluate(tiny).instances["f0"])
+
+
+def test_default_group_of_another_supply(tiny):
+    pins = tiny["DFF"].pins
+    conditional, default = pins["CK"].energies
+    groups = (replace(conditional, supply="VDD"), replace(default, supply="VSS"))
+    library = _with_flop(tiny, {**pins, "CK": replace(pins["CK"], energies=groups)})
+    always = Conventions(default_groups=DefaultGroups.ALWAYS)
+    assert _evaluate(library).instances == _evaluate(tiny, conventions=always).instances
+
+
+def test_internal_of_a_flop(tiny):
+    clock = 20e6 * (0.375 * 0.875 * 3 + (1 - 0.375 * 0.875) * 1)  # D & QN, else the default
+    data = 4e6 * (1.5 + 5) / 2  # slews 0.5 and 1.0
+    outputs = 5e6 * (6 + 8)  # the open QN toggles with Q
+    power = _evaluate(tiny).instances["f0"].internal
+    assert power == pytest.approx((clock + data + outputs) * 1e-12)
+
+
+def test_default_group_on_top(tiny):
+    conventions = Conventions(default_groups=DefaultGroups.ALWAYS)
+    more = (
+        _evaluate(tiny, conventions=conventions).instances["f0"].internal
+        - _evaluate(tiny).instances["f0"].internal
+    )
+    assert more == pytest.approx(20e6 * 0.375 * 0.875 * 1e-12)
+
+
+def test_leakage(tiny):
+    power = _evaluate(tiny)
+    assert power.instances["part.u1"].leakage == pytest.approx(5e-9)
+    # A & B, then !A & Y, which is !A as Y follows from A and B, then the rest.
+    expected = 0.125 * 2e-9 + 0.75 * 4e-9 + 0.125 * 8e-9
+    assert power.instances["part.u0"].leakage == pytest.approx(expected)
+    assert power.instances["f0"].leakage == pytest.approx(0.875 * 3e-9 + 0.125 * 7e-9)
+
+
+def test_independent_outputs(tiny):
+    nets = {**NETLIST.cells["f0"].pins, "QN": "qn"}
+    netlist = replace(NETLIST, cells={**NETLIST.cells, "f0": Cell("f0", "DFF", nets)})
+    activity = {**ACTIVITY, "qn": Activity(6e6, 0.625)}
+    power = _evaluate(tiny, netlist, activity, conventions=Conventions(OutputPins.OPENSTA))
+    expected = 0.125 * 2e-9 + 0.75 * 0.75 * 4e-9 + (1 - 0.125 - 0.5625) * 8e-9
+    assert power.instances["part.u0"].leakage == pytest.approx(expected)
+    expected = 0.875 * 3e-9 + 0.125 * 0.375 * 7e-9
+    assert power.instances["f0"].leakage == pytest.approx(expected)
+
+
+def test_opensta_replaces_conditions_on_outputs_by_what_decides(tiny):
+    nand = tiny["NAND2"]
+    hidden = replace(nand.pins["A"].energies[0], when=nand.leakage[1].when)  # !A & Y
+    pins = {**nand.pins, "A": replace(nand.pins["A"], energies=(hidden,))}
+    library = replace(tiny, cells={**tiny.cells, "NAND2": replace(nand, pins=pins)})
+    own = _evaluate(library).instances["part.u0"].internal
+    theirs = _evaluate(library, conventions=Conventions(OutputPins.OPENSTA)).instances["part.u0"]
+    assert own - theirs.internal == pytest.approx(1e6 * 3 * (0.75 - 0.5) * 1e-12)
+
+
+def test_tied_pins(tiny):
+    pins = {"A": "a", "B": "1'1", "Y": "n"}
+    netlist = replace(NETLIST, cells={**NETLIST.cells, "part.u0": Cell("part.u0", "NAND2", pins)})
+    power = _evaluate(tiny, netlist).instances["part.u0"]
+    assert power.internal == pytest.approx(2e6 * 2e-12)  # only A's arc, and B is never 0
+    assert power.leakage == pytest.approx(0.25 * 2e-9 + 0.75 * 4e-9)
+    conventions = Conventions(tied=TiedPins.DEFAULT_ACTIVITY)
+    power = _evaluate(tiny, netlist, conventions=conventions).instances["part.u0"]
+    weight_a, weight_b = 1e6 * 0.5, 1e6 * 0.25  # 0.1 toggles a cycle of 10 MHz, duty 0.5
+    output = 2e6 * (2 * weight_a + 20 * weight_b) / (weight_a + weight_b)
+    assert power.internal == pytest.approx((output + 1e6 * 0.5 * 3) * 1e-12)
+
+
+def test_tie_cells_are_constants(tiny):
+    cells = {
+        "t0": Cell("t0", "TIE", {"Y": "b"}),
+        **NETLIST.cells,
+    }
+    netlist = replace(NETLIST, cells=cells, inputs={"a": ["a"], "clk": ["clk"]})
+    activity = {net: value for net, value in ACTIVITY.items() if net != "b"}
+    power = _evaluate(tiny, netlist, activity)
+    assert power.instances["t0"] == (0.0, 0.0, 0.0)
+    assert power.instances["part.u0"].internal == pytest.approx(2e6 * 2e-12)
+
+
+@pytest.mark.parametrize(("known", "other"), [("Q", "QN"), ("QN", "Q")])
+def test_second_output_of_a_flop_follows_from_the_first(tiny, known, other):
+    pins = {"CK": "clk", "D": "m", known: "q", other: "other"}
+    netlist = replace(NETLIST, cells={**NETLIST.cells, "f0": Cell("f0", "DFF", pins)})
+    derived = _evaluate(tiny, netlist)
+    given = _evaluate(tiny, netlist, {**ACTIVITY, "other": Activity(5e6, 0.875)})
+    assert derived == given
+
+
+def test_missing_activity_is_an_error(tiny):
+    activity = {net: value for net, value in ACTIVITY.items() if net not in ("n", "clk")}
+    with pytest.raises(ValueError, match=r"activity must hold every net, but lacks clk, n$"):
+        _evaluate(tiny, activity=activity)
+
+
+def test_missing_activity_of_an_open_output_is_an_error(tiny):
+    cell = Cell("part.u1", "INV", {"A": "n"})
+    netlist = replace(NETLIST, cells={"part.u0": NETLIST.cells["part.u0"], "part.u1": cell})
+    with pytest.raises(ValueError, match=r"lacks part\.u1/Y$"):
+        _evaluate(tiny, netlist)
+
+
+def test_sums(tiny):
+    power = _evaluate(tiny)
+    rows = {name: np.array(row) for name, row in power.instances.items()}
+    part = rows["part.u0"] + rows["part.u1"]
+    assert list(power.instances) == list(NETLIST.cells)
+    assert power.below("part.") == pytest.approx(tuple(part))
+    assert power.combinational == pytest.approx(tuple(part))
+    assert power.sequential == power.instances["f0"] == power.below("f")
+    assert power.total == pytest.approx(part.sum() + rows["f0"].sum() + sum(power.nets.values()))
+    with pytest.raises(ValueError, match="prefix must begin the name of an instance, not 'x'"):
+        power.below("x")
+
+
+def test_energy_groups_of_outputs_need_a_related_pin(tiny):
+    inv = tiny["INV"]
+    energies = (replace(inv.pins["Y"].energies[0], related=None),)
+    pins = {**inv.pins, "Y": replace(inv.pins["Y"], energies=energies)}
+    library = replace(tiny, cells={**tiny.cells, "INV": replace(inv, pins=pins)})
+    with pytest.raises(ValueError, match="internal_power of Y of INV must have a related_pin"):
+        _evaluate(library)
+
+
+class _Alternating:
+    """Shares that are not those of independent pins: a and b of the NAND2 are never equal."""
+
+    def of_time(self, instances):
+        shares = np.zeros((1 << len(instances.variables), len(instances.names)))
+        shares[[1, 2] if len(shares) == 4 else [0]] = 0.5 if len(shares) == 4 else 1.0
+        return shares
+
+    def at_toggles(self, instances, pin):
+        return self.of_time(instances)
+
+
+def test_shares_can_be_given(tiny):
+    power = _evaluate(tiny, shares=_Alternating()).instances["part.u0"]
+    assert power.leakage == pytest.approx(0.5 * 4e-9 + 0.5 * 8e-9)
+    weight_a, weight_b = 1e6 * 0.5, 3e6 * 0.5
+    output = 2e6 * (2 * weight_a + 20 * weight_b) / (weight_a + weight_b)
+    assert power.internal == pytest.approx((output + 1e6 * 0.5 * 3) * 1e-12)
+
+
+LIBRARIES = {
+    "osu018": "osu018_stdcells.lib",
+    "sky130": "sky130_fd_sc_hd__tt_025C_1v80.lib",
+    "sg13g2": "sg13g2_stdcell_typ_1p20V_25C.lib",
+    "asap7": "asap7_rvt_tt_merged.lib",
+}
+# Largest relative difference of an instance: the references have nine or ten digits, in float32.
+TOLERANCE = {"switching": 1e-6, "leakage": 1e-5, "internal": 1e-4}
+
+
+def _liberty(name):
+    """Path of a library's Liberty file; skips the test where it is absent."""
+    folders = ["/usr/share/qflow/tech/osu018"] if name == "osu018" else []
+    folders += [folder for folder in [os.environ.get("MLSMAC_PDK_DIR")] if folder]
+    for folder in folders:
+        for suffix in ("", ".gz"):
+            path = Path(folder, LIBRARIES[name] + suffix)
+            if path.exists():
+                return path
+    return pytest.skip(f"no {LIBRARIES[name]}: set MLSMAC_PDK_DIR to the folder that has it")
+
+
+@pytest.mark.eda
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_every_instance_against_opensta(name):
+    library = load(_liberty(name))
+    netlist = parse_yosys_json(verilog_to_json(DATA / f"{name}.v"))
+    data = json.loads((DATA / f"{name}.json").read_text())
+    clock = data["clock_net"]
+    activity = {net.replace("\\", ""): Activity(**row) for net, row in data["activity"].items()}
+    activity[clock] = Activity.clock(data["clock_mhz"])
+    timing = analyse(netlist, library, clock)
+    power = evaluate(netlist, library, timing, activity, clock_net=clock, conventions=OPENSTA)
+    assert power.instances.keys() == data["reference_w"].keys()
+    for part, tolerance in TOLERANCE.items():
+        reference = np.array([row[part] for row in data["reference_w"].values()])
+        watts = np.array([getattr(power.instances[i], part) for i in data["reference_w"]])
+        assert not np.any(watts[reference == 0.0])
+        relative = np.abs(
+            watts / np.where(reference == 0.0, np.inf, reference) - (reference != 0.0)
+        )
+        print(f"{name} {part:9} max {relative.max():.1e} mean {relative.mean():.1e}")
+        assert relative.max() < tolerance, part
