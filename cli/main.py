@@ -1,0 +1,274 @@
+"""The `mlsmac` command. Exit 0: done; 1: the hardware or a metric is wrong; 2: the request is."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ..hw.emit import emit, plain
+from ..hw.units import UNITS
+from ..synth.errors import UserError
+from .options import (
+    REPORT_OPERATIONS,
+    SEED,
+    VERIFY_OPERATIONS,
+    AccWidth,
+    Clock,
+    Format,
+    Json,
+    Length,
+    Liberty,
+    Operations,
+    Overflow,
+    Pdk,
+    Quick,
+    Script,
+    Seed,
+    Subnormals,
+    UnitName,
+    UseCache,
+    configured,
+)
+
+app = typer.Typer(
+    name="mlsmac",
+    help="Generate, verify and measure multi-level-scaling MACs and the baselines beside them.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+out = Console()
+err = Console(stderr=True)
+
+
+def main() -> None:
+    """Run the command; a user's mistake is one line on stderr and exit status 2."""
+    try:
+        app()
+    except UserError as error:
+        fail(str(error))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        fail(f"{error.filename}: {error.strerror}")
+
+
+def fail(message: str) -> None:
+    """Print one line and exit with status 2."""
+    err.print(f"mlsmac: {message}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(2)
+
+
+def print_json(value: Any) -> None:
+    """JSON on stdout, the same bytes for the same value."""
+    print(json.dumps(value, indent=2))
+
+
+@app.command()
+def units(as_json: Json = False) -> None:
+    """List the units that can be generated, verified and synthesized."""
+    rows = [
+        {
+            "name": unit.name,
+            "description": unit.description,
+            "defaults": {name: plain(value) for name, value in unit.defaults.items()},
+        }
+        for unit in UNITS.values()
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    table = Table("unit", "what it is", "options (defaults)")
+    for unit in UNITS.values():
+        options = ", ".join(f"{name}={_shown(value)}" for name, value in unit.defaults.items())
+        table.add_row(unit.name, unit.description, options)
+    out.print(table)
+
+
+def _shown(value: Any) -> str:
+    return str(getattr(value, "value", value))
+
+
+@app.command()
+def generate(
+    unit: UnitName,
+    format: Format = None,
+    acc_width: AccWidth = None,
+    length: Length = None,
+    overflow: Overflow = None,
+    subnormals: Subnormals = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Directory to write to.")] = Path(),
+    as_json: Json = False,
+) -> None:
+    """Write a unit's Verilog and its JSON sidecar (ports, latency, parameters, tool versions)."""
+    configuration = configured(unit, format, acc_width, length, overflow, subnormals)
+    emitted = emit(configuration)
+    paths = emitted.write(output)
+    if as_json:
+        print_json(emitted.sidecar)
+    else:
+        for path in paths:
+            out.print(str(path), highlight=False, soft_wrap=True)
+
+
+@app.command()
+def verify(
+    unit: UnitName,
+    format: Format = None,
+    acc_width: AccWidth = None,
+    length: Length = None,
+    overflow: Overflow = None,
+    subnormals: Subnormals = None,
+    simulator: Annotated[str, typer.Option(help="icarus or verilator.")] = "icarus",
+    operations: Operations = VERIFY_OPERATIONS,
+    seed: Seed = SEED,
+    directory: Annotated[
+        Path, typer.Option("--build", help="Where the simulation and a waveform go.")
+    ] = Path("build/verify"),
+    as_json: Json = False,
+) -> None:
+    """Check a unit against the golden model in a simulator; exit 1 on any mismatch."""
+    from ..sim.runner import SIMULATORS, BenchError, run_bench
+
+    configuration = configured(unit, format, acc_width, length, overflow, subnormals)
+    if simulator not in SIMULATORS:
+        raise UserError(f"--simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
+    try:
+        with err.status(f"simulating {configuration.slug} in {simulator}"):
+            result = run_bench(
+                configuration,
+                directory / configuration.slug,
+                simulator=simulator,
+                operations=operations,
+                seed=seed,
+            )
+    except (BenchError, ValueError) as error:
+        raise UserError(str(error)) from None
+    waveform = str(result.waveform) if result.waveform else None
+    if as_json:
+        print_json(
+            {
+                "unit": configuration.slug,
+                "simulator": simulator,
+                "seed": seed,
+                "operations": result.operations,
+                "outputs_checked": result.checked,
+                "mismatches": list(result.mismatches),
+                "waveform": waveform,
+            }
+        )
+    else:
+        for line in result.mismatches:
+            err.print(line, highlight=False, soft_wrap=True)
+        verdict = f"FAILED, waveform {waveform}" if result.mismatches else "ok"
+        out.print(
+            f"{configuration.slug}: {result.operations} operations, {result.checked} outputs, "
+            f"seed {seed}, {simulator}: {verdict}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if result.mismatches:
+        sys.exit(1)
+
+
+@app.command()
+def synth(
+    unit: UnitName,
+    format: Format = None,
+    acc_width: AccWidth = None,
+    length: Length = None,
+    overflow: Overflow = None,
+    subnormals: Subnormals = None,
+    pdk: Pdk = None,
+    liberty: Liberty = None,
+    clock_mhz: Clock = None,
+    script: Script = "area",
+    operations: Operations = REPORT_OPERATIONS,
+    seed: Seed = SEED,
+    quick: Quick = False,
+    use_cache: UseCache = True,
+    as_json: Json = False,
+) -> None:
+    """Measure one unit: area, timing, and energy from simulated activity."""
+    from ..synth.report import Entry
+    from . import measuring
+
+    configuration = configured(unit, format, acc_width, length, overflow, subnormals)
+    entry = Entry(configuration.slug, unit, configuration.options)
+    result = measuring.run(
+        measuring.conditions(pdk, liberty, clock_mhz, script),
+        measuring.stimulus(operations, seed, quick),
+        err,
+        entries=(entry,),
+        use_cache=use_cache,
+    )
+    _show(result, as_json, [measuring.sheet(result)])
+
+
+@app.command()
+def report(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Directory to write to.")] = Path(
+        "build/report"
+    ),
+    pdk: Pdk = None,
+    liberty: Liberty = None,
+    clock_mhz: Clock = None,
+    script: Script = "area",
+    operations: Operations = REPORT_OPERATIONS,
+    seed: Seed = SEED,
+    quick: Quick = False,
+    use_cache: UseCache = True,
+    as_json: Json = False,
+) -> None:
+    """Compare every MAC on real tensors and write report.json and report.html."""
+    from ..synth.report import ENTRIES
+    from . import measuring
+
+    given = measuring.conditions(pdk, liberty, clock_mhz, script)
+    pairs = measuring.stimulus(operations, seed, quick)
+    measuring.check_writable(output)
+    result = measuring.run(given, pairs, err, entries=ENTRIES, use_cache=use_cache)
+    paths = measuring.write(result, output)
+    _show(result, as_json, measuring.tables(result))
+    for path in paths:
+        err.print(str(path), highlight=False, soft_wrap=True)
+
+
+def _show(result: dict[str, Any], as_json: bool, tables: Sequence[Table]) -> None:
+    """Print a report; exit 1 where a unit computed anything wrong though it meets the clock."""
+    from . import measuring
+
+    if as_json:
+        print_json(result)
+    else:
+        for table in tables:
+            out.print(table)
+        for line in measuring.remarks(result):
+            out.print(line, highlight=False, soft_wrap=True)
+    if any(measuring.is_wrong(row) for row in result["rows"]):
+        sys.exit(1)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Show which tools and PDKs are found; exit 1 if something the main job needs is missing."""
+    from .doctor import findings
+
+    found = list(findings())
+    if as_json:
+        print_json([asdict(finding) for finding in found])
+    else:
+        table = Table("what", "found", "what to do")
+        for finding in found:
+            state = finding.found or ("MISSING" if finding.needed else "not found (optional)")
+            table.add_row(finding.what, state, "" if finding.found else finding.remedy)
+        out.print(table)
+    if any(finding.needed and finding.found is None for finding in found):
+        sys.exit(1)

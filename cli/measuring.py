@@ -1,0 +1,205 @@
+"""`mlsmac synth` and `mlsmac report`: options to measurements to tables."""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ..hw.emit import write_whole
+from ..synth import pdk
+from ..synth.cache import Cache
+from ..synth.errors import UserError
+from ..synth.html import figure, render_html
+from ..synth.mapping import ABC_SCRIPTS
+from ..synth.measure import Conditions
+from ..synth.plots import area_plot, energy_plot
+from ..synth.report import Entry, make_report
+from ..synth.stimulus import Stimulus, build
+
+CACHE = Path("build/cache")
+
+Column = tuple[str, Callable[[dict[str, Any]], str]]
+
+
+def _paper(field: str) -> Callable[[dict[str, Any]], str]:
+    return lambda row: figure(row["paper"] and row["paper"][field])
+
+
+def _split(part: str) -> Callable[[dict[str, Any]], str]:
+    return lambda row: figure(row["energy_split_pj"] and row["energy_split_pj"][part])
+
+
+ENERGY_COLUMNS: tuple[Column, ...] = (
+    ("pJ/MAC", lambda row: figure(row["energy_pj_per_mac"])),
+    ("mult.", lambda row: figure(row["multiplier_pj"])),
+    ("acc.", lambda row: figure(row["accumulator_pj"])),
+    ("zero delay", lambda row: figure(row["energy_pj_per_mac_zero_delay"])),
+)
+RATIO_COLUMNS: tuple[Column, ...] = (
+    ("FP32/unit", lambda row: figure(row["ratio_to_fp32"])),
+    ("(paper)", _paper("ratio_to_fp32")),
+    ("FP8/unit", lambda row: figure(row["ratio_to_fp8"])),
+    ("(paper)", _paper("ratio_to_fp8")),
+)
+AREA_COLUMNS: tuple[Column, ...] = (
+    ("area um2", lambda row: figure(row["area_um2"], 5)),
+    ("GE", lambda row: figure(row["gate_equivalents"], 4)),
+    ("cells", lambda row: str(row["cells"])),
+    ("flops", lambda row: str(row["flops"])),
+    ("path ns", lambda row: figure(row["critical_path_ns"])),
+    ("clock", lambda row: "met" if row["meets_timing"] else "MISSED"),
+    ("leakage uW", lambda row: figure(row["leakage_uw"])),
+    ("mapping", lambda row: row["mapping"]),
+)
+SPLIT_COLUMNS: tuple[Column, ...] = (
+    ("internal", _split("internal")),
+    ("switching", _split("switching")),
+    ("leakage", _split("leakage")),
+    ("sequential", _split("sequential")),
+    ("combinational", _split("combinational")),
+    ("clock net", _split("clock")),
+    ("input nets", _split("inputs")),
+)
+
+
+def conditions(
+    name: str | None, liberty: Path | None, clock_mhz: float | None, script: str
+) -> Conditions:
+    """The conditions that a command's options name. Raises: UserError."""
+    if script not in ABC_SCRIPTS:
+        raise UserError(f"--script must be one of {', '.join(ABC_SCRIPTS)}, not {script!r}")
+    found = pdk.find(name, liberty)
+    clock = found.clock_mhz if clock_mhz is None else clock_mhz
+    return Conditions(pdk=found, clock_mhz=clock, script=script)
+
+
+def stimulus(operations: int, seed: int, quick: bool) -> Stimulus:
+    """The stimulus that a command's options name; a tenth of it if `quick`. Raises: UserError."""
+    if quick:
+        operations = max(operations // 10, 1)
+    try:
+        return build(operations, seed)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+@contextmanager
+def progress_bar(console: Console) -> Iterator[Any]:
+    """A callback (what, done, total) that moves a bar on `console`."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("mapping and simulating", total=None)
+
+        def step(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        yield step
+
+
+def run(
+    given: Conditions,
+    pairs: Stimulus,
+    console: Console,
+    *,
+    entries: tuple[Entry, ...],
+    use_cache: bool,
+) -> dict[str, Any]:
+    """Measure the entries with a progress bar."""
+    results = Cache(CACHE if use_cache else None)
+    with progress_bar(console) as progress:
+        return make_report(given, pairs, entries=entries, results=results, progress=progress)
+
+
+def is_wrong(row: dict[str, Any]) -> bool:
+    """Whether the netlist computed something else than golden, other than by missing the clock."""
+    late = not row["meets_timing"]
+    return bool(row["mismatches_zero_delay"] or (row["mismatches"] and not late))
+
+
+def check_writable(directory: Path) -> None:
+    """Fail now rather than after minutes of work. Raises: OSError."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=directory):
+        pass
+
+
+def write(report: dict[str, Any], directory: Path) -> list[Path]:
+    """Write report.json, report.html and its plots into `directory`, each file whole."""
+    plots = {"energy": energy_plot(report["rows"]), "area": area_plot(report["rows"])}
+    texts = {
+        "report.json": json.dumps(report, indent=2) + "\n",
+        "report.html": render_html(report, plots),
+        **{f"{name}.svg": svg for name, svg in plots.items()},
+    }
+    for name, text in texts.items():
+        write_whole(directory / name, text)
+    return [directory / name for name in texts]
+
+
+def tables(report: dict[str, Any]) -> list[Table]:
+    """The rows as the terminal shows them: energy with ratios, then area and timing."""
+    operations = report["stimulus"]["operations"]
+    where = f"{report['pdk']}, {report['clock_mhz']:g} MHz, {operations} operations"
+    return [
+        _table(f"Energy per MAC ({where})", (*ENERGY_COLUMNS, *RATIO_COLUMNS), report["rows"]),
+        _table("Area and timing", AREA_COLUMNS, report["rows"]),
+    ]
+
+
+def _table(title: str, columns: Sequence[Column], rows: Sequence[dict[str, Any]]) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("unit", no_wrap=True)
+    for heading, _ in columns:
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(row["unit"], *(show(row) for _, show in columns))
+    return table
+
+
+def sheet(report: dict[str, Any]) -> Table:
+    """A single unit's figures, one a line."""
+    row = report["rows"][0]
+    operations = report["stimulus"]["operations"]
+    title = f"{row['unit']}: {report['pdk']}, {report['clock_mhz']:g} MHz, {operations} operations"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_header=False)
+    table.add_column("figure", no_wrap=True)
+    table.add_column("value", justify="right")
+    for heading, show in AREA_COLUMNS:
+        table.add_row(heading, show(row))
+    for heading, show in ENERGY_COLUMNS:
+        table.add_row(f"energy, {heading}", show(row))
+    for heading, show in SPLIT_COLUMNS:
+        table.add_row(f"of it, {heading} pJ", show(row))
+    return table
+
+
+def remarks(report: dict[str, Any]) -> list[str]:
+    """What the table's reader must know: misses, ranges, what the figures leave out."""
+    lines = []
+    for row in report["rows"]:
+        if not row["meets_timing"]:
+            period = 1e3 / report["clock_mhz"]
+            path = figure(row["critical_path_ns"])
+            lines.append(f"{row['unit']} misses the clock: {path} ns of {period:g} ns")
+        if row["mismatches"]:
+            lines.append(
+                f"{row['unit']}: {row['mismatches']} wrong results with delays: no energy given"
+            )
+        if accumulator := row["accumulator"]:
+            rate = 100 * accumulator["overflow_rate"]
+            lines.append(
+                f"{row['unit']}: {accumulator['width']}-bit accumulator, proven for "
+                f"{accumulator['safe_length']} products; {rate:.3g} % of the groups overflowed"
+            )
+    lines.append("energies in pJ, glitches included; pre-layout: no wires, ideal clock")
+    if report["baselines"]:
+        names = (f"{kind.upper()}: {unit}" for kind, unit in report["baselines"].items())
+        lines.append(f"ratios against the cheapest unit of a kind ({', '.join(names)})")
+    return lines

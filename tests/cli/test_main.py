@@ -1,0 +1,101 @@
+"""The command line without EDA tools: output, exit codes, one-line errors, nothing half-written."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMANDS = ("units", "generate", "verify", "synth", "report", "doctor")
+
+
+def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the installed command as a user does."""
+    command = [str(Path(sys.executable).parent / "mlsmac"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_and_json(command: str) -> None:
+    done = run(command, "--help")
+    assert done.returncode == 0
+    assert "--json" in done.stdout
+
+
+def test_units_lists_names_and_descriptions() -> None:
+    units = json.loads(run("units", "--json").stdout)
+    assert {"mls_mac", "fp32_mac", "fp8_mac", "float_multiplier"} <= {u["name"] for u in units}
+    assert all(unit["description"] for unit in units)
+
+
+def test_generate_writes_verilog_and_sidecar(tmp_path: Path) -> None:
+    done = run("generate", "mls_mac", "--format", "2,1", "--acc-width", "12", "-o", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    slug = "mls_mac_e2m1_acc12_saturate"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{slug}.json", f"{slug}.v"]
+    assert json.loads((tmp_path / f"{slug}.json").read_text())["module"] == slug
+    assert f"module {slug}" in (tmp_path / f"{slug}.v").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["generate", "mls_mac", "--format", "9,9"], "exp_bits must be in 0..5, not 9"),
+        (["generate", "nothing"], "unit must be one of mls_mac"),
+        (["generate", "fp32_mac", "--format", "2,4"], "option format ('2,4') is not one of"),
+        (["generate", "mls_mac", "--acc-width", "wide"], "--acc-width must be an integer or auto"),
+        (["verify", "mls_mac", "--simulator", "vcs"], "--simulator must be one of icarus"),
+        (["verify", "mls_mac", "--operations", "0"], "operations must be in"),
+        (["synth", "mls_mac", "--pdk", "tsmc65"], "pdk must be one of osu018"),
+        (["synth", "mls_mac", "--liberty", "missing.lib"], "missing.lib"),
+        (["synth", "mls_mac", "--script", "tiny"], "--script must be one of area"),
+        (["report", "--clock-mhz", "-1"], "clock_mhz must be positive, not -1.0"),
+        (["report", "--operations", "1"], "operations must be in"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_2(
+    arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_option_exits_2() -> None:
+    assert run("report", "--nonsense").returncode == 2
+
+
+def test_liberty_without_power_tables_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bare.lib").write_text("library (bare) {\n}\n")
+    done = run("synth", "mls_mac", "--liberty", "bare.lib", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_unwritable_directory_is_one_line(tmp_path: Path) -> None:
+    tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    done = run("generate", "mls_mac", "-o", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert "Permission denied" in done.stderr
+
+
+def test_output_below_a_file_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = run("generate", "mls_mac", "-o", "file/out", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert (tmp_path / "file").read_text() == ""
+
+
+def test_report_refuses_an_unwritable_output_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = run("report", "-o", "file/out", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "file/out" in done.stderr
