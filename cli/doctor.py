@@ -25,8 +25,8 @@ class Finding:
 def findings() -> Iterator[Finding]:
     """Everything the project uses, in the order of use."""
     for package in _PACKAGES:
-        version = importlib.metadata.version(package)
-        yield Finding(package, True, version, f"pip install {package}")
+        installed = importlib.metadata.version(package)
+        yield Finding(package, True, installed, f"pip install {package}")
     for tool, flag, package in (
         ("iverilog", "-V", "iverilog"),
         ("vvp", "-V", "iverilog"),
@@ -38,11 +38,11 @@ def findings() -> Iterator[Finding]:
         version = _first_line(tool, flag)
         yield Finding(tool, True, version, f"install the Debian package {package}")
     for name in pdk.NAMES:
+        needed = name == pdk.DEFAULT_PDK
         try:
-            found, remedy = str(pdk.find(name).liberty), ""
+            yield Finding(f"PDK {name}", needed, str(pdk.find(name).liberty), "")
         except UserError as error:
-            found, remedy = None, str(error)
-        yield Finding(f"PDK {name}", name == pdk.DEFAULT_PDK, found, remedy)
+            yield Finding(f"PDK {name}", needed, None, str(error))
 
 
 def _first_line(tool: str, flag: str) -> str | None:

@@ -150,9 +150,9 @@ def _recorded(network: Network, phase: str, samples: int) -> list[Layer]:
     layers = []
     for name in CAPTURED:
         module = network.get_submodule(name)
-        w, a, e = (module.tensors[key] for key in "wae")
-        arrays = (x.numpy().copy() for x in (w, a[:samples], e[:samples]))
-        layers.append(Layer(name, phase, *arrays, module.stride[0], module.padding[0]))
+        w, a, e = (module.tensors[key].numpy().copy() for key in "wae")
+        stride, padding = module.stride[0], module.padding[0]
+        layers.append(Layer(name, phase, w, a[:samples], e[:samples], stride, padding))
     return layers
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
+
 from mlsmac.sim.vectors import Vectors
 
 _SHOWN = 10

@@ -1,6 +1,7 @@
 """Options of `pytest sim/`."""
 
 import pytest
+
 from mlsmac.sim.runner import DEFAULT_OPERATIONS, DEFAULT_SEED, SIMULATORS
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from amaranth.hdl import Shape
 from amaranth.lib.wiring import In
 
-from ..golden.formats import FloatFormat
+from ..golden.formats import FloatFormat, check_int
 from ..golden.reference import reference
 from ..hw.units import Configuration
 from .vectors import Codes, Vectors
@@ -23,6 +23,7 @@ def make_vectors(configuration: Configuration, operations: int, seed: int) -> Ve
     """Vectors for a unit: every input where that is feasible, else `operations` corner-heavy random
     ones.
     """
+    check_int("operations", operations, 1, 1 << 30)
     component = configuration.build()
     members = component.signature.members.items()
     widths = {name: Shape.cast(member.shape).width for name, member in members}

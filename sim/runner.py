@@ -45,13 +45,14 @@ def run_bench(
     """Simulate a unit on vectors from `seed` and compare every output with the golden model.
 
     On a mismatch the run is repeated up to it with a waveform, which stays under `directory`.
-    Raises: BenchError where the simulator fails or checks fewer outputs than there are.
+    Raises: ValueError for a number of operations below 1; BenchError where the simulator fails or
+    checks fewer outputs than there are.
     """
+    vectors = make_vectors(configuration, operations, seed)
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
     source = directory / f"{configuration.slug}.v"
     source.write_text(to_verilog(configuration), encoding="utf-8")
-    vectors = make_vectors(configuration, operations, seed)
     summary = _simulate(configuration.slug, source, vectors, directory / simulator, simulator)
     expected = vectors.operations * len(vectors.outputs)
     if not summary["wrong"] and summary["checked"] != expected:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from mlsmac.hw.accumulator import FloatAccumulator, IntAccumulator
 from mlsmac.hw.mls_multiplier import ExponentShifter, MlsMultiplier
 from mlsmac.hw.units import configure
@@ -36,7 +37,7 @@ class Mutation:
         """Compile the changed source in its own module's names and put it in the original's
         place.
         """
-        function = self.target.elaborate if inspect.isclass(self.target) else self.target
+        function: Any = getattr(self.target, "elaborate", self.target)
         source = textwrap.dedent(inspect.getsource(function))
         assert source.count(self.old) == 1, (
             f"{self.name}: {self.old!r} must stand once in the source"

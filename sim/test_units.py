@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from mlsmac.hw.units import UNITS, configure
 from mlsmac.sim.corners import EXHAUSTIVE_BITS
 from mlsmac.sim.runner import run_bench

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from mlsmac.golden.formats import FP32
 from mlsmac.hw.units import configure
 from mlsmac.sim.corners import make_vectors

@@ -5,6 +5,7 @@ starts faster.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,10 +41,10 @@ class Vectors:
 
     def save(self, path: Path) -> None:
         """Write to `path` (.npz) for a bench in another process."""
-        arrays = {f"i_{port}": values for port, values in self.inputs.items()}
+        arrays: dict[str, Any] = {f"i_{port}": values for port, values in self.inputs.items()}
         arrays |= {f"o_{port}": values for port, values in self.outputs.items()}
-        widths = {f"w_{port}": np.int64(width) for port, width in self.widths.items()}
-        np.savez(path, delay=np.int64(self.delay), clocked=self.clocked, **arrays, **widths)
+        arrays |= {f"w_{port}": np.int64(width) for port, width in self.widths.items()}
+        np.savez(path, **arrays, delay=np.int64(self.delay), clocked=self.clocked)
 
     @classmethod
     def load(cls, path: Path) -> "Vectors":

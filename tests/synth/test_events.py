@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from mlsmac.synth.events import count
 from mlsmac.synth.liberty import load
 from mlsmac.synth.netlist import Cell, Netlist

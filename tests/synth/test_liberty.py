@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from mlsmac.synth.boolean import parse
 from mlsmac.synth.cells import ArcKind, Direction, Leakage, Sense, Table
 from mlsmac.synth.liberty import LibertyError, load

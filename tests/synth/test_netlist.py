@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from mlsmac.synth.netlist import Cell, parse_yosys_json, verilog_to_json
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from mlsmac.synth.liberty import load
 from mlsmac.synth.netlist import Cell, Netlist, parse_yosys_json, verilog_to_json
 from mlsmac.synth.power import (

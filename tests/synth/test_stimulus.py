@@ -7,6 +7,7 @@ from fractions import Fraction
 import ml_dtypes
 import numpy as np
 import pytest
+
 from mlsmac.data import Layer
 from mlsmac.golden.formats import (
     BF16,

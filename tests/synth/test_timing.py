@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from mlsmac.synth.cells import ArcKind, Sense
 from mlsmac.synth.liberty import LibertyError, load
 from mlsmac.synth.netlist import Cell, Netlist, parse_yosys_json, verilog_to_json

@@ -1,0 +1,204 @@
+"""Gate-level simulation of a mapped unit in Icarus: does it compute what it should, and how often
+does every net toggle.
+
+One operation a cycle: operands switch with the rising clock edge (non-blocking, as from a register
+before them), results are compared just before the next one. The VCD goes through a pipe into the
+counter of `vcd` and never to disk.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from numpy.typing import NDArray
+
+from .cell_models import verilog_models
+from .errors import UserError
+from .liberty import Library
+from .netlist import CONSTANT_NETS, Netlist
+from .power import Activity
+from .sdf import sdf_text
+from .testbench import LEAD_TICKS, TICKS_PER_NS, Bench, ShortNames, bench_text, hex_words, unit_text
+from .timing import Timing
+from .vcd import NetActivity, VcdError, activity
+
+WARM_UP_CYCLES = 8
+"""Cycles before the window in which activity counts: by then real operands fill the pipeline."""
+
+
+class SimulationError(RuntimeError):
+    """The simulation failed or left nets undefined; the message is one line."""
+
+
+@dataclass(frozen=True)
+class SimResult:
+    """What a simulation showed.
+
+    `activity` of every net but the constants; `pin_share`, the share of the cells' pins that are on
+    a net with simulated activity or on a constant; `mismatches`, how many of the `operations` had
+    an output that differed from the expected one (an undefined bit differs).
+    """
+
+    activity: dict[str, Activity]
+    pin_share: float
+    mismatches: int
+    operations: int
+
+
+def simulate(
+    netlist: Netlist,
+    library: Library,
+    timing: Timing | None,
+    stimulus: Mapping[str, NDArray],
+    expected: Mapping[str, NDArray],
+    *,
+    clock_ns: float,
+    clock: str | None = "clk",
+    latency: int = 3,
+    progress: Callable[[float], None] | None = None,
+) -> SimResult:
+    """Simulate `netlist`, one operation in each clock cycle of `clock_ns`.
+
+    `stimulus` holds an integer array of N codes for every input port but `clock`, `expected` one
+    for every output port to compare (negative codes in two's complement). The result of operation i
+    is expected `latency` rising edges after the one with which its operands switch. `timing` None
+    means zero delay; else the cells have its delays, and nets glitch. A unit slower than the clock
+    is simulated as it would behave: the mismatches show it. `progress` gets the share done.
+    Raises: UserError (Icarus is missing), ValueError (a port without codes, codes that do not fit,
+    too few of them), SimulationError (the simulator failed, an undefined net).
+    """
+    operations = _operations(netlist, stimulus, expected, clock)
+    for tool in ("iverilog", "vvp"):
+        if shutil.which(tool) is None:
+            raise UserError(f"{tool} not found: install the Debian package iverilog")
+    names = ShortNames(netlist)
+    bench = Bench(
+        clock=clock,
+        half=max(round(clock_ns * TICKS_PER_NS / 2), 2),
+        latency=latency,
+        operations=operations,
+        driven=list(stimulus),
+        compared=list(expected),
+        timed=timing is not None,
+    )
+    kinds = {cell.kind for cell in netlist.cells.values()}
+    files = {
+        "cells.v": verilog_models(library, kinds, specify=bench.timed),
+        "unit.v": unit_text(netlist, names),
+        "bench.v": bench_text(netlist, names, bench),
+        "stimulus.hex": hex_words(stimulus, {p: len(n) for p, n in netlist.inputs.items()}),
+        "expected.hex": hex_words(expected, {p: len(n) for p, n in netlist.outputs.items()}),
+    }
+    if timing is not None:
+        files["delays.sdf"] = sdf_text(netlist, timing, names.cells)
+    start, end = (LEAD_TICKS + 2 * bench.half * cycle for cycle in (WARM_UP_CYCLES, operations))
+    report = (lambda time: progress(min(time / end, 1.0))) if progress else None
+    with tempfile.TemporaryDirectory(prefix="mlsmac-sim-") as name:
+        directory = Path(name)
+        for file, text in files.items():
+            (directory / file).write_text(text)
+        _compile(directory, timed=bench.timed)
+        nets = _run(directory, start, end, report)
+        mismatches = int((directory / "mismatches").read_text())
+    found = _activity(nets, names, (end - start) / TICKS_PER_NS * 1e-9)
+    return SimResult(found, _pin_share(netlist, found), mismatches, operations)
+
+
+def _operations(
+    netlist: Netlist,
+    stimulus: Mapping[str, NDArray],
+    expected: Mapping[str, NDArray],
+    clock: str | None,
+) -> int:
+    """Check ports and lengths of the vectors; the number of operations."""
+    if set(stimulus) != set(netlist.inputs) - {clock}:
+        ports = ", ".join(sorted(set(netlist.inputs) - {clock}))
+        raise ValueError(
+            f"stimulus must be of the ports {ports}, not {', '.join(sorted(stimulus))}"
+        )
+    if not expected or not set(expected) <= set(netlist.outputs):
+        ports = ", ".join(netlist.outputs)
+        raise ValueError(f"expected must be of ports among {ports}, not {', '.join(expected)}")
+    lengths = {len(codes) for codes in (*stimulus.values(), *expected.values())}
+    if len(lengths) != 1:
+        raise ValueError(f"all vectors must have one length, not {sorted(lengths)}")
+    operations = lengths.pop()
+    if operations <= WARM_UP_CYCLES:
+        raise ValueError(f"operations must be more than {WARM_UP_CYCLES}, not {operations}")
+    return operations
+
+
+def _compile(directory: Path, *, timed: bool) -> None:
+    specify = ["-gspecify"] if timed else []
+    command = ["iverilog", "-g2005", "-Ttyp", *specify, "-s", "bench", "-o", "bench.vvp"]
+    command += ["cells.v", "unit.v", "bench.v"]
+    done = subprocess.run(command, cwd=directory, capture_output=True, text=True)
+    if done.returncode:
+        raise SimulationError(f"iverilog failed: {_first_line(done.stdout + done.stderr)}")
+
+
+def _run(
+    directory: Path, start: int, end: int, report: Callable[[int], None] | None
+) -> NetActivity:
+    """Run the simulator and count its VCD; whatever it says, about SDF above all, is an error."""
+    read_end, write_end = os.pipe()
+    # The simulator appends `.vcd` to a name without a dot, so it gets the pipe by a link.
+    (directory / "activity.vcd").symlink_to(f"/dev/fd/{write_end}")
+    log = directory / "log"
+    with os.fdopen(read_end, "rb") as stream, log.open("w") as output:
+        try:
+            process = subprocess.Popen(
+                ["vvp", "-n", "bench.vvp"],
+                cwd=directory,
+                stdout=output,
+                stderr=output,
+                pass_fds=(write_end,),
+            )
+        finally:
+            os.close(write_end)
+        with process:  # waits for its end
+            try:
+                nets = activity(stream, start, end, report)
+            except VcdError as error:
+                process.kill()
+                raise SimulationError(f"vvp failed: {_messages(log) or error}") from error
+            except BaseException:
+                process.kill()
+                raise
+    if process.returncode or _messages(log):
+        raise SimulationError(f"vvp failed: {_messages(log) or f'status {process.returncode}'}")
+    return nets
+
+
+def _messages(log: Path) -> str:
+    """The first line of the simulator's output that is not its usual greeting."""
+    lines = (line for line in log.read_text(errors="replace").splitlines(keepends=True))
+    return _first_line("".join(line for line in lines if not line.startswith("VCD info")))
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+
+
+def _activity(nets: NetActivity, names: ShortNames, seconds: float) -> dict[str, Activity]:
+    """Activity under the netlist's own net names."""
+    long = {short: name for name, short in names.nets.items()}
+    undefined = [
+        long[name] for name, unknown in zip(nets.names, nets.unknown, strict=True) if unknown
+    ]
+    if undefined:
+        raise SimulationError(
+            f"{len(undefined)} nets are undefined in simulation, {undefined[0]} among them"
+        )
+    rows = zip(nets.names, nets.toggles.tolist(), nets.duty.tolist(), strict=True)
+    return {long[name]: Activity(toggles / seconds, duty) for name, toggles, duty in rows}
+
+
+def _pin_share(netlist: Netlist, found: Mapping[str, Activity]) -> float:
+    pins = [net for cell in netlist.cells.values() for net in cell.pins.values()]
+    known = sum(net in found or net in CONSTANT_NETS for net in pins)
+    return known / len(pins)

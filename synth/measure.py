@@ -1,0 +1,259 @@
+"""Area, timing and energy of one unit: map, time, simulate on the stimulus, evaluate the power.
+
+A unit is built with plain and with Booth multipliers, and the build of least energy is its result:
+each unit is compared at its best.
+"""
+
+import importlib.metadata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..golden.reference import Codes, reference
+from ..hw.emit import to_rtlil
+from ..hw.units import Configuration
+from . import cache, liberty
+from .errors import UserError
+from .gatesim import simulate
+from .liberty import Library
+from .mapping import MappedNetlist, map_unit
+from .netlist import Netlist, parse_yosys_json
+from .pdk import Pdk
+from .power import PowerResult, evaluate
+from .sta import analyse_paths
+from .timing import Timing, analyse
+
+MIN_ACTIVITY_SHARE = 0.99
+MAPPINGS = {"plain": False, "booth": True}
+"""How Yosys builds multipliers: as an array of partial products, or Booth recoded."""
+STAGES = ("multiplier", "accumulator")
+_PACKAGES = [Path(__file__).parents[1] / package for package in ("golden", "hw", "synth")]
+
+
+class MeasureError(RuntimeError):
+    """A netlist that is not what was asked for; the message is one line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What every unit of a comparison shares: library, clock, ABC script. No wires, no output
+    load.
+    """
+
+    pdk: Pdk
+    clock_mhz: float
+    script: str = "area"
+
+    def __post_init__(self) -> None:
+        if not self.clock_mhz > 0:
+            raise UserError(f"clock_mhz must be positive, not {self.clock_mhz!r}")
+
+    @property
+    def clock_ns(self) -> float:
+        """Clock period."""
+        return 1e3 / self.clock_mhz
+
+
+def measure(
+    configuration: Configuration,
+    conditions: Conditions,
+    inputs: Mapping[str, Codes],
+    *,
+    mapping: str,
+    results: cache.Cache,
+) -> dict[str, Any]:
+    """Metrics of a unit in one of `MAPPINGS`; docs/report.md describes the fields.
+
+    Raises: MeasureError (flops that are not the declared ones, pins without activity), and what the
+    tools raise.
+    """
+    rtlil = to_rtlil(configuration)
+    expected = reference(configuration.unit.name, configuration.options, inputs)
+    ports = (item for ports in (inputs, expected) for item in sorted(ports.items()))
+    key = cache.digest(
+        [
+            *(rtlil, mapping, tool_versions(), cache.code_digest(*_PACKAGES)),
+            *(conditions.pdk.name, conditions.pdk.liberty.read_bytes()),
+            *(conditions.clock_mhz, conditions.script),
+            *(part for item in ports for part in item),
+        ]
+    )
+
+    def compute() -> dict[str, Any]:
+        library = liberty.load(conditions.pdk.liberty)
+        mapped = map_unit(
+            rtlil,
+            configuration.slug,
+            conditions.pdk,
+            booth=MAPPINGS[mapping],
+            script=conditions.script,
+        )
+        build = _Build.of(configuration, conditions, library, mapped)
+        return {"mapping": mapping} | build.metrics(inputs, expected)
+
+    return results.get(key, compute)
+
+
+def tool_versions() -> dict[str, str]:
+    """Versions of the Python packages that decide the results."""
+    return {name: importlib.metadata.version(name) for name in ("amaranth", "pyosys", "libparse")}
+
+
+def best(builds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The build of least energy among those that compute at the clock, else the fastest.
+
+    The field `mappings` tells of all of them.
+    """
+    fields = ("area_um2", "critical_path_ns", ENERGY)
+    told = {build["mapping"]: {field: build[field] for field in fields} for build in builds}
+    chosen = min(builds, key=lambda build: _rank(build))
+    return {**chosen, "mappings": told}
+
+
+ENERGY = "energy_pj_per_mac"
+"""The field that builds and units are compared by."""
+
+
+def _rank(build: Mapping[str, Any]) -> tuple[bool, float]:
+    """Builds that compute at the clock first, then by energy."""
+    energy = build[ENERGY]
+    return energy is None, build["critical_path_ns"] if energy is None else energy
+
+
+@dataclass(frozen=True)
+class _Build:
+    """One mapped netlist of a unit and what the tools need to look at it."""
+
+    configuration: Configuration
+    conditions: Conditions
+    library: Library
+    mapped: MappedNetlist
+    netlist: Netlist
+    timing: Timing
+    clock: str | None
+
+    @classmethod
+    def of(
+        cls,
+        configuration: Configuration,
+        conditions: Conditions,
+        library: Library,
+        mapped: MappedNetlist,
+    ) -> "_Build":
+        declared = configuration.build().registers
+        if mapped.flop_count != declared:
+            rule = f"{configuration.slug} must map to its {declared} registers"
+            raise MeasureError(f"{rule}, not to {mapped.flop_count} flops")
+        netlist = parse_yosys_json(mapped.json)
+        clock = "clk" if declared else None
+        timing = analyse(netlist, library, clock)
+        return cls(configuration, conditions, library, mapped, netlist, timing, clock)
+
+    def metrics(self, inputs: Mapping[str, Codes], expected: Mapping[str, Codes]) -> dict[str, Any]:
+        """Area, timing, and energy in both activity modes."""
+        pdk = self.conditions.pdk
+        paths = analyse_paths(
+            self.mapped.verilog,
+            self.configuration.slug,
+            pdk.liberty,
+            clock_ns=self.conditions.clock_ns,
+            clock=self.clock,
+        )
+        zero = self._energy(inputs, expected, None)
+        real = self._energy(inputs, expected, self.timing)
+        return {
+            "area_um2": round(self.mapped.area, 3),
+            "gate_equivalents": round(self.mapped.area / self.library[pdk.nand2].area_um2, 1),
+            "cells": sum(self.mapped.cells.values()),
+            "flops": self.mapped.flop_count,
+            "area_um2_by_stage": self._by_stage(self._area),
+            "critical_path_ns": paths.critical_path_ns,
+            "meets_timing": paths.meets_timing,
+            ENERGY: real["total_pj"],
+            **{f"{stage}_pj": real["by_stage_pj"].get(stage) for stage in STAGES},
+            f"{ENERGY}_zero_delay": zero["total_pj"],
+            "leakage_uw": real["leakage_uw"],
+            "energy_split_pj": real["split_pj"],
+            "zero_delay": {key: zero[key] for key in ("by_stage_pj", "split_pj")},
+            "activity_share": min(zero["activity_share"], real["activity_share"]),
+            "mismatches": real["mismatches"],
+            "mismatches_zero_delay": zero["mismatches"],
+        }
+
+    def _energy(
+        self,
+        inputs: Mapping[str, Codes],
+        expected: Mapping[str, Codes],
+        timing: Timing | None,
+    ) -> dict[str, Any]:
+        """Energies in pJ an operation; all None where the netlist computed anything wrong."""
+        component = self.configuration.build()
+        simulated = simulate(
+            self.netlist,
+            self.library,
+            timing,
+            inputs,
+            expected,
+            clock_ns=self.conditions.clock_ns,
+            clock=self.clock,
+            latency=component.latency,
+        )
+        if simulated.pin_share < MIN_ACTIVITY_SHARE:
+            rule = f"{self.configuration.slug} must have activity on 99 % of its pins"
+            raise MeasureError(f"{rule}, not on {100 * simulated.pin_share:.1f} %")
+        checks = {"mismatches": simulated.mismatches, "activity_share": simulated.pin_share}
+        if simulated.mismatches:
+            nothing: dict[str, Any] = {"total_pj": None, "by_stage_pj": {}, "split_pj": None, "leakage_uw": None}
+            return nothing | checks
+        power = evaluate(
+            self.netlist,
+            self.library,
+            self.timing,
+            simulated.activity,
+            clock_net=self.clock,
+        )
+        return self._energies(power) | checks
+
+    def _energies(self, power: PowerResult) -> dict[str, Any]:
+        cells = power.of(power.instances)
+        clock = power.nets.get(self.clock, 0.0) if self.clock else 0.0
+        parts = {
+            "internal": cells.internal,
+            "switching": cells.switching + sum(power.nets.values()),
+            "leakage": cells.leakage,
+            "sequential": power.sequential.total,
+            "combinational": power.combinational.total,
+            "clock": clock,
+            "inputs": sum(power.nets.values()) - clock,
+        }
+        return {
+            "total_pj": self._pj(power.total),
+            "split_pj": {name: self._pj(watts) for name, watts in parts.items()},
+            "by_stage_pj": self._by_stage(lambda stage: self._stage_pj(power, stage, clock)),
+            "leakage_uw": float(f"{cells.leakage * 1e6:.6g}"),
+        }
+
+    def _pj(self, watts: float) -> float:
+        """Energy an operation: one a clock cycle."""
+        return float(f"{watts / (self.conditions.clock_mhz * 1e6) * 1e12:.6g}")
+
+    def _by_stage(self, value: Callable[[str], float]) -> dict[str, float]:
+        """`value` of each stage of a MAC; nothing for a part, which has no stages."""
+        whole = self.configuration.unit.name.endswith("_mac")
+        return {stage: value(stage) for stage in STAGES} if whole else {}
+
+    def _area(self, stage: str) -> float:
+        cells = self.netlist.cells.items()
+        own = (cell.kind for name, cell in cells if name.startswith(f"{stage}."))
+        return round(sum(self.library[kind].area_um2 for kind in own), 3)
+
+    def _stage_pj(self, power: PowerResult, stage: str, clock: float) -> float:
+        """Cells of the stage, its share of the clock net by flops, and the nets of its input
+        ports.
+        """
+        own = sum(name.startswith(f"{stage}.") for name in power.flops)
+        watts = power.below(f"{stage}.").total + clock * own / len(power.flops)
+        if stage == STAGES[0]:  # all operand ports lead to the multiplier's registers
+            watts += sum(power.nets.values()) - clock
+        return self._pj(watts)

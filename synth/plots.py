@@ -1,0 +1,82 @@
+"""Plots of a report as SVG text: the same report gives the same bytes."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+_STYLE: Any = {
+    "svg.hashsalt": "mlsmac",
+    "svg.fonttype": "none",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+_MULTIPLIER, _ACCUMULATOR, _GLITCH_FREE = "#2f6f9f", "#e08a3c", "#222222"
+
+
+def energy_plot(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Energy an operation by unit: multiplier, accumulator; a mark at zero delay."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(7.2, 0.55 * len(rows) + 1.4), layout="constrained")
+        axes = figure.subplots()
+        shown = list(reversed(rows))
+        _stacked(axes, shown)
+        axes.set_yticks(range(len(shown)), [row["unit"] for row in shown])
+        axes.set_xlabel("energy per MAC, pJ")
+        axes.legend(loc="lower right", frameon=False)
+        return _svg(figure)
+
+
+def _stacked(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    largest = max((row["energy_pj_per_mac"] or 0.0 for row in rows), default=1.0)
+    labels = {"multiplier": "multiplier", "accumulator": "accumulator", "zero": "at zero delay"}
+    for place, row in enumerate(rows):
+        energy = row["energy_pj_per_mac"]
+        if energy is None:
+            axes.text(0, place, " not at this clock", va="center", color="#a00000")
+            continue
+        left = 0.0
+        for stage, colour in (("multiplier", _MULTIPLIER), ("accumulator", _ACCUMULATOR)):
+            width = row[f"{stage}_pj"]
+            axes.barh(place, width, 0.6, left, color=colour, label=labels.pop(stage, None))
+            left += width
+        zero = row["energy_pj_per_mac_zero_delay"]
+        axes.plot(
+            [zero, zero],
+            [place - 0.3, place + 0.3],
+            color=_GLITCH_FREE,
+            lw=2,
+            label=labels.pop("zero", None),
+        )
+        axes.text(energy + 0.01 * largest, place, f"{energy:.3g}", va="center")
+    axes.set_xlim(0, 1.12 * largest)
+
+
+def area_plot(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Area against energy, both logarithmic, a labelled point a unit."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+        axes = figure.subplots()
+        measured = [row for row in rows if row["energy_pj_per_mac"] is not None]
+        for row in measured:
+            place = (row["gate_equivalents"], row["energy_pj_per_mac"])
+            axes.plot(*place, "o", color=_MULTIPLIER)
+            axes.annotate(row["unit"], place, (6, 4), textcoords="offset points")
+        if measured:
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+            axes.margins(0.18)
+        axes.set_xlabel("area, gate equivalents (NAND2)")
+        axes.set_ylabel("energy per MAC, pJ")
+        axes.grid(alpha=0.25, which="both")
+        return _svg(figure)
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()[buffer.getvalue().index("<svg") :]

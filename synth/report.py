@@ -1,0 +1,216 @@
+"""The main job: every MAC under one wrapper, one clock, one stimulus, one script, beside the
+paper.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..golden.formats import FP32, safe_length
+from ..golden.reference import reference
+from ..hw.emit import plain
+from ..hw.units import Configuration, configure
+from .cache import Cache
+from .measure import ENERGY, MAPPINGS, Conditions, best, measure, tool_versions
+from .part_inputs import unit_inputs
+from .stimulus import Stimulus
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class PaperUnit:
+    """A column of the paper's Table 5: mW at 100 MHz in TSMC 65 nm, by Design Compiler."""
+
+    multiplier_mw: float
+    accumulator_mw: float
+
+    @property
+    def energy_pj(self) -> float:
+        """Energy an operation, at one operation a cycle of 100 MHz."""
+        return round((self.multiplier_mw + self.accumulator_mw) * 10, 4)
+
+
+BASELINES = ("fp32", "fp8")
+"""The paper's units that ratios are against."""
+
+PAPER = {
+    "fp32": PaperUnit(0.532, 0.140),
+    "fp8": PaperUnit(0.023, 0.140),
+    "mls": PaperUnit(0.0192, 0.0094),
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the report: a label, the unit with its options, and the paper's unit it answers
+    to.
+    """
+
+    label: str
+    unit: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    paper: str | None = None
+
+    def configuration(self) -> Configuration:
+        """The unit's configuration."""
+        return configure(self.unit, **self.options)
+
+
+ENTRIES = (
+    Entry("FP32", "fp32_mac", {"subnormals": True}, "fp32"),
+    Entry("FP32 flush", "fp32_mac", {"subnormals": False}, "fp32"),
+    Entry("FP8 E5M2", "fp8_mac", {"format": "e5m2"}, "fp8"),
+    Entry("FP8 E4M3", "fp8_mac", {"format": "e4m3"}, "fp8"),
+    Entry("MLS <2,4>", "mls_mac", {"format": "2,4"}, "mls"),
+    Entry("MLS <2,1>", "mls_mac", {"format": "2,1"}, "mls"),
+)
+
+Progress = Callable[[str, int, int], None]
+"""Called with what was finished, how many builds are done, and how many there are."""
+
+
+def make_report(
+    conditions: Conditions,
+    stimulus: Stimulus,
+    *,
+    entries: Sequence[Entry] = ENTRIES,
+    results: Cache,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The report as JSON's types; docs/report.md describes every field.
+
+    Raises: what measuring raises.
+    """
+    rows = measure_all(conditions, stimulus, entries, results, progress)
+    baselines = {
+        kind: row for kind in BASELINES if (row := _cheapest(kind, entries, rows)) is not None
+    }
+    for row, entry in zip(rows, entries, strict=True):
+        for kind in BASELINES:
+            row[f"ratio_to_{kind}"] = _ratio(baselines.get(kind), row)
+        row["paper"] = paper_row(entry.paper)
+    return {
+        "schema": SCHEMA,
+        "pdk": conditions.pdk.name,
+        "clock_mhz": conditions.clock_mhz,
+        "script": conditions.script,
+        "stimulus": {
+            "operations": len(stimulus),
+            "seed": stimulus.seed,
+            "kinds": [kind.value for kind in stimulus.kinds],
+            "digest": stimulus.digest,
+        },
+        "tools": tool_versions(),
+        "baselines": {kind: row["unit"] for kind, row in baselines.items()},
+        "rows": rows,
+    }
+
+
+def _cheapest(
+    kind: str, entries: Sequence[Entry], rows: Sequence[dict[str, Any]]
+) -> dict[str, Any] | None:
+    """The row of least energy among the entries that answer to the paper's `kind`."""
+    pairs = zip(entries, rows, strict=True)
+    own = [row for entry, row in pairs if entry.paper == kind and row[ENERGY] is not None]
+    return min(own, key=lambda row: row[ENERGY], default=None)
+
+
+def _ratio(baseline: Mapping[str, Any] | None, row: Mapping[str, Any]) -> float | None:
+    """How many times less than the baseline; None where either has no energy."""
+    if baseline is None or row[ENERGY] is None:
+        return None
+    return float(round(baseline[ENERGY] / row[ENERGY], 3))
+
+
+def paper_row(kind: str | None) -> dict[str, float] | None:
+    """The paper's energies and ratios for the row's kind of unit."""
+    if kind is None:
+        return None
+    energy = PAPER[kind].energy_pj
+    return {
+        "multiplier_mw": PAPER[kind].multiplier_mw,
+        "accumulator_mw": PAPER[kind].accumulator_mw,
+        "energy_pj_per_mac": energy,
+        "ratio_to_fp32": round(PAPER["fp32"].energy_pj / energy, 2),
+        "ratio_to_fp8": round(PAPER["fp8"].energy_pj / energy, 2),
+    }
+
+
+def measure_all(
+    conditions: Conditions,
+    stimulus: Stimulus,
+    entries: Sequence[Entry],
+    results: Cache,
+    progress: Progress | None = None,
+) -> list[dict[str, Any]]:
+    """A row for each entry, all its mappings measured, on all cores."""
+    builds: dict[tuple[int, str], dict[str, Any]] = {}
+    with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
+        jobs: dict[Future[dict[str, Any]], tuple[int, str]] = {
+            pool.submit(_job, entry, conditions, stimulus, mapping, results): (index, mapping)
+            for index, entry in enumerate(entries)
+            for mapping in MAPPINGS
+        }
+        try:
+            for job in as_completed(jobs):
+                index, mapping = jobs[job]
+                builds[index, mapping] = job.result()
+                if progress:
+                    progress(f"{entries[index].label}, {mapping}", len(builds), len(jobs))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [
+        _describe(entry, stimulus) | best([builds[index, mapping] for mapping in MAPPINGS])
+        for index, entry in enumerate(entries)
+    ]
+
+
+def _job(
+    entry: Entry, conditions: Conditions, stimulus: Stimulus, mapping: str, results: Cache
+) -> dict[str, Any]:
+    configuration = entry.configuration()
+    inputs = unit_inputs(entry.unit, configuration.options, stimulus)
+    return measure(configuration, conditions, inputs, mapping=mapping, results=results)
+
+
+def _describe(entry: Entry, stimulus: Stimulus) -> dict[str, Any]:
+    """What a row is, and what the stimulus does to it: zero products, overflows."""
+    configuration = entry.configuration()
+    options = configuration.options
+    format = options.get("format", FP32)
+    statistics = stimulus.statistics(format)
+    zeros = sum(part.zero_product * part.pairs for part in statistics.values()) / len(stimulus)
+    return {
+        "unit": entry.label,
+        "slug": configuration.slug,
+        "options": {name: plain(value) for name, value in options.items()},
+        "zero_product_share": round(zeros, 4),
+        "accumulator": _accumulator(configuration, stimulus) if "acc_width" in options else None,
+    }
+
+
+def _accumulator(configuration: Configuration, stimulus: Stimulus) -> dict[str, Any]:
+    """Proven length and the overflow seen, by kind of convolution: share of groups that
+    overflowed.
+    """
+    options = configuration.options
+    inputs = unit_inputs(configuration.unit.name, options, stimulus)
+    outputs = reference(configuration.unit.name, options, inputs)
+    last = np.append(stimulus.start[1:], True)
+    flags = outputs["overflow"][last].astype(bool)
+    kinds = stimulus.kind[last]
+    return {
+        "width": options["acc_width"],
+        "safe_length": safe_length(options["format"], options["acc_width"]),
+        "overflow_rate": round(float(flags.mean()), 6),
+        "overflow_rate_by_kind": {
+            kind.value: round(float(flags[kinds == index].mean()), 6)
+            for index, kind in enumerate(stimulus.kinds)
+        },
+    }

@@ -1,0 +1,89 @@
+"""Configurations: names, options, slugs, and what is refused."""
+
+from typing import Any
+
+import pytest
+
+from mlsmac.golden.formats import FP8_E4M3, FP8_E5M2, FloatFormat, Overflow
+from mlsmac.hw.units import UNITS, configure
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_every_unit_builds_with_its_defaults(name: str) -> None:
+    component = configure(name).build()
+    assert component.latency >= 0
+    assert component.registers >= 0
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "slug"),
+    [
+        ("mls_mac", {}, "mls_mac_e2m4_acc16_saturate"),
+        ("mls_mac", {"overflow": "wrap", "acc_width": 20}, "mls_mac_e2m4_acc20_wrap"),
+        ("mls_mac", {"acc_width": "auto", "length": 9}, "mls_mac_e2m4_acc19_saturate"),
+        ("mls_mac", {"format": "<2,1>"}, "mls_mac_e2m1_acc16_saturate"),
+        ("fp32_mac", {}, "fp32_mac"),
+        ("fp32_mac", {"subnormals": False}, "fp32_mac_flush"),
+        ("fp8_mac", {"format": "E5M2"}, "fp8_mac_e5m2"),
+        ("float_adder", {"format": "4,3"}, "float_adder_e4m3_ieee"),
+        ("float_adder", {"format": "e4m3"}, "float_adder_e4m3"),
+    ],
+)
+def test_slug_names_the_configuration(name: str, options: dict[str, Any], slug: str) -> None:
+    assert configure(name, **options).slug == slug
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("mac", {}, "unit must be one of mls_mac, .*, not 'mac'"),
+        ("mls_mac", {"format": "9,9"}, r"exp_bits must be in 0\.\.5, not 9"),
+        ("mls_mac", {"format": "2;4"}, "format must be E,M .* not '2;4'"),
+        ("mls_mac", {"acc_width": 1}, r"acc_width must be in 2\.\.64, not 1"),
+        ("mls_mac", {"acc_width": "auto"}, "length must be given with acc_width 'auto'"),
+        ("mls_mac", {"length": 9}, "length must be given with acc_width 'auto'"),
+        ("mls_mac", {"overflow": "clip"}, "overflow must be one of 'saturate', 'wrap', not 'clip'"),
+        ("mls_mac", {"subnormals": True}, r"option subnormals \(True\) is not one of mls_mac"),
+        ("fp8_mac", {"format": "fp32"}, "format must be FP8_E5M2 or FP8_E4M3, not"),
+        ("exponent_shifter", {"format": "0,4"}, r"exp_bits must be in 1\.\.5, not 0"),
+    ],
+)
+def test_wrong_options_are_refused(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        configure(name, **options)
+
+
+def test_wrong_kinds_are_refused() -> None:
+    with pytest.raises(TypeError, match=r"acc_width must be an integer or 'auto', not 1\.5"):
+        configure("mls_mac", acc_width=1.5)
+
+
+@pytest.mark.parametrize("format", [FP8_E4M3, FP8_E5M2])
+def test_fp8_products_fit_the_product_format_as_normal_numbers(format: FloatFormat) -> None:
+    product: FloatFormat = configure("fp8_mac", format=format).build().product_format
+    smallest = 2 * (format.min_exp - format.man_bits)
+    assert product.min_exp <= smallest
+    assert product.max_exp >= 2 * format.max_exp + 1
+    assert product.man_bits == 2 * format.man_bits + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "registers"),
+    [
+        # operands 7 + 7, start twice, product 15; accumulator 16 and its flag
+        ("mls_mac", {}, 14 + 2 + 15 + 17),
+        ("mls_mac", {"format": "2,1"}, 8 + 2 + 9 + 17),
+        ("fp32_mac", {}, 64 + 2 + 32 + 32),
+        ("fp8_mac", {"format": "e4m3"}, 16 + 2 + 14 + 32),
+        ("fp8_mac", {"format": "e5m2"}, 16 + 2 + 13 + 32),
+        ("float_adder", {}, 0),
+    ],
+)
+def test_registers_are_counted(name: str, options: dict[str, Any], registers: int) -> None:
+    assert configure(name, **options).build().registers == registers
+
+
+def test_options_are_readable_attributes() -> None:
+    mac = configure("mls_mac", acc_width=20, overflow="wrap").build()
+    assert (mac.acc_width, mac.policy, mac.latency) == (20, Overflow.WRAP, 3)
+    assert mac.element.man_bits == 4

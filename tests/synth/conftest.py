@@ -1,0 +1,53 @@
+"""What the tests of synthesis and gate-level simulation share: one small MAC, mapped once."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from mlsmac.golden.reference import reference
+from mlsmac.hw import configure, to_rtlil
+from mlsmac.synth.errors import UserError
+from mlsmac.synth.liberty import Library, load
+from mlsmac.synth.mapping import MappedNetlist, map_unit
+from mlsmac.synth.netlist import Netlist, parse_yosys_json
+from mlsmac.synth.pdk import Pdk, find
+from mlsmac.synth.timing import Timing, analyse
+
+
+@dataclass(frozen=True)
+class MappedMac:
+    """A MAC on OSU 180 nm and vectors for it."""
+
+    configuration: object
+    pdk: Pdk
+    library: Library
+    mapped: MappedNetlist
+    netlist: Netlist
+    timing: Timing
+    stimulus: dict
+    expected: dict
+
+
+@pytest.fixture(scope="session")
+def osu018():
+    try:
+        return find("osu018")
+    except UserError as error:
+        return pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def mac(osu018):
+    """MLS <2,1> MAC with a 10-bit accumulator, 200 operations."""
+    configuration = configure("mls_mac", format="2,1", acc_width=10)
+    library = load(osu018.liberty)
+    mapped = map_unit(to_rtlil(configuration), configuration.slug, osu018)
+    netlist = parse_yosys_json(mapped.json)
+    rng = np.random.default_rng(20)
+    stimulus = {port: rng.integers(0, 16, 200) for port in "wa"}
+    stimulus["start"] = (rng.random(200) < 0.1).astype(np.int64)
+    stimulus["start"][0] = 1
+    expected = reference("mls_mac", configuration.options, stimulus)
+    timing = analyse(netlist, library, "clk")
+    return MappedMac(configuration, osu018, library, mapped, netlist, timing, stimulus, expected)

@@ -1,0 +1,137 @@
+"""Where Liberty files are looked for, and what a PDK says about its cells."""
+
+import fnmatch
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+
+from mlsmac.synth.errors import UserError
+from mlsmac.synth.liberty import load
+from mlsmac.synth.pdk import NAMES, find
+
+TINY = Path(__file__).parents[1] / "data" / "power" / "tiny.liberty"
+SKY130 = "sky130_fd_sc_hd__tt_025C_1v80.lib"
+
+
+@pytest.fixture
+def nowhere(tmp_path, monkeypatch):
+    """No PDK but Debian's is anywhere; returns an empty folder."""
+    for variable in ("MLSMAC_PDK_DIR", "PDK_ROOT"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def _file(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return path
+
+
+@pytest.mark.parametrize("name", [SKY130, SKY130 + ".gz"])
+def test_own_directory(nowhere, monkeypatch, name):
+    path = _file(nowhere / name)
+    monkeypatch.setenv("MLSMAC_PDK_DIR", str(nowhere))
+    assert find("sky130").liberty == path
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("sky130", f"sky130A/libs.ref/sky130_fd_sc_hd/lib/{SKY130}"),
+        ("sky130", f"sky130B/libs.ref/sky130_fd_sc_hd/lib/{SKY130}"),
+        ("sg13g2", "ihp-sg13g2/libs.ref/sg13g2_stdcell/lib/sg13g2_stdcell_typ_1p20V_25C.lib"),
+    ],
+)
+@pytest.mark.parametrize("root", ["PDK_ROOT", ".ciel", ".volare"])
+def test_installed(nowhere, monkeypatch, root, name, file):
+    base = nowhere / "root" if root == "PDK_ROOT" else nowhere / "home" / root
+    monkeypatch.setenv("PDK_ROOT", str(nowhere / "root"))
+    path = _file(base / file)
+    assert find(name).liberty == path
+
+
+def test_own_directory_comes_first(nowhere, monkeypatch):
+    _file(nowhere / "root" / "sky130A/libs.ref/sky130_fd_sc_hd/lib" / SKY130)
+    path = _file(nowhere / "own" / SKY130)
+    monkeypatch.setenv("PDK_ROOT", str(nowhere / "root"))
+    monkeypatch.setenv("MLSMAC_PDK_DIR", str(nowhere / "own"))
+    assert find("sky130").liberty == path
+
+
+def test_default_is_osu018(nowhere, monkeypatch):
+    monkeypatch.setenv("MLSMAC_PDK_DIR", str(nowhere))
+    path = _file(nowhere / "osu018_stdcells.lib")
+    pdk = find()
+    assert (pdk.name, pdk.liberty, pdk.clock_mhz) == ("osu018", path, 40)
+
+
+@pytest.mark.parametrize("name", ["sky130", "sg13g2", "asap7"])
+def test_not_installed(nowhere, name):
+    with pytest.raises(UserError, match=rf"^no Liberty file of {name} found \(looked for .*\): "):
+        find(name)
+
+
+def test_unknown_name():
+    rule = "pdk must be one of osu018, sky130, sg13g2, asap7, not 'tsmc65'"
+    with pytest.raises(UserError, match=rule):
+        find("tsmc65")
+
+
+def test_name_and_file():
+    with pytest.raises(UserError, match="must not both be given"):
+        find("osu018", TINY)
+
+
+def test_custom_file(tmp_path):
+    for path in (TINY, tmp_path / "tiny.lib.gz"):
+        if path is not TINY:
+            path.write_bytes(gzip.compress(TINY.read_bytes()))
+        pdk = find(liberty=path)
+        assert (pdk.name, pdk.liberty, pdk.clock_mhz) == ("tiny", path, 100)
+        assert (pdk.nand2, pdk.driver) == ("NAND2", "NAND2")
+        assert pdk.load_ff == 2000  # four times 0.5 pF
+
+
+def test_nand_is_known_by_its_function_not_its_name(tmp_path):
+    path = tmp_path / "tiny.lib"
+    text = TINY.read_text()
+    path.write_text(text.replace("cell (NAND2)", "cell (N)").replace("cell (INV)", "cell (NAND2)"))
+    with pytest.raises(UserError, match="library tiny must have a two-input NAND, but has none"):
+        find(liberty=path)
+    path.write_text(text.replace("cell (NAND2)", "cell (N)"))
+    assert find(liberty=path).nand2 == "N"
+
+
+def test_custom_file_absent(tmp_path):
+    with pytest.raises(UserError, match="not found"):
+        find(liberty=tmp_path / "absent.lib")
+
+
+def test_custom_file_is_no_liberty(tmp_path):
+    path = tmp_path / "netlist.v"
+    path.write_text("module top(); endmodule\n")
+    with pytest.raises(UserError, match="must begin with a library group"):
+        find(liberty=path)
+
+
+@pytest.mark.eda
+@pytest.mark.parametrize("name", NAMES)
+def test_table_fits_the_library(name):
+    """Every cell, pin and pattern of the table exists in the file."""
+    try:
+        pdk = find(name)
+    except UserError as error:
+        pytest.skip(f"{error}; MLSMAC_PDK_DIR is {os.environ.get('MLSMAC_PDK_DIR', 'unset')}")
+    library = load(pdk.liberty)
+    custom = find(liberty=pdk.liberty)
+    assert library[pdk.nand2].area_um2 == library[custom.nand2].area_um2
+    assert len(library[pdk.driver].inputs) == 1
+    for pattern in pdk.dont_use:
+        assert fnmatch.filter(library.cells, pattern), pattern
+    for tie in filter(None, (pdk.tie_high, pdk.tie_low)):
+        cell, pin = tie
+        function = library.cells[cell].pins[pin].function
+        assert function.evaluate({}) == (tie == pdk.tie_high)
