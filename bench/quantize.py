@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+
 from mlsmac.golden import MLS_E2M4, SCALE_E8M1, quantize
 
 SHAPE = (64, 64, 32, 32)

@@ -204,7 +204,12 @@ class _Build:
             raise MeasureError(f"{rule}, not on {100 * simulated.pin_share:.1f} %")
         checks = {"mismatches": simulated.mismatches, "activity_share": simulated.pin_share}
         if simulated.mismatches:
-            nothing: dict[str, Any] = {"total_pj": None, "by_stage_pj": {}, "split_pj": None, "leakage_uw": None}
+            nothing: dict[str, Any] = {
+                "total_pj": None,
+                "by_stage_pj": {},
+                "split_pj": None,
+                "leakage_uw": None,
+            }
             return nothing | checks
         power = evaluate(
             self.netlist,

@@ -3,6 +3,7 @@
 import ml_dtypes
 import numpy as np
 import pytest
+
 from mlsmac.golden import (
     BF16,
     FP8_E4M3,

@@ -5,6 +5,7 @@ from fractions import Fraction
 import ml_dtypes
 import numpy as np
 import pytest
+
 from mlsmac.golden import (
     BF16,
     FP8_E4M3,

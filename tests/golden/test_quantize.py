@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+
 from mlsmac.golden import (
     MLS_E2M4,
     SCALE_E8M1,

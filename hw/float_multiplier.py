@@ -1,0 +1,243 @@
+"""Floating-point multiplication, rounded to nearest even."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib.wiring import In, Out
+
+from ..golden.formats import FloatFormat, Specials
+from .combinational import Combinational
+from .float_common import (
+    check_flag,
+    check_format,
+    encode,
+    fields,
+    is_nan,
+    named,
+    normalise,
+    round_nearest_even,
+)
+from .unsigned_multiplier import Recoding, UnsignedMultiplier
+
+# Significand width from which Booth recoding is the default: it saves area there.
+BOOTH_WIDTH = 16
+
+
+class FloatMultiplier(Combinational):
+    """`product = x * y`, rounded once to nearest even in `out_format`.
+
+    The significands are multiplied as they are, subnormals with their leading zeros, so that the
+    operands reach the multiplier unshifted. Where the product's exponent is below the normal
+    numbers the product stands behind 2^steps zeros. Then one left shift by
+    min(leading zeros, limit) serves both the normalisation of subnormal operands and the alignment
+    of subnormal results::
+
+        exponent >= 0 | product, 2M+2 bits |  zeros  |        limit = exponent
+        exponent <  0 | 2^steps zeros | product, cut | sticky limit = exponent + 2^steps
+
+    where `exponent` is the exponent field, less one, that belongs to the product's top bit.
+    Products of normal numbers go round that shifter, which stays quiet.
+
+    Zero times infinity and NaN operands give `out_format.nan`.
+
+    Parameters
+    ----------
+    format: of `x` and `y`.
+    out_format: of `product`, default `format`. E4M3 into (8, 7) and E5M2 into (8, 5) are exact.
+    subnormals: False reads subnormal operands as zeros of their sign, and a product that is below
+        the smallest normal number after rounding with unbounded exponent becomes zero of its sign.
+    recoding: of the significand multiplier; default NONE below 16 significand bits, else BOOTH4.
+
+    Members
+    -------
+    x, y: In, `format.code_width` bits.
+    product: Out, `out_format.code_width` bits.
+
+    Raises
+    ------
+    TypeError.
+    """
+
+    def __init__(
+        self,
+        *,
+        format: FloatFormat,
+        out_format: FloatFormat | None = None,
+        subnormals: bool = True,
+        recoding: Recoding | None = None,
+    ):
+        out_format = format if out_format is None else out_format
+        check_format("format", format)
+        check_format("out_format", out_format)
+        check_flag("subnormals", subnormals)
+        if recoding is None:
+            wide = format.significand_width >= BOOTH_WIDTH
+            recoding = Recoding.BOOTH4 if wide else Recoding.NONE
+        if not isinstance(recoding, Recoding):
+            raise TypeError(f"recoding must be a Recoding, not {recoding!r}")
+        self._format = format
+        self._out_format = out_format
+        self._subnormals = subnormals
+        self._recoding = recoding
+        super().__init__(
+            {
+                "x": In(format.code_width),
+                "y": In(format.code_width),
+                "product": Out(out_format.code_width),
+            }
+        )
+
+    format = property(lambda self: self._format, doc="Format of `x` and `y`.")
+    out_format = property(lambda self: self._out_format, doc="Format of `product`.")
+    subnormals = property(lambda self: self._subnormals, doc="Whether subnormals are kept.")
+    recoding = property(lambda self: self._recoding, doc="Of the significand multiplier.")
+
+    def elaborate(self, platform):
+        m = Module()
+        fmt, out = self.format, self.out_format
+        x_sign, x_exponent, x_mantissa = fields(self.x, fmt)
+        y_sign, y_exponent, y_mantissa = fields(self.y, fmt)
+        x_hidden = named(m, "x_hidden", x_exponent.any())
+        y_hidden = named(m, "y_hidden", y_exponent.any())
+        normal = named(m, "normal_operands", x_hidden & y_hidden)
+        if self.subnormals:  # exponent field 0 has the weight of 1
+            x_exponent, y_exponent = x_exponent | ~x_hidden, y_exponent | ~y_hidden
+        else:
+            x_hidden = y_hidden = Const(1, 1)
+        m.submodules.significands = significands = UnsignedMultiplier(
+            width=fmt.significand_width, recoding=self.recoding
+        )
+        m.d.comb += significands.x.eq(Cat(x_mantissa, x_hidden))
+        m.d.comb += significands.y.eq(Cat(y_mantissa, y_hidden))
+        # Exponent field, less one, of the product's top bit (weight 2).
+        exponent = Signal(signed(self._exponent_width))
+        m.d.comb += exponent.eq(x_exponent + y_exponent + (out.bias - 2 * fmt.bias))
+
+        finish = self._finish_subnormals if self.subnormals else self._finish_normals
+        code, zero = finish(m, significands.product, exponent, normal)
+        infinity, nan = self._specials(m)
+        m.d.comb += self.product.eq(
+            encode(
+                m,
+                out,
+                sign=x_sign ^ y_sign,
+                code=code,
+                largest_exponent=self._largest_exponent + 2,
+                zero=zero,
+                infinity=infinity,
+                nan=nan,
+            )
+        )
+        return m
+
+    @property
+    def _smallest_exponent(self) -> int:
+        """Smallest value of `exponent`: both operands of weight 1."""
+        return 2 + self.out_format.bias - 2 * self.format.bias
+
+    @property
+    def _largest_exponent(self) -> int:
+        """Largest value of `exponent` for finite operands."""
+        return 2 * self.format.max_exp + self.out_format.bias
+
+    @property
+    def _exponent_width(self) -> int:
+        """Bits of `exponent`, signed.
+
+        It goes two below its smallest value for flushed operands, two above its largest for
+        infinities, and one further by rounding; the shifter reads its sign and `steps` bits.
+        """
+        bits = max(
+            (self._largest_exponent + 3).bit_length(), (2 - self._smallest_exponent).bit_length()
+        )
+        return 1 + max(bits, self._steps)
+
+    @property
+    def _steps(self) -> int:
+        """Stages of the left shifter, which reaches 2^steps - 1 places."""
+        fmt, smallest = self.format, self._smallest_exponent
+        # Leading zeros: one operand subnormal, or both where the exponent leaves room to shift.
+        zeros = max(fmt.man_bits + 1, min(2 * fmt.man_bits + 1, smallest))
+        if smallest < 0:  # and 2^steps zeros in front fill the hidden bit, mantissa and guard bit
+            zeros = max(zeros, self.out_format.man_bits + 1)
+        return zeros.bit_length()
+
+    def _finish_subnormals(
+        self, m: Module, significand: Value, exponent: Value, normal: Value
+    ) -> tuple[Value, Value]:
+        """Normalise and round with gradual underflow: (code, zero)."""
+        out_width = self.out_format.man_bits + 2  # hidden bit, mantissa, guard bit
+        steps, span = self._steps, 1 << self._steps
+        sticky = below = Const(0, 1)
+        limit, unlimited = exponent[:steps], exponent[steps:].any()
+        if self._smallest_exponent < 0:
+            below = named(m, "below", exponent[-1])
+            far = named(m, "far_below", below & ~exponent[steps:].all())
+            limit = named(m, "limit", limit & (~far).replicate(steps))
+            unlimited = ~below & unlimited
+            padding = max(out_width + span - 1 - len(significand), 0)
+            significand = Cat(Const(0, padding), significand)
+            sticky = named(m, "below_sticky", below & significand[:span].any())
+            significand = named(m, "placed", Mux(below, significand >> span, significand))
+        elif self._smallest_exponent >= span - 1:  # no shift reaches the limit
+            unlimited = Const(1, 1)
+        kept, sticky, amount = normalise(
+            m,
+            significand,
+            sticky,
+            out_width=out_width,
+            limit=limit,
+            unlimited=named(m, "unlimited", unlimited),
+            steps=steps,
+            enable=named(m, "shifts", ~normal | below),
+            always=1,
+            isolate=self._smallest_exponent < 0,
+            name="normal",
+        )
+        hidden = kept[-1]
+        width = self._largest_exponent.bit_length()
+        valid = named(m, "base_valid", hidden & ~below)
+        base = named(m, "base", (exponent - amount)[:width] & valid.replicate(width))
+        code = round_nearest_even(m, kept[1:-1], kept[0], sticky, base, hidden, name="rounded")
+        return code, Const(0, 1)
+
+    def _finish_normals(
+        self, m: Module, significand: Value, exponent: Value, normal: Value
+    ) -> tuple[Value, Value]:
+        """Normalise and round, flushing what stays below the normal numbers: (code, zero)."""
+        out = self.out_format
+        kept, sticky, _ = normalise(
+            m,
+            significand,
+            Const(0, 1),
+            out_width=out.man_bits + 2,
+            limit=Const(0, 1),
+            unlimited=Const(1, 1),
+            steps=1,
+            enable=Const(1, 1),
+            always=1,
+            isolate=False,
+            name="normal",
+        )
+        # The exponent is that of the top bit: without that bit it is one less.
+        code = round_nearest_even(
+            m, kept[1:-1], kept[0], sticky, exponent, significand[-1], name="rounded"
+        )
+        field = code[out.man_bits :][: len(exponent)].as_signed()
+        zero = named(m, "zero", ~normal | (field <= 0))
+        width = (self._largest_exponent + 2).bit_length()
+        kept_field = named(m, "exponent_kept", field[:width] & (~zero).replicate(width))
+        return Cat(code[: out.man_bits], kept_field), zero
+
+    def _specials(self, m: Module) -> tuple[Value, Value]:
+        """Whether an operand makes the product infinite, or NaN."""
+        fmt = self.format
+        if fmt.specials is not Specials.IEEE:
+            return Const(0, 1), named(m, "nan", is_nan(self.x[:-1], fmt) | is_nan(self.y[:-1], fmt))
+        top, fraction, zero = {}, {}, {}
+        for name, code in (("x", self.x), ("y", self.y)):
+            _, exponent, mantissa = fields(code, fmt)
+            top[name] = named(m, f"{name}_top", exponent.all())
+            fraction[name] = named(m, f"{name}_fraction", mantissa.any())
+            tiny = fraction[name] if self.subnormals else Const(0, 1)
+            zero[name] = named(m, f"{name}_zero", ~exponent.any() & ~tiny)
+        invalid = [top[a] & (fraction[a] | zero[b]) for a, b in (("x", "y"), ("y", "x"))]
+        return top["x"] | top["y"], named(m, "nan", invalid[0] | invalid[1])
