@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..hw.emit import emit, plain
-from ..hw.units import UNITS
+from ..hw.units import UNITS, Unit
 from ..synth.errors import UserError
 from .options import (
     REPORT_OPERATIONS,
@@ -28,6 +28,7 @@ from .options import (
     Overflow,
     Pdk,
     Quick,
+    Recoding,
     Script,
     Seed,
     Subnormals,
@@ -78,7 +79,7 @@ def units(as_json: Json = False) -> None:
         {
             "name": unit.name,
             "description": unit.description,
-            "defaults": {name: plain(value) for name, value in unit.defaults.items()},
+            "options": {name: plain(value) for name, value in _options(unit).items()},
         }
         for unit in UNITS.values()
     ]
@@ -87,9 +88,13 @@ def units(as_json: Json = False) -> None:
         return
     table = Table("unit", "what it is", "options (defaults)")
     for unit in UNITS.values():
-        options = ", ".join(f"{name}={_shown(value)}" for name, value in unit.defaults.items())
+        options = ", ".join(f"{name}={_shown(value)}" for name, value in _options(unit).items())
         table.add_row(unit.name, unit.description, options)
     out.print(table)
+
+
+def _options(unit: Unit) -> dict[str, Any]:
+    return {**unit.defaults, **unit.structure}
 
 
 def _shown(value: Any) -> str:
@@ -104,11 +109,12 @@ def generate(
     length: Length = None,
     overflow: Overflow = None,
     subnormals: Subnormals = None,
+    recoding: Recoding = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="Directory to write to.")] = Path(),
     as_json: Json = False,
 ) -> None:
     """Write a unit's Verilog and its JSON sidecar (ports, latency, parameters, tool versions)."""
-    configuration = configured(unit, format, acc_width, length, overflow, subnormals)
+    configuration = configured(unit, format, acc_width, length, overflow, subnormals, recoding)
     emitted = emit(configuration)
     paths = emitted.write(output)
     if as_json:
@@ -126,6 +132,7 @@ def verify(
     length: Length = None,
     overflow: Overflow = None,
     subnormals: Subnormals = None,
+    recoding: Recoding = None,
     simulator: Annotated[str, typer.Option(help="icarus or verilator.")] = "icarus",
     operations: Operations = VERIFY_OPERATIONS,
     seed: Seed = SEED,
@@ -137,7 +144,7 @@ def verify(
     """Check a unit against the golden model in a simulator; exit 1 on any mismatch."""
     from ..sim.runner import SIMULATORS, BenchError, run_bench
 
-    configuration = configured(unit, format, acc_width, length, overflow, subnormals)
+    configuration = configured(unit, format, acc_width, length, overflow, subnormals, recoding)
     if simulator not in SIMULATORS:
         raise UserError(f"--simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
     try:
@@ -186,6 +193,7 @@ def synth(
     length: Length = None,
     overflow: Overflow = None,
     subnormals: Subnormals = None,
+    recoding: Recoding = None,
     pdk: Pdk = None,
     liberty: Liberty = None,
     clock_mhz: Clock = None,
@@ -200,7 +208,7 @@ def synth(
     from ..synth.report import Entry
     from . import measuring
 
-    configuration = configured(unit, format, acc_width, length, overflow, subnormals)
+    configuration = configured(unit, format, acc_width, length, overflow, subnormals, recoding)
     entry = Entry(configuration.slug, unit, configuration.options)
     result = measuring.run(
         measuring.conditions(pdk, liberty, clock_mhz, script),

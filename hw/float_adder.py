@@ -12,10 +12,10 @@ from .float_common import (
     encode,
     fields,
     is_nan,
-    named,
     normalise,
     round_nearest_even,
 )
+from .values import named
 
 
 class FloatAdder(Combinational):

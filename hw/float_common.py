@@ -8,6 +8,7 @@ all that rounding to nearest even needs.
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from ..golden.formats import FloatFormat, Specials
+from .values import named
 
 
 def check_format(name: str, value: object) -> None:
@@ -25,13 +26,6 @@ def check_flag(name: str, value: object) -> None:
 def fields(code: Value, fmt: FloatFormat) -> tuple[Value, Value, Value]:
     """Sign, exponent field and mantissa field of `code`."""
     return code[-1], code[fmt.man_bits : -1], code[: fmt.man_bits]
-
-
-def named(m: Module, name: str, value: Value) -> Signal:
-    """A signal called `name` that carries `value`."""
-    signal = Signal(value.shape(), name=name)
-    m.d.comb += signal.eq(value)
-    return signal
 
 
 def align(m: Module, value: Value, amount: Value, *, name: str) -> tuple[Signal, Signal]:

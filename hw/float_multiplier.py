@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Floating-point multiplication, rounded to nearest even."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
@@ -11,14 +12,11 @@ from .float_common import (
     encode,
     fields,
     is_nan,
-    named,
     normalise,
     round_nearest_even,
 )
 from .unsigned_multiplier import Recoding, UnsignedMultiplier
-
-# Significand width from which Booth recoding is the default: it saves area there.
-BOOTH_WIDTH = 16
+from .values import named
 
 
 class FloatMultiplier(Combinational):
@@ -44,7 +42,7 @@ class FloatMultiplier(Combinational):
     out_format: of `product`, default `format`. E4M3 into (8, 7) and E5M2 into (8, 5) are exact.
     subnormals: False reads subnormal operands as zeros of their sign, and a product that is below
         the smallest normal number after rounding with unbounded exponent becomes zero of its sign.
-    recoding: of the significand multiplier; default NONE below 16 significand bits, else BOOTH4.
+    recoding: of the significand multiplier.
 
     Members
     -------
@@ -62,21 +60,16 @@ class FloatMultiplier(Combinational):
         format: FloatFormat,
         out_format: FloatFormat | None = None,
         subnormals: bool = True,
-        recoding: Recoding | None = None,
+        recoding: Recoding = Recoding.NONE,
     ):
         out_format = format if out_format is None else out_format
         check_format("format", format)
         check_format("out_format", out_format)
         check_flag("subnormals", subnormals)
-        if recoding is None:
-            wide = format.significand_width >= BOOTH_WIDTH
-            recoding = Recoding.BOOTH4 if wide else Recoding.NONE
-        if not isinstance(recoding, Recoding):
-            raise TypeError(f"recoding must be a Recoding, not {recoding!r}")
+        self._significands = UnsignedMultiplier(width=format.significand_width, recoding=recoding)
         self._format = format
         self._out_format = out_format
         self._subnormals = subnormals
-        self._recoding = recoding
         super().__init__(
             {
                 "x": In(format.code_width),
@@ -88,7 +81,9 @@ class FloatMultiplier(Combinational):
     format = property(lambda self: self._format, doc="Format of `x` and `y`.")
     out_format = property(lambda self: self._out_format, doc="Format of `product`.")
     subnormals = property(lambda self: self._subnormals, doc="Whether subnormals are kept.")
-    recoding = property(lambda self: self._recoding, doc="Of the significand multiplier.")
+    recoding = property(
+        lambda self: self._significands.recoding, doc="Of the significand multiplier."
+    )
 
     def elaborate(self, platform):
         m = Module()
@@ -102,9 +97,7 @@ class FloatMultiplier(Combinational):
             x_exponent, y_exponent = x_exponent | ~x_hidden, y_exponent | ~y_hidden
         else:
             x_hidden = y_hidden = Const(1, 1)
-        m.submodules.significands = significands = UnsignedMultiplier(
-            width=fmt.significand_width, recoding=self.recoding
-        )
+        m.submodules.significands = significands = self._significands
         m.d.comb += significands.x.eq(Cat(x_mantissa, x_hidden))
         m.d.comb += significands.y.eq(Cat(y_mantissa, y_hidden))
         # Exponent field, less one, of the product's top bit (weight 2).

@@ -17,6 +17,7 @@ from ..golden.formats import (
 from .accumulator import FloatAccumulator, IntAccumulator
 from .float_multiplier import FloatMultiplier
 from .mls_multiplier import MlsMultiplier
+from .unsigned_multiplier import Recoding
 
 
 class MultiplierStage(wiring.Component):
@@ -164,6 +165,7 @@ class MlsMac(Mac):
         products.
     overflow: Overflow policy.
     length: products of a group, for `acc_width="auto"` only.
+    recoding: of the significand multiplier.
     """
 
     def __init__(
@@ -173,8 +175,9 @@ class MlsMac(Mac):
         acc_width: int | str = 16,
         overflow: Overflow = Overflow.SATURATE,
         length: int | None = None,
+        recoding: Recoding = Recoding.NONE,
     ):
-        multiplier = MlsMultiplier(element=element)
+        multiplier = MlsMultiplier(element=element, recoding=recoding)
         width = resolve_acc_width(element, acc_width, length)
         self._element = element
         super().__init__(
@@ -203,6 +206,7 @@ class FloatMac(Mac):
     acc_format: FloatFormat of the accumulator.
     product_format: FloatFormat of the product, at most `acc_format`.
     subnormals: keep the accumulator's subnormals (True) or flush them to zero.
+    recoding: of the significand multiplier.
     """
 
     def __init__(
@@ -212,6 +216,7 @@ class FloatMac(Mac):
         acc_format: FloatFormat,
         product_format: FloatFormat,
         subnormals: bool = True,
+        recoding: Recoding = Recoding.NONE,
     ):
         self._format = format
         self._acc_format = acc_format
@@ -221,7 +226,9 @@ class FloatMac(Mac):
         # there.
         keep = subnormals or format != acc_format
         super().__init__(
-            multiplier=FloatMultiplier(format=format, out_format=product_format, subnormals=keep),
+            multiplier=FloatMultiplier(
+                format=format, out_format=product_format, subnormals=keep, recoding=recoding
+            ),
             accumulator=FloatAccumulator(
                 format=acc_format, product_format=product_format, subnormals=subnormals
             ),
@@ -240,10 +247,17 @@ class Fp32Mac(FloatMac):
     Parameters
     ----------
     subnormals: keep subnormals (True) or flush them to zero, operands and results.
+    recoding: of the significand multiplier.
     """
 
-    def __init__(self, *, subnormals: bool = True):
-        super().__init__(format=FP32, acc_format=FP32, product_format=FP32, subnormals=subnormals)
+    def __init__(self, *, subnormals: bool = True, recoding: Recoding = Recoding.NONE):
+        super().__init__(
+            format=FP32,
+            acc_format=FP32,
+            product_format=FP32,
+            subnormals=subnormals,
+            recoding=recoding,
+        )
 
 
 # The smallest format that holds every product of two FP8 numbers as a normal number: 2M + 1
@@ -261,9 +275,10 @@ class Fp8Mac(FloatMac):
     Parameters
     ----------
     format: FP8_E5M2 or FP8_E4M3 (OCP).
+    recoding: of the significand multiplier.
     """
 
-    def __init__(self, *, format: FloatFormat):
+    def __init__(self, *, format: FloatFormat, recoding: Recoding = Recoding.NONE):
         if format not in _FP8_PRODUCTS:
             raise ValueError(f"format must be FP8_E5M2 or FP8_E4M3, not {format!r}")
         super().__init__(
@@ -271,4 +286,5 @@ class Fp8Mac(FloatMac):
             acc_format=FP32,
             product_format=_FP8_PRODUCTS[format],
             subnormals=False,
+            recoding=recoding,
         )

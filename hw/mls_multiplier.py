@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """MLS element multiplier: mantissa product, then one shift by each operand's exponent."""
 
 from amaranth import Cat, Module, Mux, Signal
@@ -5,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..golden.formats import ElementFormat, check_int
 from .combinational import Combinational
+from .unsigned_multiplier import Recoding, UnsignedMultiplier
 
 
 class ExponentShifter(Combinational):
@@ -41,7 +43,7 @@ class ExponentShifter(Combinational):
     def elaborate(self, platform):
         m = Module()
         amount = Signal(self.exp_bits)
-        m.d.comb += amount.eq(Mux(self.exp == 0, 0, self.exp - 1))
+        m.d.comb += amount.eq(Mux(self.exp.any(), self.exp - 1, 0))
         shifted = self.i
         for bit in range(self.exp_bits):
             stage = Signal(min(len(shifted) + (1 << bit), len(self.o)), name=f"shifted_{bit}")
@@ -54,9 +56,9 @@ class ExponentShifter(Combinational):
 class MlsMultiplier(Combinational):
     """Exact product of two MLS elements: `q_x * q_y` with the product of the signs.
 
-    `q = m` where the exponent field is 0, else `(2^M + m) << (e - 1)`. Never rounds, never
-    overflows. Built as an (M+1) x (M+1) bit multiply of the unshifted significands and a shift by
-    each exponent:
+    `q = m` where the exponent field is 0, else `(2^M + m) << (e - 1)`. Never rounds or overflows.
+    Built as an (M+1) x (M+1) bit multiply of the unshifted significands and a shift by each
+    exponent (E = 0: an M x M bit multiply alone):
 
         x: [sign | e | m]   y: [sign | e | m]
                  |   {e != 0, m} * {e != 0, m}      2M + 2 bits
@@ -64,11 +66,12 @@ class MlsMultiplier(Combinational):
                  |        << max(e_y - 1, 0)        + 2^E - 2
         product: [sign | magnitude]                 1 + 2M + 2^(E+1) - 2
 
-    Combinational. Source: docs/numerics.md section 4 (the paper's Eq. 7).
+    Source: docs/numerics.md section 4 (the paper's Eq. 7).
 
     Parameters
     ----------
     element: ElementFormat of both operands.
+    recoding: of the significand multiplier.
 
     Members
     -------
@@ -76,10 +79,12 @@ class MlsMultiplier(Combinational):
     product: Out, `element.product_width + 1` bits, sign (most significant) and magnitude.
     """
 
-    def __init__(self, *, element: ElementFormat):
+    def __init__(self, *, element: ElementFormat, recoding: Recoding = Recoding.NONE):
         if not isinstance(element, ElementFormat):
             raise TypeError(f"element must be an ElementFormat, not {element!r}")
         self._element = element
+        width = element.man_bits + (element.exp_bits > 0)
+        self._significands = UnsignedMultiplier(width=width, recoding=recoding)
         super().__init__(
             {
                 "x": In(element.code_width),
@@ -89,23 +94,26 @@ class MlsMultiplier(Combinational):
         )
 
     element = property(lambda self: self._element, doc="Format of both operands.")
+    recoding = property(
+        lambda self: self._significands.recoding, doc="Of the significand multiplier."
+    )
 
     def elaborate(self, platform):
         m = Module()
         exp_bits, man_bits = self.element.exp_bits, self.element.man_bits
-        significands, exponents = [], []
-        for code in (self.x, self.y):
-            exponent = code[man_bits:-1]
-            exponents.append(exponent)
-            significands.append(Cat(code[:man_bits], exponent.any()) if exp_bits else code[:-1])
-        magnitude = Signal(sum(len(significand) for significand in significands))
-        m.d.comb += magnitude.eq(significands[0] * significands[1])
-        if exp_bits:
-            for name, exponent in zip("xy", exponents, strict=True):
-                shifter = ExponentShifter(width=len(magnitude), exp_bits=exp_bits)
-                m.submodules[f"shifter_{name}"] = shifter
-                m.d.comb += [shifter.i.eq(magnitude), shifter.exp.eq(exponent)]
-                magnitude = shifter.o
+        m.submodules.significands = significands = self._significands
+        exponents = [code[man_bits:-1] for code in (self.x, self.y)]
+        for operand, code, exponent in zip(
+            (significands.x, significands.y), (self.x, self.y), exponents, strict=True
+        ):
+            hidden = [exponent.any()] if exp_bits else []
+            m.d.comb += operand.eq(Cat(code[:man_bits], *hidden))
+        magnitude = significands.product
+        for name, exponent in zip("xy", exponents if exp_bits else (), strict=False):
+            shifter = ExponentShifter(width=len(magnitude), exp_bits=exp_bits)
+            m.submodules[f"shifter_{name}"] = shifter
+            m.d.comb += [shifter.i.eq(magnitude), shifter.exp.eq(exponent)]
+            magnitude = shifter.o
         sign = self.x[-1] ^ self.y[-1]
         m.d.comb += self.product.eq(Cat(magnitude, sign))
         return m

@@ -1,8 +1,10 @@
 # amaranth: UnusedElaboratable=no
 """The units that can be generated, verified and synthesized, each by its name and options."""
 
+import enum
+import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from amaranth.lib import wiring
@@ -24,17 +26,20 @@ from .float_adder import FloatAdder
 from .float_multiplier import FloatMultiplier
 from .mac import Fp8Mac, Fp32Mac, MlsMac
 from .mls_multiplier import ExponentShifter, MlsMultiplier
+from .unsigned_multiplier import Recoding
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """A named kind of hardware: what it is, the options it takes with their defaults, how to build
-    it.
+    """A named kind of hardware: what it is, its options with their defaults, how to build it.
+
+    `defaults` are options that decide what it computes; `structure` decides only how.
     """
 
     name: str
     description: str
     defaults: Mapping[str, Any]
+    structure: Mapping[str, enum.Enum] = field(default_factory=dict)
     build: Callable[..., wiring.Component]
 
 
@@ -45,6 +50,7 @@ def _int_accumulator(format: ElementFormat, acc_width: int, overflow: Overflow) 
 _MLS = {"format": MLS_E2M4}
 _INTEGER_SUM = {"acc_width": 16, "overflow": Overflow.SATURATE}
 _FLOAT = {"format": FP32, "subnormals": True}
+_MULTIPLIES = {"recoding": Recoding.NONE}
 
 UNITS = {
     unit.name: unit
@@ -53,25 +59,29 @@ UNITS = {
             name="mls_mac",
             description="MLS MAC: exact <E,M> products into an integer accumulator",
             defaults=_MLS | _INTEGER_SUM,
+            structure=_MULTIPLIES,
             build=lambda format, **options: MlsMac(element=format, **options),
         ),
         Unit(
             name="fp32_mac",
             description="FP32 MAC: product and sum rounded, with subnormals or flush to zero",
             defaults={"subnormals": True},
+            structure=_MULTIPLIES,
             build=Fp32Mac,
         ),
         Unit(
             name="fp8_mac",
             description="FP8 MAC (OCP E4M3 or E5M2): exact product, FP32 accumulator",
             defaults={"format": FP8_E4M3},
+            structure=_MULTIPLIES,
             build=Fp8Mac,
         ),
         Unit(
             name="mls_multiplier",
             description="MLS element multiplier: mantissa product and two exponent shifts",
             defaults=_MLS,
-            build=lambda format: MlsMultiplier(element=format),
+            structure=_MULTIPLIES,
+            build=lambda format, **options: MlsMultiplier(element=format, **options),
         ),
         Unit(
             name="exponent_shifter",
@@ -91,6 +101,7 @@ UNITS = {
             name="float_multiplier",
             description="IEEE 754 multiplier of any exponent and significand width",
             defaults=_FLOAT,
+            structure=_MULTIPLIES,
             build=FloatMultiplier,
         ),
         Unit(
@@ -111,22 +122,38 @@ UNITS = {
 
 @dataclass(frozen=True)
 class Configuration:
-    """A unit with a value for each of its options: what hardware and reference are both made
-    from.
+    """A unit with a value for each of its options: what hardware and reference are both made from.
+
+    `options` decide what it computes, `structure` how: the golden model reads only the former.
     """
 
-    unit: Unit
+    name: str
     options: Mapping[str, Any]
+    structure: Mapping[str, enum.Enum]
+
+    @property
+    def unit(self) -> Unit:
+        """What is configured."""
+        return UNITS[self.name]
 
     def build(self) -> wiring.Component:
         """A fresh component."""
-        return self.unit.build(**self.options)
+        return self.unit.build(**self.options, **self.structure)
 
     @property
     def slug(self) -> str:
         """File and module name: the unit's name, then what distinguishes this configuration."""
-        parts = [_SLUGS[option](value) for option, value in self.options.items()]
-        return "_".join([self.unit.name, *filter(None, parts)])
+        values = {**self.options, **self.structure}
+        parts = [_SLUGS[option](value) for option, value in values.items()]
+        return "_".join([self.name, *filter(None, parts)])
+
+    def variants(self) -> list["Configuration"]:
+        """This configuration in every structure that computes the same."""
+        names = list(self.structure)
+        choices = itertools.product(*(type(value) for value in self.structure.values()))
+        return [
+            replace(self, structure=dict(zip(names, chosen, strict=True))) for chosen in choices
+        ]
 
 
 def _format_slug(format: ElementFormat | FloatFormat) -> str:
@@ -141,6 +168,7 @@ _SLUGS: dict[str, Callable[[Any], str]] = {
     "acc_width": "acc{}".format,
     "overflow": lambda overflow: overflow.value,
     "subnormals": lambda subnormals: "" if subnormals else "flush",
+    "recoding": lambda recoding: "" if recoding is Recoding.NONE else recoding.value,
 }
 
 
@@ -148,28 +176,34 @@ def configure(name: str, **options: Any) -> Configuration:
     """A unit's configuration from options as a user gives them; None means the default.
 
     Options: `format` (a format, a preset's name or "E,M"), `acc_width` (integer or "auto" with
-    `length`), `overflow` ("saturate", "wrap"), `subnormals` (bool).
+    `length`), `overflow` ("saturate", "wrap"), `subnormals` (bool), `recoding` ("none", "booth4").
     Raises: ValueError, TypeError, each naming the option, its value and the rule.
     """
     if name not in UNITS:
         raise ValueError(f"unit must be one of {', '.join(UNITS)}, not {name!r}")
     unit = UNITS[name]
     given = {option: value for option, value in options.items() if value is not None}
-    allowed = [*unit.defaults, *(["length"] if "acc_width" in unit.defaults else [])]
+    known = {**unit.defaults, **unit.structure}
+    takes = [*known, *(["length"] if "acc_width" in known else [])]
     for option, value in given.items():
-        if option not in allowed:
-            takes = ", ".join(allowed)
+        if option not in takes:
+            rule = ", ".join(takes)
             raise ValueError(
-                f"option {option} ({value!r}) is not one of {name}, which takes {takes}"
+                f"option {option} ({value!r}) is not one of {name}, which takes {rule}"
             )
     length = given.pop("length", None)
-    values = {**unit.defaults, **given}
+    values = {**known, **given}
+    for option, default in known.items():
+        if isinstance(default, enum.Enum):
+            values[option] = choice(option, type(default), values[option])
     if isinstance(values.get("format"), str):
         values["format"] = parse_format(values["format"], type(unit.defaults["format"]))
-    if "overflow" in values:
-        values["overflow"] = choice("overflow", Overflow, values["overflow"])
     if "acc_width" in values:
         values["acc_width"] = resolve_acc_width(values["format"], values["acc_width"], length)
-    configuration = Configuration(unit, values)
+    configuration = Configuration(
+        name,
+        {option: values[option] for option in unit.defaults},
+        {option: values[option] for option in unit.structure},
+    )
     configuration.build()  # the components check the rest; nothing else has been done yet
     return configuration

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..golden.formats import check_int
 from .combinational import Combinational
-from .float_common import named
+from .values import named
 
 
 class Recoding(enum.Enum):

@@ -37,7 +37,7 @@ def make_vectors(configuration: Configuration, operations: int, seed: int) -> Ve
         inputs = _drawn_inputs(format, ports, operations, np.random.default_rng(seed))
         if hasattr(component, "idle_operands"):
             _insert_idle(inputs, component.idle_operands, np.random.default_rng(seed + 1))
-    outputs = reference(configuration.unit.name, configuration.options, inputs)
+    outputs = reference(configuration.name, configuration.options, inputs)
     outputs = {port: np.asarray(values, np.int64) for port, values in outputs.items()}
     return Vectors(inputs, outputs, widths, max(component.latency, 1), clocked)
 

@@ -78,7 +78,7 @@ def liberty_bytes(liberty: Path) -> bytes:
 
 
 def map_unit(
-    rtlil: str, top: str, pdk: Pdk, *, booth: bool = True, script: str = "area"
+    rtlil: str, top: str, pdk: Pdk, *, booth: bool = False, script: str = "area"
 ) -> MappedNetlist:
     """Map the module `top` of the RTLIL text onto the cells of `pdk`.
 

@@ -1,7 +1,7 @@
 """Area, timing and energy of one unit: map, time, simulate on the stimulus, evaluate the power.
 
-A unit is built with plain and with Booth multipliers, and the build of least energy is its result:
-each unit is compared at its best.
+Each structure of a unit (its multiplier without and with Booth recoding) is a build of its own, and
+the build of least energy is the unit's result: each unit is compared at its best.
 """
 
 import importlib.metadata
@@ -25,8 +25,6 @@ from .sta import analyse_paths
 from .timing import Timing, analyse
 
 MIN_ACTIVITY_SHARE = 0.99
-MAPPINGS = {"plain": False, "booth": True}
-"""How Yosys builds multipliers: as an array of partial products, or Booth recoded."""
 STAGES = ("multiplier", "accumulator")
 _PACKAGES = [Path(__file__).parents[1] / package for package in ("golden", "hw", "synth")]
 
@@ -60,20 +58,19 @@ def measure(
     conditions: Conditions,
     inputs: Mapping[str, Codes],
     *,
-    mapping: str,
     results: cache.Cache,
 ) -> dict[str, Any]:
-    """Metrics of a unit in one of `MAPPINGS`; docs/report.md describes the fields.
+    """Metrics of a unit as configured; docs/report.md describes the fields.
 
     Raises: MeasureError (flops that are not the declared ones, pins without activity), and what the
     tools raise.
     """
     rtlil = to_rtlil(configuration)
-    expected = reference(configuration.unit.name, configuration.options, inputs)
+    expected = reference(configuration.name, configuration.options, inputs)
     ports = (item for ports in (inputs, expected) for item in sorted(ports.items()))
     key = cache.digest(
         [
-            *(rtlil, mapping, tool_versions(), cache.code_digest(*_PACKAGES)),
+            *(rtlil, tool_versions(), cache.code_digest(*_PACKAGES)),
             *(conditions.pdk.name, conditions.pdk.liberty.read_bytes()),
             *(conditions.clock_mhz, conditions.script),
             *(part for item in ports for part in item),
@@ -82,15 +79,9 @@ def measure(
 
     def compute() -> dict[str, Any]:
         library = liberty.load(conditions.pdk.liberty)
-        mapped = map_unit(
-            rtlil,
-            configuration.slug,
-            conditions.pdk,
-            booth=MAPPINGS[mapping],
-            script=conditions.script,
-        )
+        mapped = map_unit(rtlil, configuration.slug, conditions.pdk, script=conditions.script)
         build = _Build.of(configuration, conditions, library, mapped)
-        return {"mapping": mapping} | build.metrics(inputs, expected)
+        return {"slug": configuration.slug} | build.metrics(inputs, expected)
 
     return results.get(key, compute)
 
@@ -103,12 +94,11 @@ def tool_versions() -> dict[str, str]:
 def best(builds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The build of least energy among those that compute at the clock, else the fastest.
 
-    The field `mappings` tells of all of them.
+    The field `builds` tells of all of them.
     """
-    fields = ("area_um2", "critical_path_ns", ENERGY)
-    told = {build["mapping"]: {field: build[field] for field in fields} for build in builds}
+    fields = ("slug", "area_um2", "critical_path_ns", ENERGY)
     chosen = min(builds, key=lambda build: _rank(build))
-    return {**chosen, "mappings": told}
+    return {**chosen, "builds": [{field: build[field] for field in fields} for build in builds]}
 
 
 ENERGY = "energy_pj_per_mac"
@@ -141,11 +131,12 @@ class _Build:
         library: Library,
         mapped: MappedNetlist,
     ) -> "_Build":
-        declared = configuration.build().registers
-        if mapped.flop_count != declared:
-            rule = f"{configuration.slug} must map to its {declared} registers"
-            raise MeasureError(f"{rule}, not to {mapped.flop_count} flops")
         netlist = parse_yosys_json(mapped.json)
+        flops = sum(library[cell.kind].flop is not None for cell in netlist.cells.values())
+        declared = configuration.build().registers
+        if flops != declared:
+            rule = f"{configuration.slug} must map to its {declared} registers"
+            raise MeasureError(f"{rule}, not to {flops} flops")
         clock = "clk" if declared else None
         timing = analyse(netlist, library, clock)
         return cls(configuration, conditions, library, mapped, netlist, timing, clock)
@@ -166,7 +157,7 @@ class _Build:
             "area_um2": round(self.mapped.area, 3),
             "gate_equivalents": round(self.mapped.area / self.library[pdk.nand2].area_um2, 1),
             "cells": sum(self.mapped.cells.values()),
-            "flops": self.mapped.flop_count,
+            "flops": self.configuration.build().registers,
             "area_um2_by_stage": self._by_stage(self._area),
             "critical_path_ns": paths.critical_path_ns,
             "meets_timing": paths.meets_timing,
@@ -245,7 +236,7 @@ class _Build:
 
     def _by_stage(self, value: Callable[[str], float]) -> dict[str, float]:
         """`value` of each stage of a MAC; nothing for a part, which has no stages."""
-        whole = self.configuration.unit.name.endswith("_mac")
+        whole = self.configuration.name.endswith("_mac")
         return {stage: value(stage) for stage in STAGES} if whole else {}
 
     def _area(self, stage: str) -> float:

@@ -4,7 +4,7 @@ paper.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from ..golden.reference import reference
 from ..hw.emit import plain
 from ..hw.units import Configuration, configure
 from .cache import Cache
-from .measure import ENERGY, MAPPINGS, Conditions, best, measure, tool_versions
+from .measure import ENERGY, Conditions, best, measure, tool_versions
 from .part_inputs import unit_inputs
 from .stimulus import Stimulus
 
@@ -148,35 +148,39 @@ def measure_all(
     results: Cache,
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
-    """A row for each entry, all its mappings measured, on all cores."""
-    builds: dict[tuple[int, str], dict[str, Any]] = {}
+    """A row for each entry, all its structures measured, on all cores."""
+    variants = [
+        (index, variant)
+        for index, entry in enumerate(entries)
+        for variant in entry.configuration().variants()
+    ]
+    builds: dict[int, dict[str, Any]] = {}
     with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
-        jobs: dict[Future[dict[str, Any]], tuple[int, str]] = {
-            pool.submit(_job, entry, conditions, stimulus, mapping, results): (index, mapping)
-            for index, entry in enumerate(entries)
-            for mapping in MAPPINGS
+        jobs = {
+            pool.submit(_job, variant, conditions, stimulus, results): place
+            for place, (_, variant) in enumerate(variants)
         }
         try:
             for job in as_completed(jobs):
-                index, mapping = jobs[job]
-                builds[index, mapping] = job.result()
+                place = jobs[job]
+                builds[place] = job.result()
                 if progress:
-                    progress(f"{entries[index].label}, {mapping}", len(builds), len(jobs))
+                    progress(builds[place]["slug"], len(builds), len(jobs))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return [
-        _describe(entry, stimulus) | best([builds[index, mapping] for mapping in MAPPINGS])
+        _describe(entry, stimulus)
+        | best([builds[place] for place, (of, _) in enumerate(variants) if of == index])
         for index, entry in enumerate(entries)
     ]
 
 
 def _job(
-    entry: Entry, conditions: Conditions, stimulus: Stimulus, mapping: str, results: Cache
+    configuration: Configuration, conditions: Conditions, stimulus: Stimulus, results: Cache
 ) -> dict[str, Any]:
-    configuration = entry.configuration()
-    inputs = unit_inputs(entry.unit, configuration.options, stimulus)
-    return measure(configuration, conditions, inputs, mapping=mapping, results=results)
+    inputs = unit_inputs(configuration.name, configuration.options, stimulus)
+    return measure(configuration, conditions, inputs, results=results)
 
 
 def _describe(entry: Entry, stimulus: Stimulus) -> dict[str, Any]:
@@ -188,7 +192,6 @@ def _describe(entry: Entry, stimulus: Stimulus) -> dict[str, Any]:
     zeros = sum(part.zero_product * part.pairs for part in statistics.values()) / len(stimulus)
     return {
         "unit": entry.label,
-        "slug": configuration.slug,
         "options": {name: plain(value) for name, value in options.items()},
         "zero_product_share": round(zeros, 4),
         "accumulator": _accumulator(configuration, stimulus) if "acc_width" in options else None,
@@ -200,8 +203,8 @@ def _accumulator(configuration: Configuration, stimulus: Stimulus) -> dict[str, 
     overflowed.
     """
     options = configuration.options
-    inputs = unit_inputs(configuration.unit.name, options, stimulus)
-    outputs = reference(configuration.unit.name, options, inputs)
+    inputs = unit_inputs(configuration.name, options, stimulus)
+    outputs = reference(configuration.name, options, inputs)
     last = np.append(stimulus.start[1:], True)
     flags = outputs["overflow"][last].astype(bool)
     kinds = stimulus.kind[last]

@@ -47,6 +47,10 @@ def test_generate_writes_verilog_and_sidecar(tmp_path: Path) -> None:
         (["generate", "nothing"], "unit must be one of mls_mac"),
         (["generate", "fp32_mac", "--format", "2,4"], "option format ('2,4') is not one of"),
         (["generate", "mls_mac", "--acc-width", "wide"], "--acc-width must be an integer or auto"),
+        (
+            ["generate", "mls_mac", "--recoding", "wallace"],
+            "recoding must be one of 'none', 'booth4'",
+        ),
         (["verify", "mls_mac", "--simulator", "vcs"], "--simulator must be one of icarus"),
         (["verify", "mls_mac", "--operations", "0"], "operations must be in"),
         (["synth", "mls_mac", "--pdk", "tsmc65"], "pdk must be one of osu018"),

@@ -215,7 +215,7 @@ def test_attributes():
     assert (adder.subnormals, adder.latency) == (False, 0)
     assert (len(adder.x), len(adder.y), len(adder.sum)) == (32, 16, 32)
     assert FloatMultiplier(format=FP32).out_format == FP32
-    assert FloatMultiplier(format=FP32).recoding is Recoding.BOOTH4
+    assert FloatMultiplier(format=FP32, recoding=Recoding.BOOTH4).recoding is Recoding.BOOTH4
     assert multiplier.recoding is Recoding.NONE
     assert FloatAdder(format=FP32).operand_format == FP32
 

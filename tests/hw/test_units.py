@@ -27,6 +27,7 @@ def test_every_unit_builds_with_its_defaults(name: str) -> None:
         ("fp8_mac", {"format": "E5M2"}, "fp8_mac_e5m2"),
         ("float_adder", {"format": "4,3"}, "float_adder_e4m3_ieee"),
         ("float_adder", {"format": "e4m3"}, "float_adder_e4m3"),
+        ("fp32_mac", {"recoding": "booth4"}, "fp32_mac_booth4"),
     ],
 )
 def test_slug_names_the_configuration(name: str, options: dict[str, Any], slug: str) -> None:
@@ -51,6 +52,16 @@ def test_slug_names_the_configuration(name: str, options: dict[str, Any], slug: 
 def test_wrong_options_are_refused(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         configure(name, **options)
+
+
+def test_variants_compute_the_same_in_every_structure() -> None:
+    variants = configure("mls_mac", acc_width=20).variants()
+    assert [variant.slug for variant in variants] == [
+        "mls_mac_e2m4_acc20_saturate",
+        "mls_mac_e2m4_acc20_saturate_booth4",
+    ]
+    assert all(variant.options == variants[0].options for variant in variants)
+    assert len(configure("float_adder").variants()) == 1
 
 
 def test_wrong_kinds_are_refused() -> None:
