@@ -56,7 +56,8 @@ AREA_COLUMNS: tuple[Column, ...] = (
     ("path ns", lambda row: figure(row["critical_path_ns"])),
     ("clock", lambda row: "met" if row["meets_timing"] else "MISSED"),
     ("leakage uW", lambda row: figure(row["leakage_uw"])),
-    ("builds", lambda row: str(len(row["builds"]))),
+    ("adders", lambda row: row["adders"]),
+    ("build", lambda row: row["slug"]),
 )
 SPLIT_COLUMNS: tuple[Column, ...] = (
     ("internal", _split("internal")),

@@ -187,15 +187,15 @@ def _first_line(text: str) -> str:
 def _activity(nets: NetActivity, names: ShortNames, seconds: float) -> dict[str, Activity]:
     """Activity under the netlist's own net names."""
     long = {short: name for name, short in names.nets.items()}
-    undefined = [
-        long[name] for name, unknown in zip(nets.names, nets.unknown, strict=True) if unknown
-    ]
+    counted = zip(nets.names, nets.toggles.tolist(), nets.duty.tolist(), nets.unknown, strict=True)
+    # What the bench added to the netlist (second wires to one net) is not in `long`.
+    own = [(long[name], *values) for name, *values in counted if name in long]
+    undefined = [name for name, *_, unknown in own if unknown]
     if undefined:
         raise SimulationError(
             f"{len(undefined)} nets are undefined in simulation, {undefined[0]} among them"
         )
-    rows = zip(nets.names, nets.toggles.tolist(), nets.duty.tolist(), strict=True)
-    return {long[name]: Activity(toggles / seconds, duty) for name, toggles, duty in rows}
+    return {name: Activity(toggles / seconds, duty) for name, toggles, duty, _ in own}
 
 
 def _pin_share(netlist: Netlist, found: Mapping[str, Activity]) -> float:

@@ -1,7 +1,9 @@
-"""Area, timing and energy of one unit: map, time, simulate on the stimulus, evaluate the power.
+"""Area, timing and energy of one build of a unit: map, time, simulate on the stimulus, evaluate
+power.
 
-Each structure of a unit (its multiplier without and with Booth recoding) is a build of its own, and
-the build of least energy is the unit's result: each unit is compared at its best.
+A unit has several builds: its multiplier without and with Booth recoding, its adders made of gates
+or of library adders. The build of least energy is the unit's result: each unit is compared at its
+best.
 """
 
 import importlib.metadata
@@ -17,10 +19,11 @@ from . import cache, liberty
 from .errors import UserError
 from .gatesim import simulate
 from .liberty import Library
-from .mapping import MappedNetlist, map_unit
+from .mapping import MappedNetlist, map_unit, possible_adders
 from .netlist import Netlist, parse_yosys_json
 from .pdk import Pdk
 from .power import PowerResult, evaluate
+from .recipes import Adders
 from .sta import analyse_paths
 from .timing import Timing, analyse
 
@@ -53,24 +56,40 @@ class Conditions:
         return 1e3 / self.clock_mhz
 
 
+@dataclass(frozen=True)
+class Build:
+    """One way to build a unit: its structure, and what its adders are made of."""
+
+    configuration: Configuration
+    adders: Adders
+
+
+def builds(configuration: Configuration, conditions: Conditions, library: Library) -> list[Build]:
+    """Every build of a unit that computes the same. The script "speed" is for gates alone."""
+    possible = possible_adders(library, conditions.pdk)
+    adders = possible if conditions.script == "area" else [Adders.GATES]
+    return [Build(variant, kind) for variant in configuration.variants() for kind in adders]
+
+
 def measure(
-    configuration: Configuration,
+    build: Build,
     conditions: Conditions,
     inputs: Mapping[str, Codes],
     *,
     results: cache.Cache,
 ) -> dict[str, Any]:
-    """Metrics of a unit as configured; docs/report.md describes the fields.
+    """Metrics of a build; docs/report.md describes the fields.
 
     Raises: MeasureError (flops that are not the declared ones, pins without activity), and what the
     tools raise.
     """
+    configuration = build.configuration
     rtlil = to_rtlil(configuration)
     expected = reference(configuration.name, configuration.options, inputs)
     ports = (item for ports in (inputs, expected) for item in sorted(ports.items()))
     key = cache.digest(
         [
-            *(rtlil, tool_versions(), cache.code_digest(*_PACKAGES)),
+            *(rtlil, build.adders.value, tool_versions(), cache.code_digest(*_PACKAGES)),
             *(conditions.pdk.name, conditions.pdk.liberty.read_bytes()),
             *(conditions.clock_mhz, conditions.script),
             *(part for item in ports for part in item),
@@ -79,9 +98,17 @@ def measure(
 
     def compute() -> dict[str, Any]:
         library = liberty.load(conditions.pdk.liberty)
-        mapped = map_unit(rtlil, configuration.slug, conditions.pdk, script=conditions.script)
-        build = _Build.of(configuration, conditions, library, mapped)
-        return {"slug": configuration.slug} | build.metrics(inputs, expected)
+        mapped = map_unit(
+            rtlil,
+            configuration.slug,
+            conditions.pdk,
+            library,
+            adders=build.adders,
+            script=conditions.script,
+        )
+        netlist = _Mapped.of(configuration, conditions, library, mapped)
+        names = {"slug": configuration.slug, "adders": build.adders.value}
+        return names | netlist.metrics(inputs, expected)
 
     return results.get(key, compute)
 
@@ -96,7 +123,7 @@ def best(builds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     The field `builds` tells of all of them.
     """
-    fields = ("slug", "area_um2", "critical_path_ns", ENERGY)
+    fields = ("slug", "adders", "area_um2", "critical_path_ns", ENERGY)
     chosen = min(builds, key=lambda build: _rank(build))
     return {**chosen, "builds": [{field: build[field] for field in fields} for build in builds]}
 
@@ -112,7 +139,7 @@ def _rank(build: Mapping[str, Any]) -> tuple[bool, float]:
 
 
 @dataclass(frozen=True)
-class _Build:
+class _Mapped:
     """One mapped netlist of a unit and what the tools need to look at it."""
 
     configuration: Configuration
@@ -130,7 +157,7 @@ class _Build:
         conditions: Conditions,
         library: Library,
         mapped: MappedNetlist,
-    ) -> "_Build":
+    ) -> "_Mapped":
         netlist = parse_yosys_json(mapped.json)
         flops = sum(library[cell.kind].flop is not None for cell in netlist.cells.values())
         declared = configuration.build().registers

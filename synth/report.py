@@ -14,8 +14,9 @@ from ..golden.formats import FP32, safe_length
 from ..golden.reference import reference
 from ..hw.emit import plain
 from ..hw.units import Configuration, configure
+from . import liberty
 from .cache import Cache
-from .measure import ENERGY, Conditions, best, measure, tool_versions
+from .measure import ENERGY, Build, Conditions, best, builds, measure, tool_versions
 from .part_inputs import unit_inputs
 from .stimulus import Stimulus
 
@@ -148,39 +149,40 @@ def measure_all(
     results: Cache,
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
-    """A row for each entry, all its structures measured, on all cores."""
-    variants = [
-        (index, variant)
+    """A row for each entry, all its builds measured, on all cores."""
+    library = liberty.load(conditions.pdk.liberty)
+    jobs = [
+        (index, build)
         for index, entry in enumerate(entries)
-        for variant in entry.configuration().variants()
+        for build in builds(entry.configuration(), conditions, library)
     ]
-    builds: dict[int, dict[str, Any]] = {}
+    done: dict[int, dict[str, Any]] = {}
     with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
-        jobs = {
-            pool.submit(_job, variant, conditions, stimulus, results): place
-            for place, (_, variant) in enumerate(variants)
+        places = {
+            pool.submit(_job, build, conditions, stimulus, results): place
+            for place, (_, build) in enumerate(jobs)
         }
         try:
-            for job in as_completed(jobs):
-                place = jobs[job]
-                builds[place] = job.result()
+            for job in as_completed(places):
+                result = done[places[job]] = job.result()
                 if progress:
-                    progress(builds[place]["slug"], len(builds), len(jobs))
+                    progress(f"{result['slug']}, {result['adders']}", len(done), len(jobs))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return [
         _describe(entry, stimulus)
-        | best([builds[place] for place, (of, _) in enumerate(variants) if of == index])
+        | best([done[place] for place, (of, _) in enumerate(jobs) if of == index])
         for index, entry in enumerate(entries)
     ]
 
 
 def _job(
-    configuration: Configuration, conditions: Conditions, stimulus: Stimulus, results: Cache
+    build: Build, conditions: Conditions, stimulus: Stimulus, results: Cache
 ) -> dict[str, Any]:
+    configuration = build.configuration
     inputs = unit_inputs(configuration.name, configuration.options, stimulus)
-    return measure(configuration, conditions, inputs, results=results)
+    return measure(build, conditions, inputs, results=results)
 
 
 def _describe(entry: Entry, stimulus: Stimulus) -> dict[str, Any]:

@@ -45,8 +45,17 @@ def unit_text(netlist: Netlist, names: ShortNames) -> str:
     lines += [f"  output {net};" for net in outputs]
     lines += [f"  wire {net};" for net in names.nets.values()]
     for name, cell in netlist.cells.items():
-        pins = ", ".join(f".{pin}({names.net(net)})" for pin, net in cell.pins.items())
-        lines.append(f"  {cell.kind} {names.cells[name]}({pins});")
+        pins = []
+        seen: set[str] = set()
+        for pin, net in cell.pins.items():
+            wire = names.net(net)
+            if net in seen:
+                # Icarus merges the delays of two pins on one net, and SDF then finds one missing.
+                wire = f"{names.cells[name]}_{pin}"
+                lines.append(f"  wire {wire} = {names.net(net)};")
+            seen.add(net)
+            pins.append(f".{pin}({wire})")
+        lines.append(f"  {cell.kind} {names.cells[name]}({', '.join(pins)});")
     return "\n".join([*lines, "endmodule", ""])
 
 

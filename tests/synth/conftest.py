@@ -38,16 +38,22 @@ def osu018():
 
 
 @pytest.fixture(scope="session")
-def mac(osu018):
+def osu_library(osu018):
+    return load(osu018.liberty)
+
+
+@pytest.fixture(scope="session")
+def mac(osu018, osu_library):
     """MLS <2,1> MAC with a 10-bit accumulator, 200 operations."""
     configuration = configure("mls_mac", format="2,1", acc_width=10)
-    library = load(osu018.liberty)
-    mapped = map_unit(to_rtlil(configuration), configuration.slug, osu018)
+    mapped = map_unit(to_rtlil(configuration), configuration.slug, osu018, osu_library)
     netlist = parse_yosys_json(mapped.json)
     rng = np.random.default_rng(20)
     stimulus = {port: rng.integers(0, 16, 200) for port in "wa"}
     stimulus["start"] = (rng.random(200) < 0.1).astype(np.int64)
     stimulus["start"][0] = 1
     expected = reference("mls_mac", configuration.options, stimulus)
-    timing = analyse(netlist, library, "clk")
-    return MappedMac(configuration, osu018, library, mapped, netlist, timing, stimulus, expected)
+    timing = analyse(netlist, osu_library, "clk")
+    return MappedMac(
+        configuration, osu018, osu_library, mapped, netlist, timing, stimulus, expected
+    )

@@ -2,6 +2,8 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
+from functools import partial
 
 import pytest
 from amaranth import Module
@@ -10,22 +12,25 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from mlsmac.hw import configure, to_rtlil
+from mlsmac.hw.unsigned_multiplier import Recoding, UnsignedMultiplier
+from mlsmac.synth.adder_cells import AdderCell, adder_cells
 from mlsmac.synth.errors import UserError
-from mlsmac.synth.mapping import ABC_SCRIPTS, MappingError, map_unit
+from mlsmac.synth.mapping import MappingError, map_unit, possible_adders
+from mlsmac.synth.recipes import ABC_SCRIPTS, Adders, full_adder_map
 
 pytestmark = pytest.mark.eda
 
 
-class Operator(wiring.Component):
-    """`o = function(a, b)`."""
+class Adder32(wiring.Component):
+    """`o = a + b`, modulo 2^32."""
 
-    def __init__(self, width, out_width, function):
-        self._function = function
-        super().__init__({"a": In(width), "b": In(width), "o": Out(out_width)})
+    a: In(32)
+    b: In(32)
+    o: Out(32)
 
     def elaborate(self, platform):
         m = Module()
-        m.d.comb += self.o.eq(self._function(self.a, self.b))
+        m.d.comb += self.o.eq(self.a + self.b)
         return m
 
 
@@ -38,7 +43,7 @@ def _module(*lines):
 def test_flops_and_cells(mac):
     kinds = Counter(cell.kind for cell in mac.netlist.cells.values())
     assert mac.mapped.cells == kinds
-    assert mac.mapped.flop_count == mac.configuration.build().registers == kinds["DFFPOSX1"]
+    assert mac.configuration.build().registers == kinds["DFFPOSX1"]
     area = sum(mac.library[kind].area_um2 * count for kind, count in kinds.items())
     assert mac.mapped.area == pytest.approx(area)
 
@@ -55,7 +60,7 @@ def test_names(mac):
 
 def test_deterministic_and_quiet(mac, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    again = map_unit(to_rtlil(mac.configuration), mac.configuration.slug, mac.pdk)
+    again = map_unit(to_rtlil(mac.configuration), mac.configuration.slug, mac.pdk, mac.library)
     assert again == mac.mapped
     assert capfd.readouterr() == ("", "")
     assert list(tmp_path.iterdir()) == []
@@ -64,63 +69,93 @@ def test_deterministic_and_quiet(mac, tmp_path, monkeypatch, capfd):
         assert "/tmp" not in text
 
 
-def test_initial_values_are_dropped(osu018):
+def test_initial_values_are_dropped(osu018, osu_library):
     flop = ["cell $dff $1", "parameter \\WIDTH 1", "parameter \\CLK_POLARITY 1'1"]
     flop += ["connect \\CLK \\a", "connect \\D \\b", "connect \\Q \\o", "end"]
     text = _module(*flop).replace("wire output", "attribute \\init 1'1\nwire output")
-    assert map_unit(text, "top", osu018).cells == {"DFFPOSX1": 1}
+    assert map_unit(text, "top", osu018, osu_library).cells == {"DFFPOSX1": 1}
 
 
 @pytest.mark.parametrize(
-    ("function", "width", "out_width", "booth", "gates"),
+    ("component", "gates"),
     [
-        (lambda a, b: a * b, 24, 48, True, 3490),  # the best plain 24 x 24 multiplier published
-        (lambda a, b: a + b, 32, 32, False, 205.5),
+        # The smallest plain 24 x 24 multiplier and 32-bit adder known of open designs.
+        (partial(UnsignedMultiplier, width=24, recoding=Recoding.BOOTH4), 3490),
+        (Adder32, 205.5),
     ],
+    ids=["24 x 24", "32 + 32"],
 )
-def test_area_script_reaches_peers(osu018, function, width, out_width, booth, gates):
-    text = rtlil.convert(Operator(width, out_width, function), name="operator", emit_src=False)
-    mapped = map_unit(text, "operator", osu018, booth=booth)
+def test_area_script_reaches_peers(osu018, osu_library, component, gates):
+    text = rtlil.convert(component(), name="operator", emit_src=False)
+    mapped = map_unit(text, "operator", osu018, osu_library)
     assert mapped.area / 24 <= gates  # 24 um^2 is the NAND2's area
-    assert mapped.flop_count == 0
 
 
-def test_unknown_script(osu018):
+@pytest.mark.parametrize("adders", Adders)
+def test_adders_are_made_of_what_was_asked(mac, adders):
+    text, slug = to_rtlil(mac.configuration), mac.configuration.slug
+    mapped, again = (map_unit(text, slug, mac.pdk, mac.library, adders=adders) for _ in range(2))
+    assert mapped == again
+    assert (mapped.cells.get("FAX1", 0) > 0) == (adders is not Adders.GATES)
+
+
+def test_adder_cells_are_found_by_function(osu018, osu_library):
+    found = {cell.cell: cell for cell in adder_cells(osu_library, osu018)}
+    assert list(found) == ["HAX1", "FAX1"]
+    assert found["FAX1"] == AdderCell("FAX1", ("A", "B", "C"), "YC", "YS", False, False)
+    assert possible_adders(osu_library, osu018) == list(Adders)
+
+
+def test_a_library_without_full_adders_has_gates(osu018, osu_library):
+    without = replace(osu018, dont_use=(*osu018.dont_use, "FAX*"))
+    assert possible_adders(osu_library, without) == [Adders.GATES]
+    with pytest.raises(UserError, match="adders must be gates in osu018"):
+        map_unit("", "top", without, osu_library, adders=Adders.FULL_ADDERS)
+
+
+def test_inverted_outputs_of_a_full_adder_are_inverted_back():
+    adder = AdderCell("FAx1", ("A", "B", "CI"), "CON", "SN", True, True)
+    text = full_adder_map(adder)
+    assert ".CI(C[i]), .CON(carry), .SN(total)" in text
+    assert "X[i] = ~carry" in text
+    assert "Y[i] = ~total" in text
+
+
+def test_unknown_script(osu018, osu_library):
     rule = f"script must be one of {', '.join(ABC_SCRIPTS)}, not 'power'"
     with pytest.raises(UserError, match=rule):
-        map_unit("", "top", osu018, script="power")
+        map_unit("", "top", osu018, osu_library, script="power")
 
 
-def test_yosys_error_is_one_line(osu018):
+def test_yosys_error_is_one_line(osu018, osu_library):
     with pytest.raises(MappingError, match=r"^ERROR: Module `absent' not found!$"):
-        map_unit(_module("connect \\o \\a"), "absent", osu018)
+        map_unit(_module("connect \\o \\a"), "absent", osu018, osu_library)
 
 
-def test_latch(osu018):
+def test_latch(osu018, osu_library):
     latch = ["cell $dlatch $1", "parameter \\WIDTH 1", "parameter \\EN_POLARITY 1'1"]
     latch += ["connect \\EN \\a", "connect \\D \\b", "connect \\Q \\o", "end"]
     with pytest.raises(MappingError, match="top must have no latches, not 1 of \\$_DLATCH_P_"):
-        map_unit(_module(*latch), "top", osu018)
+        map_unit(_module(*latch), "top", osu018, osu_library)
 
 
-def test_unmapped_cell(osu018):
+def test_unmapped_cell(osu018, osu_library):
     tristate = ["cell $_TBUF_ $1", "connect \\A \\a", "connect \\E \\b", "connect \\Y \\o", "end"]
     with pytest.raises(MappingError, match="top must be mapped completely, but has \\$_TBUF_"):
-        map_unit(_module(*tristate), "top", osu018)
+        map_unit(_module(*tristate), "top", osu018, osu_library)
 
 
-def test_undriven_output(osu018):
+def test_undriven_output(osu018, osu_library):
     with pytest.raises(MappingError, match="port o of top must be driven, not undefined"):
-        map_unit(_module(), "top", osu018)
+        map_unit(_module(), "top", osu018, osu_library)
 
 
-def test_wires_alone(osu018):
-    mapped = map_unit(_module("connect \\o \\a"), "top", osu018)
-    assert (mapped.cells, mapped.area, mapped.flop_count) == ({}, 0.0, 0)
+def test_wires_alone(osu018, osu_library):
+    mapped = map_unit(_module("connect \\o \\a"), "top", osu018, osu_library)
+    assert (mapped.cells, mapped.area) == ({}, 0.0)
 
 
-def test_combinational_unit_is_one_piece(osu018):
+def test_combinational_unit_is_one_piece(osu018, osu_library):
     configuration = configure("mls_multiplier", format="2,1")
-    mapped = map_unit(to_rtlil(configuration), configuration.slug, osu018)
-    assert mapped.flop_count == 0
+    mapped = map_unit(to_rtlil(configuration), configuration.slug, osu018, osu_library)
     assert "multiplier." not in mapped.verilog

@@ -10,9 +10,10 @@ import pytest
 from mlsmac.synth import pdk, report
 from mlsmac.synth.cache import Cache, code_digest, digest
 from mlsmac.synth.html import figure, render_html
-from mlsmac.synth.measure import Conditions, MeasureError, best, measure
+from mlsmac.synth.measure import Build, Conditions, MeasureError, best, measure
 from mlsmac.synth.part_inputs import unit_inputs
 from mlsmac.synth.plots import area_plot, energy_plot
+from mlsmac.synth.recipes import Adders
 from mlsmac.synth.stimulus import build
 
 OPERATIONS = 120
@@ -28,6 +29,7 @@ def row(unit: str, energy: float | None, **changes: Any) -> dict[str, Any]:
     values = {
         "unit": unit,
         "slug": "unit",
+        "adders": "gates",
         "builds": [],
         "area_um2": 1234.5,
         "gate_equivalents": 51.4,
@@ -160,7 +162,8 @@ def test_report_from_unit_to_rows(tmp_path: Path) -> None:
         results=Cache(tmp_path),
         progress=lambda *step: steps.append(step),
     )
-    assert [step[1:] for step in steps] == [(i + 1, 2 * len(SHORT)) for i in range(2 * len(SHORT))]
+    total = 2 * len(Adders) * len(SHORT)
+    assert [step[1:] for step in steps] == [(i + 1, total) for i in range(total)]
     json.dumps(made)
     for line in made["rows"]:
         assert line["mismatches"] == line["mismatches_zero_delay"] == 0
@@ -211,6 +214,7 @@ def test_a_wrong_netlist_gives_no_energy_and_a_missing_flop_is_an_error(
 ) -> None:
     conditions = Conditions(pdk=pdk.find(), clock_mhz=40.0)
     configuration = report.Entry("MLS", "mls_mac").configuration()
+    build_of_gates = Build(configuration, Adders.GATES)
     inputs = unit_inputs("mls_mac", configuration.options, build(OPERATIONS, SEED))
 
     def off_by_one(*arguments: Any) -> dict[str, Any]:
@@ -222,14 +226,14 @@ def test_a_wrong_netlist_gives_no_energy_and_a_missing_flop_is_an_error(
 
     with monkeypatch.context() as patch:
         patch.setattr("mlsmac.synth.measure.reference", off_by_one)
-        wrong = measure(configuration, conditions, inputs, results=Cache(None))
+        wrong = measure(build_of_gates, conditions, inputs, results=Cache(None))
     assert wrong["mismatches"] > 0
     assert wrong["energy_pj_per_mac"] is None
     assert wrong["energy_pj_per_mac_zero_delay"] is None
 
     monkeypatch.setattr("mlsmac.hw.mac.Mac.registers", 49)
     with pytest.raises(MeasureError, match="must map to its 49 registers, not to 48 flops"):
-        measure(configuration, conditions, inputs, results=Cache(None))
+        measure(build_of_gates, conditions, inputs, results=Cache(None))
 
 
 @pytest.mark.eda
