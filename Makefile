@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: report test setup lint clean
+.PHONY: report test setup system lint clean
 
 report: setup
 	$(BIN)/mlsmac report
@@ -14,7 +14,9 @@ test: setup lint
 	$(BIN)/pytest sim -n 2
 
 setup: $(INSTALLED)
-	@./setup-system
+
+system:
+	@PYTHON=$(PYTHON) ./setup-system
 
 # The folders are the package's by configuration alone: a link shows them to mypy as one.
 lint: setup
@@ -24,8 +26,7 @@ lint: setup
 	cd build/typing && ../../$(BIN)/mypy --config-file ../../pyproject.toml \
 	    $(foreach package,golden hw sim synth cli data,-p mlsmac.$(package))
 
-$(INSTALLED): pyproject.toml constraints.txt
-	@./setup-system
+$(INSTALLED): pyproject.toml constraints.txt | system
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@

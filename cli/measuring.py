@@ -43,10 +43,10 @@ ENERGY_COLUMNS: tuple[Column, ...] = (
     ("zero delay", lambda row: figure(row["energy_pj_per_mac_zero_delay"])),
 )
 RATIO_COLUMNS: tuple[Column, ...] = (
-    ("FP32/unit", lambda row: figure(row["ratio_to_fp32"])),
-    ("(paper)", _paper("ratio_to_fp32")),
-    ("FP8/unit", lambda row: figure(row["ratio_to_fp8"])),
-    ("(paper)", _paper("ratio_to_fp8")),
+    ("x FP32", lambda row: figure(row["ratio_to_fp32"])),
+    ("paper", _paper("ratio_to_fp32")),
+    ("x FP8", lambda row: figure(row["ratio_to_fp8"])),
+    ("paper", _paper("ratio_to_fp8")),
 )
 AREA_COLUMNS: tuple[Column, ...] = (
     ("area um2", lambda row: figure(row["area_um2"], 5)),
@@ -55,9 +55,7 @@ AREA_COLUMNS: tuple[Column, ...] = (
     ("flops", lambda row: str(row["flops"])),
     ("path ns", lambda row: figure(row["critical_path_ns"])),
     ("clock", lambda row: "met" if row["meets_timing"] else "MISSED"),
-    ("leakage uW", lambda row: figure(row["leakage_uw"])),
     ("adders", lambda row: row["adders"]),
-    ("build", lambda row: row["slug"]),
 )
 SPLIT_COLUMNS: tuple[Column, ...] = (
     ("internal", _split("internal")),
@@ -155,7 +153,7 @@ def tables(report: dict[str, Any]) -> list[Table]:
 
 
 def _table(title: str, columns: Sequence[Column], rows: Sequence[dict[str, Any]]) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("unit", no_wrap=True)
     for heading, _ in columns:
         table.add_column(heading, justify="right")
@@ -178,6 +176,8 @@ def sheet(report: dict[str, Any]) -> Table:
         table.add_row(f"energy, {heading}", show(row))
     for heading, show in SPLIT_COLUMNS:
         table.add_row(f"of it, {heading} pJ", show(row))
+    table.add_row("leakage uW", figure(row["leakage_uw"]))
+    table.add_row("build", row["slug"])
     return table
 
 
@@ -202,5 +202,7 @@ def remarks(report: dict[str, Any]) -> list[str]:
     lines.append("energies in pJ, glitches included; pre-layout: no wires, ideal clock")
     if report["baselines"]:
         names = (f"{kind.upper()}: {unit}" for kind, unit in report["baselines"].items())
-        lines.append(f"ratios against the cheapest unit of a kind ({', '.join(names)})")
+        lines.append(
+            f"x: how many times less energy than the cheapest of its kind, {', '.join(names)}"
+        )
     return lines

@@ -10,7 +10,7 @@ from ..synth.errors import UserError
 
 SEED = 2026
 VERIFY_OPERATIONS = 100_000
-REPORT_OPERATIONS = 3_000
+REPORT_OPERATIONS = 2_000
 
 UnitName = Annotated[str, typer.Argument(metavar="UNIT", help="A name that `mlsmac units` lists.")]
 Format = Annotated[

@@ -1,9 +1,9 @@
+# ruff: noqa: E501 - one mutation a line
 """The benches catch small mistakes: each row breaks one line of one component, and its bench must
 fail.
 """
 
 import inspect
-import re
 import sys
 import textwrap
 from dataclasses import dataclass
@@ -12,9 +12,13 @@ from typing import Any
 
 import pytest
 
+from mlsmac.hw import float_adder, float_multiplier
 from mlsmac.hw.accumulator import FloatAccumulator, IntAccumulator
+from mlsmac.hw.float_adder import FloatAdder
+from mlsmac.hw.float_multiplier import FloatMultiplier
 from mlsmac.hw.mls_multiplier import ExponentShifter, MlsMultiplier
 from mlsmac.hw.units import configure
+from mlsmac.hw.unsigned_multiplier import UnsignedMultiplier, _Tree
 from mlsmac.sim.runner import run_bench
 
 OPERATIONS = 20_000
@@ -22,111 +26,57 @@ OPERATIONS = 20_000
 
 @dataclass(frozen=True)
 class Mutation:
-    """Replace `old` by `new` in the source of `target`, a component's `elaborate`; `unit` must then
-    fail.
+    """Replace `old` by `new` in the function `name` of `owner`, a class or a module; the bench of
+    `unit` must then fail.
     """
 
+    what: str
+    owner: Any
     name: str
-    target: Any
     old: str
     new: str
     unit: str
     options: dict[str, Any]
 
     def apply(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Compile the changed source in its own module's names and put it in the original's
-        place.
-        """
-        function: Any = getattr(self.target, "elaborate", self.target)
+        """Compile the changed source among its own module's names, in the original's place."""
+        function = getattr(self.owner, self.name)
         source = textwrap.dedent(inspect.getsource(function))
-        assert source.count(self.old) == 1, (
-            f"{self.name}: {self.old!r} must stand once in the source"
-        )
-        module = sys.modules[function.__module__]
-        names = dict(vars(module))
-        exec(compile(source.replace(self.old, self.new), self.name, "exec"), names)
-        owner = self.target if inspect.isclass(self.target) else module
-        monkeypatch.setattr(owner, function.__name__, names[function.__name__])
+        assert source.count(self.old) == 1, f"{self.what}: {self.old!r} must stand once"
+        names = dict(vars(sys.modules[function.__module__]))
+        exec(compile(source.replace(self.old, self.new), self.what, "exec"), names)
+        monkeypatch.setattr(self.owner, self.name, names[self.name])
 
 
 MLS = {"format": "2,4"}
-MUTATIONS = (
-    Mutation(
-        "shift of the largest exponent",
-        ExponentShifter,
-        "self.exp - 1",
-        "(self.exp - 1)[0]",
-        "mls_multiplier",
-        MLS,
-    ),
-    Mutation(
-        "subnormal shifted like an exponent",
-        ExponentShifter,
-        "self.exp == 0, 0,",
-        "self.exp == 0, 1,",
-        "mls_mac",
-        MLS,
-    ),
-    Mutation(
-        "hidden bit of subnormals", MlsMultiplier, "exponent.any())", "1)", "mls_multiplier", MLS
-    ),
-    Mutation(
-        "sign of a product",
-        MlsMultiplier,
-        "self.x[-1] ^ self.y[-1]",
-        "self.x[-1] | self.y[-1]",
-        "mls_mac",
-        MLS,
-    ),
-    Mutation(
-        "dropped carry of the negation",
-        IntAccumulator,
-        "inverted + negative",
-        "inverted",
-        "mls_mac",
-        MLS,
-    ),
-    Mutation("start ignored", IntAccumulator, "bit & ~self.start", "bit", "mls_mac", MLS),
-    Mutation(
-        "overflow not sticky",
-        IntAccumulator,
-        "outside | (overflow & ~self.start)",
-        "outside",
-        "mls_mac",
-        MLS,
-    ),
-    Mutation(
-        "overflow survives start",
-        IntAccumulator,
-        "(overflow & ~self.start)",
-        "overflow",
-        "mls_mac",
-        MLS,
-    ),
-    Mutation(
-        "saturation to the wrong side",
-        IntAccumulator,
-        "(~sign).replicate",
-        "sign.replicate",
-        "mls_mac",
-        MLS,
-    ),
-    Mutation(
-        "start ignored by floats", FloatAccumulator, "bit & ~self.start", "bit", "fp32_mac", {}
-    ),
-    Mutation(
-        "start loads onto +0",
-        FloatAccumulator,
-        "acc[-1] | self.start",
-        "acc[-1] & ~self.start",
-        "fp32_mac",
-        {},
-    ),
-)
+FP32: dict[str, Any] = {}
+E = "elaborate"
+# fmt: off
+MUTATIONS = [Mutation(*row) for row in (
+    ("wrong shift bound", ExponentShifter, E, "self.exp - 1, 0", "(self.exp - 1)[0], 0", "mls_multiplier", MLS),
+    ("subnormals shifted", ExponentShifter, E, "self.exp - 1, 0", "self.exp - 1, 1", "mls_mac", MLS),
+    ("hidden bit of subnormals", MlsMultiplier, E, "[exponent.any()]", "[1]", "mls_multiplier", MLS),
+    ("sign of a product", MlsMultiplier, E, "self.x[-1] ^ self.y[-1]", "self.x[-1] | self.y[-1]", "mls_mac", MLS),
+    ("dropped carry in the tree", _Tree, "_step", "(a & b) | (half & c)", "a & b", "mls_mac", MLS),
+    ("dropped carry of the negation", IntAccumulator, E, "inverted + negative", "inverted", "mls_mac", MLS),
+    ("start ignored", IntAccumulator, E, "bit & ~self.start", "bit", "mls_mac", MLS),
+    ("overflow not sticky", IntAccumulator, E, "outside | (overflow & ~self.start)", "outside", "mls_mac", MLS),
+    ("overflow survives start", IntAccumulator, E, "(overflow & ~self.start)", "overflow", "mls_mac", MLS),
+    ("saturation to the wrong side", IntAccumulator, E, "(~sign).replicate", "sign.replicate", "mls_mac", MLS),
+    ("start ignored by floats", FloatAccumulator, E, "bit & ~self.start", "bit", "fp32_mac", FP32),
+    ("start loads onto +0", FloatAccumulator, E, "acc[-1] | self.start", "acc[-1] & ~self.start", "fp32_mac", FP32),
+    ("sign of zero", FloatAdder, E, "Cat(x[-1], y[:-1])", "Cat(~x[-1], y[:-1])", "fp32_mac", FP32),
+    ("sticky bit of the alignment", float_adder, "align", "sticky | (select & value[:step].any())", "sticky", "fp32_mac", FP32),
+    ("borrow of the sticky bit", FloatAdder, E, "subtract & ~sticky", "subtract", "fp32_mac", FP32),
+    ("ties away from zero", float_multiplier, "round_nearest_even", "mantissa[0] | sticky", "1", "float_multiplier", FP32),
+    ("wrong bias", FloatMultiplier, E, "2 * fmt.bias", "2 * fmt.bias + 1", "fp8_mac", {"format": "e4m3"}),
+    ("Booth increment", UnsignedMultiplier, "_add_booth_rows", "b2 & (one | two)", "b2 & one", "fp32_mac", {"recoding": "booth4"}),
+)]
+# fmt: on
 
 
 @pytest.mark.parametrize(
-    "mutation", MUTATIONS, ids=lambda mutation: re.sub(r"\W+", "-", mutation.name)
+    "mutation", MUTATIONS, ids=lambda mutation: mutation.what.replace(" ", "-")
 )
 def test_mutation_is_caught(
     mutation: Mutation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -134,6 +84,6 @@ def test_mutation_is_caught(
     mutation.apply(monkeypatch)
     configuration = configure(mutation.unit, **mutation.options)
     result = run_bench(configuration, tmp_path, operations=OPERATIONS)
-    assert result.mismatches, f"{configuration.slug} did not notice: {mutation.name}"
+    assert result.mismatches, f"{configuration.slug} did not notice: {mutation.what}"
     assert result.waveform is not None
     assert result.waveform.stat().st_size > 0

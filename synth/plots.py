@@ -62,10 +62,12 @@ def area_plot(rows: Sequence[Mapping[str, Any]]) -> str:
         figure = Figure(figsize=(7.2, 4.2), layout="constrained")
         axes = figure.subplots()
         measured = [row for row in rows if row["energy_pj_per_mac"] is not None]
-        for row in measured:
+        for number, row in enumerate(measured):
             place = (row["gate_equivalents"], row["energy_pj_per_mac"])
             axes.plot(*place, "o", color=_MULTIPLIER)
-            axes.annotate(row["unit"], place, (6, 4), textcoords="offset points")
+            # Neighbours in the table are neighbours in the plane: labels in turn above and below.
+            offset = (6, 5) if number % 2 == 0 else (6, -13)
+            axes.annotate(row["unit"], place, offset, textcoords="offset points")
         if measured:
             axes.set_xscale("log")
             axes.set_yscale("log")
