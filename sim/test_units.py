@@ -1,5 +1,6 @@
 """Every unit against the golden model: exhaustively where the inputs total 16 bits or fewer."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ MACS: list[tuple[str, dict[str, Any]]] = [
     ("mls_mac", {"format": "3,2", "acc_width": 14}),
     ("fp32_mac", {}),
     ("fp32_mac", {"subnormals": False}),
+    ("fp32_mac", {"recoding": "booth4"}),
+    ("mls_mac", {"format": "1,6", "recoding": "booth4"}),
     ("fp8_mac", {"format": "e5m2"}),
     ("fp8_mac", {"format": "e4m3"}),
 ]
@@ -67,6 +70,12 @@ def test_unit_matches_golden(
     lines = [*result.mismatches, f"waveform: {result.waveform}"]
     assert not result.mismatches, "\n".join(lines)
     print(f"{configuration.slug}: {result.operations} operations, {result.checked} outputs")
+
+
+def test_verilator_runs_the_same_bench(tmp_path: Path) -> None:
+    result = run_bench(configure("fp32_mac"), tmp_path, simulator="verilator", operations=20_000)
+    assert not result.mismatches
+    assert result.checked == 20_000
 
 
 def test_every_unit_has_a_bench() -> None:

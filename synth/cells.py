@@ -10,8 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
+from ..hw.errors import UserError
 from .boolean import Expr
-from .errors import UserError
 
 
 class LibertyError(UserError):

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from numpy.typing import NDArray
 
+from ..hw.errors import ToolError, UserError
 from .cell_models import verilog_models
-from .errors import UserError
 from .liberty import Library
 from .netlist import CONSTANT_NETS, Netlist
 from .power import Activity
@@ -30,7 +30,7 @@ WARM_UP_CYCLES = 8
 """Cycles before the window in which activity counts: by then real operands fill the pipeline."""
 
 
-class SimulationError(RuntimeError):
+class SimulationError(ToolError):
     """The simulation failed or left nets undefined; the message is one line."""
 
 

@@ -17,8 +17,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..hw.errors import ToolError, UserError
 from .adder_cells import adder_cells
-from .errors import UserError
 from .liberty import Library
 from .pdk import Pdk
 from .recipes import ABC_SCRIPTS, RIPPLE, Adders, full_adder_map, yosys_script
@@ -40,7 +40,7 @@ class MappedNetlist:
     area: float
 
 
-class MappingError(RuntimeError):
+class MappingError(ToolError):
     """Yosys failed, or left something that is not a library cell; the message is one line."""
 
 

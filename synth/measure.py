@@ -14,9 +14,9 @@ from typing import Any
 
 from ..golden.reference import Codes, reference
 from ..hw.emit import to_rtlil
+from ..hw.errors import ToolError, UserError
 from ..hw.units import Configuration
 from . import cache, liberty
-from .errors import UserError
 from .gatesim import simulate
 from .liberty import Library
 from .mapping import MappedNetlist, map_unit, possible_adders
@@ -32,7 +32,7 @@ STAGES = ("multiplier", "accumulator")
 _PACKAGES = [Path(__file__).parents[1] / package for package in ("golden", "hw", "synth")]
 
 
-class MeasureError(RuntimeError):
+class MeasureError(ToolError):
     """A netlist that is not what was asked for; the message is one line."""
 
 

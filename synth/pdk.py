@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..hw.errors import UserError
 from .boolean import truth_table
 from .cells import LibertyCell
-from .errors import UserError
 from .liberty import LibertyError, Library, load
 
 DEFAULT_PDK = "osu018"

@@ -11,13 +11,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import UserError
+from ..hw.errors import ToolError, UserError
 from .mapping import liberty_bytes
 
 _DIGITS = 6
 
 
-class StaError(RuntimeError):
+class StaError(ToolError):
     """OpenSTA failed or reported no path; the message is one line."""
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from mlsmac.golden.reference import reference
 from mlsmac.hw import configure, to_rtlil
-from mlsmac.synth.errors import UserError
+from mlsmac.hw.errors import UserError
 from mlsmac.synth.liberty import Library, load
 from mlsmac.synth.mapping import MappedNetlist, map_unit
 from mlsmac.synth.netlist import Netlist, parse_yosys_json

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mlsmac.hw.errors import UserError
 from mlsmac.synth.boolean import truth_table
 from mlsmac.synth.cell_models import TIMESCALE, verilog_models
-from mlsmac.synth.errors import UserError
 from mlsmac.synth.liberty import LibertyError, load
 from mlsmac.synth.pdk import NAMES, find
 

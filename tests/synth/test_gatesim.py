@@ -8,8 +8,8 @@ import pytest
 
 from mlsmac.golden.reference import reference
 from mlsmac.hw import configure, to_rtlil
+from mlsmac.hw.errors import UserError
 from mlsmac.synth import gatesim
-from mlsmac.synth.errors import UserError
 from mlsmac.synth.gatesim import WARM_UP_CYCLES, SimulationError, simulate
 from mlsmac.synth.liberty import load
 from mlsmac.synth.mapping import map_unit

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mlsmac.synth.errors import UserError
+from mlsmac.hw.errors import UserError
 from mlsmac.synth.liberty import load
 from mlsmac.synth.pdk import NAMES, find
 

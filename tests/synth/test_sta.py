@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from mlsmac.hw import to_rtlil
+from mlsmac.hw.errors import UserError
 from mlsmac.synth import sta
-from mlsmac.synth.errors import UserError
 from mlsmac.synth.mapping import map_unit
 from mlsmac.synth.sta import (
     StaError,
