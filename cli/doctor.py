@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import find_libpython
+
 from ..hw.errors import UserError
 from ..synth import pdk
 
@@ -37,6 +39,8 @@ def findings() -> Iterator[Finding]:
     ):
         version = _first_line(tool, flag)
         yield Finding(tool, True, version, f"install the Debian package {package}")
+    library = find_libpython.find_libpython()
+    yield Finding("libpython", True, library, "install the Debian package libpython3.11")
     for name in pdk.NAMES:
         needed = name == pdk.DEFAULT_PDK
         try:
