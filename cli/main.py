@@ -34,6 +34,7 @@ from .options import (
     Subnormals,
     UnitName,
     UseCache,
+    check_range,
     configured,
 )
 
@@ -151,17 +152,16 @@ def verify(
     configuration = configured(unit, format, acc_width, length, overflow, subnormals, recoding)
     if simulator not in SIMULATORS:
         raise UserError(f"--simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
-    try:
-        with err.status(f"simulating {configuration.slug} in {simulator}"):
-            result = run_bench(
-                configuration,
-                directory / configuration.slug,
-                simulator=simulator,
-                operations=operations,
-                seed=seed,
-            )
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    check_range("--operations", operations, 1)
+    check_range("--seed", seed, 0)
+    with err.status(f"simulating {configuration.slug} in {simulator}"):
+        result = run_bench(
+            configuration,
+            directory / configuration.slug,
+            simulator=simulator,
+            operations=operations,
+            seed=seed,
+        )
     waveform = str(result.waveform) if result.waveform else None
     if as_json:
         print_json(
@@ -197,7 +197,6 @@ def synth(
     length: Length = None,
     overflow: Overflow = None,
     subnormals: Subnormals = None,
-    recoding: Recoding = None,
     pdk: Pdk = None,
     liberty: Liberty = None,
     clock_mhz: Clock = None,
@@ -208,11 +207,11 @@ def synth(
     use_cache: UseCache = True,
     as_json: Json = False,
 ) -> None:
-    """Measure one unit: area, timing, and energy from simulated activity."""
+    """Measure one unit at its best build: area, timing, and energy from simulated activity."""
     from ..synth.report import Entry
     from . import measuring
 
-    configuration = configured(unit, format, acc_width, length, overflow, subnormals, recoding)
+    configuration = configured(unit, format, acc_width, length, overflow, subnormals, None)
     entry = Entry(configuration.slug, unit, configuration.options)
     result = measuring.run(
         measuring.conditions(pdk, liberty, clock_mhz, script),

@@ -12,16 +12,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ..hw.emit import write_whole
 from ..hw.errors import UserError
+from ..hw.files import write_whole
 from ..synth import pdk
 from ..synth.cache import Cache
+from ..synth.gatesim import WARM_UP_CYCLES
 from ..synth.html import figure, render_html
 from ..synth.mapping import ABC_SCRIPTS
 from ..synth.measure import Conditions
 from ..synth.plots import area_plot, energy_plot
 from ..synth.report import Entry, make_report
 from ..synth.stimulus import Stimulus, build
+from .options import check_range
 
 CACHE = Path("build/cache")
 
@@ -82,11 +84,10 @@ def conditions(
 def stimulus(operations: int, seed: int, quick: bool) -> Stimulus:
     """The stimulus that a command's options name; a tenth of it if `quick`. Raises: UserError."""
     if quick:
-        operations = max(operations // 10, 1)
-    try:
-        return build(operations, seed)
-    except ValueError as error:
-        raise UserError(str(error)) from None
+        operations //= 10
+    check_range("--operations", operations, WARM_UP_CYCLES + 1)
+    check_range("--seed", seed, 0)
+    return build(operations, seed)
 
 
 @contextmanager

@@ -45,6 +45,15 @@ UseCache = Annotated[
 ]
 
 
+MAX_NUMBER = (1 << 31) - 1
+
+
+def check_range(option: str, value: int, low: int) -> None:
+    """Raise UserError unless `value` is in low..2^31 - 1."""
+    if not low <= value <= MAX_NUMBER:
+        raise UserError(f"{option} must be in {low}..{MAX_NUMBER}, not {value}")
+
+
 def configured(
     unit: str,
     format: str | None,

@@ -79,11 +79,6 @@ class ElementFormat:
         return full if top_exp == 0 else ((1 << self.man_bits) + full) << (top_exp - 1)
 
     @property
-    def max_shift(self) -> int:
-        """Largest left shift of one operand's significand: 2^E - 2 (E = 0: 0)."""
-        return max((1 << self.exp_bits) - 2, 0)
-
-    @property
     def product_width(self) -> int:
         """Magnitude bits of a product: 2 * significand_width = 2M + 2^(E+1) - 2."""
         return 2 * self.significand_width

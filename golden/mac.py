@@ -1,4 +1,4 @@
-"""Multiply-accumulate units: every accumulator state, bit-exact (docs/numerics.md 4 and 7).
+"""Multiply-accumulate units: every accumulator state, bit-exact (docs/numerics.md 4 and 5).
 
 Operations `t = 0, 1, ...` form segments that each begin where `start` is set. Segments are
 independent, so all of them advance together, one position at a time.
@@ -22,7 +22,7 @@ from .formats import (
     check_int,
     choice,
 )
-from .quantize import significand
+from .quantize import element_fields, significand
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,7 @@ def float_mac(
 
     Parameters: `w`, `a`: codes of `fmt`, shape (T,); `start`: bool, shape (T,), the first one set.
     Raises: TypeError, ValueError.
-    Source: docs/numerics.md section 7.
+    Source: docs/numerics.md section 5.
     """
     for name, value in (("fmt", fmt), ("acc_format", acc_format)):
         if not isinstance(value, FloatFormat):
@@ -189,10 +189,9 @@ def _check_start(start: npt.NDArray[np.bool_], operand: npt.NDArray[Any]) -> Non
 
 def _signed(codes: npt.NDArray[np.int64], element: ElementFormat) -> npt.NDArray[np.int64]:
     """`(-1)^sign * q` of packed codes."""
-    man = codes & ((1 << element.man_bits) - 1)
-    exp = codes >> element.man_bits & ((1 << element.exp_bits) - 1)
+    sign, exp, man = element_fields(codes, element)
     q = significand(exp, man, element)
-    return np.where(codes >> (element.code_width - 1) != 0, -q, q)
+    return np.where(sign != 0, -q, q)
 
 
 def _positions(start: npt.NDArray[np.bool_]) -> Iterator[tuple[npt.NDArray[np.int64], bool]]:

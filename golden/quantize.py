@@ -61,6 +61,15 @@ class Carry(enum.Enum):
     """It moves to the next binade's smallest; the largest code saturates (like IEEE 754)."""
 
 
+def element_fields(
+    codes: npt.NDArray[np.int64], element: ElementFormat
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Sign, exponent field and mantissa field of packed codes."""
+    man = codes & ((1 << element.man_bits) - 1)
+    exp = (codes >> element.man_bits) & ((1 << element.exp_bits) - 1)
+    return codes >> (element.code_width - 1), exp, man
+
+
 def significand(exp: Integers, man: Integers, element: ElementFormat) -> npt.NDArray[np.int64]:
     """Integer significand `q = man` where `exp == 0`, else `(2^M + man) << (exp - 1)`; int64."""
     field = exp.astype(np.int64)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from .floats import add, multiply
 from .formats import FP32, ElementFormat, FloatFormat, Overflow
 from .mac import MacTrace, accumulate_floats, accumulate_integers, float_mac, fp8_mac, mls_mac
-from .quantize import significand
+from .quantize import element_fields, significand
 
 Codes = npt.NDArray[np.int64]
 Ports = Mapping[str, Codes]
@@ -56,15 +56,14 @@ def _fp8_mac(inputs: Ports, *, format: FloatFormat) -> dict[str, Codes]:
     return _states(fp8_mac(inputs["w"], inputs["a"], inputs["start"].astype(bool), format))
 
 
-def _element_parts(codes: Codes, format: ElementFormat) -> tuple[Codes, Codes]:
-    man = codes & ((1 << format.man_bits) - 1)
-    exp = (codes >> format.man_bits) & ((1 << format.exp_bits) - 1)
-    return codes >> (format.code_width - 1), significand(exp, man, format)
-
-
 def _mls_multiplier(inputs: Ports, *, format: ElementFormat) -> dict[str, Codes]:
-    (sign_x, q_x), (sign_y, q_y) = (_element_parts(inputs[port], format) for port in "xy")
-    return {"product": ((sign_x ^ sign_y) << format.product_width) | (q_x * q_y)}
+    signs, significands = [], []
+    for port in "xy":
+        sign, exp, man = element_fields(inputs[port], format)
+        signs.append(sign)
+        significands.append(significand(exp, man, format))
+    magnitude = significands[0] * significands[1]
+    return {"product": ((signs[0] ^ signs[1]) << format.product_width) | magnitude}
 
 
 def _exponent_shifter(inputs: Ports, *, format: ElementFormat) -> dict[str, Codes]:

@@ -8,6 +8,7 @@ from .float_multiplier import FloatMultiplier
 from .mac import FloatMac, Fp8Mac, Fp32Mac, Mac, MlsMac, MultiplierStage
 from .mls_multiplier import ExponentShifter, MlsMultiplier
 from .units import UNITS, Configuration, Unit, configure
+from .unsigned_multiplier import Recoding, UnsignedMultiplier
 
 __all__ = [
     "UNITS",
@@ -26,7 +27,9 @@ __all__ = [
     "MlsMultiplier",
     "MultiplierStage",
     "Overflow",
+    "Recoding",
     "Unit",
+    "UnsignedMultiplier",
     "configure",
     "emit",
     "to_rtlil",

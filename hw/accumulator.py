@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Accumulators: the second stage of every MAC, one product a cycle."""
 
 from amaranth import Cat, Const, Module, Mux, Signal, signed
@@ -6,6 +7,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..golden.formats import FloatFormat, Overflow, check_int, choice
 from .float_adder import FloatAdder
+from .float_common import check_format
+from .mls_multiplier import MAX_PRODUCT_WIDTH
 
 
 class IntAccumulator(wiring.Component):
@@ -21,7 +24,7 @@ class IntAccumulator(wiring.Component):
     Parameters
     ----------
     width: bits of the accumulator, sign included, 2..64.
-    product_width: magnitude bits of a product, 1..63.
+    product_width: magnitude bits of a product, 1..62.
     overflow: Overflow.
 
     Members
@@ -30,11 +33,15 @@ class IntAccumulator(wiring.Component):
     start: In, load instead of add.
     acc: Out, signed `width` bits.
     overflow: Out, sticky flag of the running group.
+
+    Raises
+    ------
+    TypeError, ValueError.
     """
 
     def __init__(self, *, width: int, product_width: int, overflow: Overflow = Overflow.SATURATE):
         check_int("width", width, 2, 64)
-        check_int("product_width", product_width, 1, 63)
+        check_int("product_width", product_width, 1, MAX_PRODUCT_WIDTH)
         self._width = width
         self._product_width = product_width
         self._policy = choice("overflow", Overflow, overflow)
@@ -82,7 +89,7 @@ class FloatAccumulator(wiring.Component):
 
     -0 is the additive identity of nearest-even addition, so `start` loads the product itself.
     A narrower product format is widened exactly first. Latency 1 cycle, throughput one product a
-    cycle. No reset: `start` defines the state. Source: docs/numerics.md section 7.
+    cycle. No reset: `start` defines the state. Source: docs/numerics.md section 5.
 
     Parameters
     ----------
@@ -96,6 +103,10 @@ class FloatAccumulator(wiring.Component):
     product: In, `product_format.code_width` bits.
     start: In, load instead of add.
     acc: Out, `format.code_width` bits.
+
+    Raises
+    ------
+    TypeError; ValueError where `product_format` does not fit into `format`.
     """
 
     def __init__(
@@ -105,11 +116,17 @@ class FloatAccumulator(wiring.Component):
         product_format: FloatFormat | None = None,
         subnormals: bool = True,
     ):
-        product_format = product_format or format
+        product_format = format if product_format is None else product_format
+        check_format("format", format)
+        check_format("product_format", product_format)
+        operand_format = product_format
+        if product_format.exp_bits != format.exp_bits:
+            operand_format = FloatFormat(format.exp_bits, product_format.man_bits)
+        self._adder = FloatAdder(
+            format=format, operand_format=operand_format, subnormals=subnormals
+        )
         widen(Signal(product_format.code_width), product_format, format)  # raises where not exact
-        self._format = format
         self._product_format = product_format
-        self._subnormals = subnormals
         super().__init__(
             {
                 "product": In(product_format.code_width),
@@ -118,22 +135,19 @@ class FloatAccumulator(wiring.Component):
             }
         )
 
-    format = property(lambda self: self._format, doc="Format of `acc`.")
+    format = property(lambda self: self._adder.format, doc="Format of `acc`.")
     product_format = property(lambda self: self._product_format, doc="Format of `product`.")
-    subnormals = property(lambda self: self._subnormals, doc="Whether subnormals are kept.")
+    subnormals = property(lambda self: self._adder.subnormals, doc="Whether subnormals are kept.")
     latency = property(lambda self: 1, doc="Clock cycles from `product` to `acc`.")
     registers = property(lambda self: self.format.code_width, doc="Register bits.")
 
     def elaborate(self, platform):
         m = Module()
         acc = Signal(self.format.code_width, reset_less=True)
-        operand_format = FloatFormat(self.format.exp_bits, self.product_format.man_bits)
-        m.submodules.adder = adder = FloatAdder(
-            format=self.format, operand_format=operand_format, subnormals=self.subnormals
-        )
+        m.submodules.adder = adder = self._adder
         m.d.comb += [
             adder.x.eq(Cat((bit & ~self.start for bit in acc[:-1]), acc[-1] | self.start)),
-            adder.y.eq(widen(self.product, self.product_format, operand_format)),
+            adder.y.eq(widen(self.product, self.product_format, adder.operand_format)),
             self.acc.eq(acc),
         ]
         m.d.sync += acc.eq(adder.sum)

@@ -4,8 +4,6 @@ timestamps.
 
 import importlib.metadata
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
@@ -17,6 +15,7 @@ from amaranth.back import rtlil, verilog
 from amaranth.hdl import ClockDomain, Fragment, Shape
 from amaranth.lib.wiring import In
 
+from .files import write_whole
 from .units import Configuration
 
 # The back end leaves zero and sign extension of operands to Verilog's rules, which is what is
@@ -48,23 +47,6 @@ class Emitted:
         for path, text in texts.items():
             write_whole(path, text)
         return list(texts)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write `text` to `path` through a temporary file beside it, so that no reader sees half of
-    it.
-    """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
 
 
 def _convert(back_end: ModuleType, configuration: Configuration, **options: Any) -> str:

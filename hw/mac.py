@@ -12,7 +12,6 @@ from ..golden.formats import (
     ElementFormat,
     FloatFormat,
     Overflow,
-    resolve_acc_width,
 )
 from .accumulator import FloatAccumulator, IntAccumulator
 from .float_multiplier import FloatMultiplier
@@ -125,6 +124,10 @@ class Mac(wiring.Component):
     )
     idle_operands = property(lambda self: self._idle_operands, doc="Codes (w, a) of an idle cycle.")
 
+    recoding = property(
+        lambda self: self._multiplier.multiplier.recoding, doc="Of the significand multiplier."
+    )
+
     @property
     def latency(self) -> int:
         """Clock cycles from operands to `acc`."""
@@ -161,36 +164,39 @@ class MlsMac(Mac):
     Parameters
     ----------
     element: ElementFormat of both operands.
-    acc_width: accumulator bits, 2..64, or "auto" for the smallest proven safe for `length`
-        products.
+    acc_width: accumulator bits, 2..64; `min_acc_width(element, length)` is proven safe for
+        `length` products.
     overflow: Overflow policy.
-    length: products of a group, for `acc_width="auto"` only.
     recoding: of the significand multiplier.
+
+    Raises
+    ------
+    TypeError, ValueError.
     """
 
     def __init__(
         self,
         *,
         element: ElementFormat,
-        acc_width: int | str = 16,
+        acc_width: int = 16,
         overflow: Overflow = Overflow.SATURATE,
-        length: int | None = None,
         recoding: Recoding = Recoding.NONE,
     ):
         multiplier = MlsMultiplier(element=element, recoding=recoding)
-        width = resolve_acc_width(element, acc_width, length)
         self._element = element
         super().__init__(
             multiplier=multiplier,
             accumulator=IntAccumulator(
-                width=width, product_width=element.product_width, overflow=overflow
+                width=acc_width, product_width=element.product_width, overflow=overflow
             ),
             idle_operands=(0, 0),
         )
 
     element = property(lambda self: self._element, doc="Format of both operands.")
     acc_width = property(lambda self: self._accumulator.width, doc="Accumulator bits.")
-    policy = property(lambda self: self._accumulator.policy, doc="Overflow policy.")
+    policy = property(
+        lambda self: self._accumulator.policy, doc="The `overflow` policy; `overflow` is the port."
+    )
 
 
 class FloatMac(Mac):
@@ -198,7 +204,7 @@ class FloatMac(Mac):
 
     The product goes to the accumulator in `product_format`: for FP8 operands a small format that
     holds every product exactly, so nothing is rounded and few bits are registered.
-    Source: docs/numerics.md section 7.
+    Source: docs/numerics.md section 5.
 
     Parameters
     ----------
@@ -207,6 +213,10 @@ class FloatMac(Mac):
     product_format: FloatFormat of the product, at most `acc_format`.
     subnormals: keep the accumulator's subnormals (True) or flush them to zero.
     recoding: of the significand multiplier.
+
+    Raises
+    ------
+    TypeError, ValueError.
     """
 
     def __init__(
@@ -248,6 +258,10 @@ class Fp32Mac(FloatMac):
     ----------
     subnormals: keep subnormals (True) or flush them to zero, operands and results.
     recoding: of the significand multiplier.
+
+    Raises
+    ------
+    TypeError, ValueError.
     """
 
     def __init__(self, *, subnormals: bool = True, recoding: Recoding = Recoding.NONE):
@@ -276,11 +290,15 @@ class Fp8Mac(FloatMac):
     ----------
     format: FP8_E5M2 or FP8_E4M3 (OCP).
     recoding: of the significand multiplier.
+
+    Raises
+    ------
+    TypeError, ValueError.
     """
 
     def __init__(self, *, format: FloatFormat, recoding: Recoding = Recoding.NONE):
         if format not in _FP8_PRODUCTS:
-            raise ValueError(f"format must be FP8_E5M2 or FP8_E4M3, not {format!r}")
+            raise ValueError(f"format must be FP8_E5M2 or FP8_E4M3 (e5m2, e4m3), not {format!r}")
         super().__init__(
             format=format,
             acc_format=FP32,

@@ -8,6 +8,9 @@ from ..golden.formats import ElementFormat, check_int
 from .combinational import Combinational
 from .unsigned_multiplier import Recoding, UnsignedMultiplier
 
+MAX_PRODUCT_WIDTH = 62
+"""Magnitude bits of a product: with its sign and a carry it stays a 64-bit integer."""
+
 
 class ExponentShifter(Combinational):
     """Left shift by what an MLS exponent field means: `o = i << max(exp - 1, 0)`.
@@ -26,6 +29,10 @@ class ExponentShifter(Combinational):
     i: In, `width` bits, unsigned.
     exp: In, `exp_bits`.
     o: Out, `width + 2^exp_bits - 2` bits, unsigned; never loses a bit.
+
+    Raises
+    ------
+    TypeError, ValueError.
     """
 
     def __init__(self, *, width: int, exp_bits: int):
@@ -77,11 +84,18 @@ class MlsMultiplier(Combinational):
     -------
     x, y: In, `element.code_width` bits, packed codes.
     product: Out, `element.product_width + 1` bits, sign (most significant) and magnitude.
+
+    Raises
+    ------
+    TypeError; ValueError for products of more than `MAX_PRODUCT_WIDTH` bits.
     """
 
     def __init__(self, *, element: ElementFormat, recoding: Recoding = Recoding.NONE):
         if not isinstance(element, ElementFormat):
             raise TypeError(f"element must be an ElementFormat, not {element!r}")
+        if element.product_width > MAX_PRODUCT_WIDTH:
+            rule = f"element must have products of at most {MAX_PRODUCT_WIDTH} bits"
+            raise ValueError(f"{rule}, not {element}, which has {element.product_width}")
         self._element = element
         width = element.man_bits + (element.exp_bits > 0)
         self._significands = UnsignedMultiplier(width=width, recoding=recoding)

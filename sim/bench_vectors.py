@@ -27,8 +27,9 @@ async def outputs_match_golden(dut):
     inputs = [(getattr(dut, port), values.tolist()) for port, values in vectors.inputs.items()]
     outputs = []
     for port, values in vectors.outputs.items():
-        codes = values & ((1 << vectors.widths[port]) - 1)
-        outputs.append((port, getattr(dut, port), codes.tolist()))
+        mask = (1 << vectors.widths[port]) - 1
+        codes = [value & mask for value in values.tolist()]
+        outputs.append((port, getattr(dut, port), codes))
     checked, wrong = 0, []
     await step
     for time in range(vectors.operations + vectors.delay):

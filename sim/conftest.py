@@ -8,7 +8,7 @@ from mlsmac.sim.runner import DEFAULT_OPERATIONS, DEFAULT_SEED, SIMULATORS
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How to simulate, and how much."""
     group = parser.getgroup("mlsmac")
-    group.addoption("--simulator", choices=SIMULATORS, default=SIMULATORS[0])
+    group.addoption("--simulator", choices=SIMULATORS, default="icarus")
     group.addoption("--operations", type=int, default=DEFAULT_OPERATIONS, help="operations a MAC")
     group.addoption("--vector-seed", type=int, default=DEFAULT_SEED)
 

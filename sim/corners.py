@@ -23,7 +23,8 @@ def make_vectors(configuration: Configuration, operations: int, seed: int) -> Ve
     """Vectors for a unit: every input where that is feasible, else `operations` corner-heavy random
     ones.
     """
-    check_int("operations", operations, 1, 1 << 30)
+    check_int("operations", operations, 1, 1 << 31)
+    check_int("seed", seed, 0, 1 << 31)
     component = configuration.build()
     members = component.signature.members.items()
     widths = {name: Shape.cast(member.shape).width for name, member in members}

@@ -12,11 +12,13 @@ from cocotb_tools.runner import get_runner
 
 from ..hw.emit import to_verilog
 from ..hw.errors import ToolError
+from ..hw.tools import require
 from ..hw.units import Configuration
 from .corners import make_vectors
 from .vectors import Vectors
 
-SIMULATORS = ("icarus", "verilator")
+SIMULATORS = {"icarus": ("iverilog", "vvp"), "verilator": ("g++", "make", "perl")}
+"""Simulators, and what each needs of the system; Verilator itself is a Python package."""
 DEFAULT_OPERATIONS = 100_000
 DEFAULT_SEED = 2026
 
@@ -46,9 +48,10 @@ def run_bench(
     """Simulate a unit on vectors from `seed` and compare every output with the golden model.
 
     On a mismatch the run is repeated up to it with a waveform, which stays under `directory`.
-    Raises: ValueError for a number of operations below 1; BenchError where the simulator fails or
-    checks fewer outputs than there are.
+    Raises: ValueError for a number of operations below 1; UserError where a tool is missing;
+    BenchError where the simulator fails or checks fewer outputs than there are.
     """
+    require(*SIMULATORS[simulator])
     vectors = make_vectors(configuration, operations, seed)
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
@@ -134,7 +137,7 @@ def _simulate(
     except RuntimeError as error:  # cocotb's way to say that the simulator did not build
         raise BenchError(f"{simulator} failed: {error}; log: {build / 'build.log'}") from None
     if ran != 1 or not summary_path.exists():
-        raise BenchError(f"{simulator} ran {ran} benches and left no complete result; log: {log}")
+        raise BenchError(f"the bench ended early in {simulator}; log: {log}")
     return dict(json.loads(summary_path.read_text(encoding="utf-8")))
 
 

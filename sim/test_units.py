@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mlsmac.hw.units import UNITS, configure
-from mlsmac.sim.corners import EXHAUSTIVE_BITS
+from mlsmac.sim.corners import make_vectors
 from mlsmac.sim.runner import run_bench
 
 MACS: list[tuple[str, dict[str, Any]]] = [
@@ -15,6 +16,7 @@ MACS: list[tuple[str, dict[str, Any]]] = [
     ("mls_mac", {"format": "2,4", "overflow": "wrap"}),
     ("mls_mac", {"format": "2,4", "acc_width": "auto", "length": 9}),
     ("mls_mac", {"format": "0,4", "acc_width": 12}),
+    ("mls_mac", {"format": "2,4", "acc_width": 64}),
     ("mls_mac", {"format": "3,2", "acc_width": 14}),
     ("fp32_mac", {}),
     ("fp32_mac", {"subnormals": False}),
@@ -48,6 +50,7 @@ PARTS: list[tuple[str, dict[str, Any]]] = [
     ("float_adder", {"format": "fp32"}),
     ("float_adder", {"format": "fp32", "subnormals": False}),
     ("float_accumulator", {"format": "fp32"}),
+    ("float_accumulator", {"format": "e4m3"}),
 ]
 
 
@@ -82,8 +85,10 @@ def test_every_unit_has_a_bench() -> None:
     assert {name for name, _ in MACS + PARTS} == set(UNITS)
 
 
-@pytest.mark.parametrize("name", ["mls_multiplier", "float_multiplier"])
-def test_small_multipliers_are_exhaustive(name: str) -> None:
-    formats = {"mls_multiplier": "2,4", "float_multiplier": "e4m3"}
-    component = configure(name, format=formats[name]).build()
-    assert len(component.x) + len(component.y) <= EXHAUSTIVE_BITS
+@pytest.mark.parametrize(
+    ("name", "format", "bits"), [("mls_multiplier", "2,4", 14), ("float_multiplier", "e4m3", 16)]
+)
+def test_small_multipliers_are_exhaustive(name: str, format: str, bits: int) -> None:
+    inputs = make_vectors(configure(name, format=format), 10, 1).inputs
+    pairs = inputs["x"] << (bits // 2) | inputs["y"]
+    assert np.array_equal(np.sort(pairs), np.arange(1 << bits))

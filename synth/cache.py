@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..hw.emit import write_whole
+from ..hw.files import write_whole
 
 
 def digest(parts: Iterable[Any]) -> str:

@@ -7,16 +7,16 @@ counter of `vcd` and never to disk.
 """
 
 import os
-import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from numpy.typing import NDArray
 
-from ..hw.errors import ToolError, UserError
+from ..hw.errors import ToolError
+from ..hw.tools import require
 from .cell_models import verilog_models
 from .liberty import Library
 from .netlist import CONSTANT_NETS, Netlist
@@ -59,7 +59,6 @@ def simulate(
     clock_ns: float,
     clock: str | None = "clk",
     latency: int = 3,
-    progress: Callable[[float], None] | None = None,
 ) -> SimResult:
     """Simulate `netlist`, one operation in each clock cycle of `clock_ns`.
 
@@ -67,14 +66,12 @@ def simulate(
     for every output port to compare (negative codes in two's complement). The result of operation i
     is expected `latency` rising edges after the one with which its operands switch. `timing` None
     means zero delay; else the cells have its delays, and nets glitch. A unit slower than the clock
-    is simulated as it would behave: the mismatches show it. `progress` gets the share done.
+    is simulated as it would behave: the mismatches show it.
     Raises: UserError (Icarus is missing), ValueError (a port without codes, codes that do not fit,
     too few of them), SimulationError (the simulator failed, an undefined net).
     """
     operations = _operations(netlist, stimulus, expected, clock)
-    for tool in ("iverilog", "vvp"):
-        if shutil.which(tool) is None:
-            raise UserError(f"{tool} not found: install the Debian package iverilog")
+    require("iverilog", "vvp")
     names = ShortNames(netlist)
     bench = Bench(
         clock=clock,
@@ -96,13 +93,12 @@ def simulate(
     if timing is not None:
         files["delays.sdf"] = sdf_text(netlist, timing, names.cells)
     start, end = (LEAD_TICKS + 2 * bench.half * cycle for cycle in (WARM_UP_CYCLES, operations))
-    report = (lambda time: progress(min(time / end, 1.0))) if progress else None
     with tempfile.TemporaryDirectory(prefix="mlsmac-sim-") as name:
         directory = Path(name)
         for file, text in files.items():
             (directory / file).write_text(text)
         _compile(directory, timed=bench.timed)
-        nets = _run(directory, start, end, report)
+        nets = _run(directory, start, end)
         mismatches = int((directory / "mismatches").read_text())
     found = _activity(nets, names, (end - start) / TICKS_PER_NS * 1e-9)
     return SimResult(found, _pin_share(netlist, found), mismatches, operations)
@@ -141,9 +137,7 @@ def _compile(directory: Path, *, timed: bool) -> None:
         raise SimulationError(f"iverilog failed: {_first_line(done.stdout + done.stderr)}")
 
 
-def _run(
-    directory: Path, start: int, end: int, report: Callable[[int], None] | None
-) -> NetActivity:
+def _run(directory: Path, start: int, end: int) -> NetActivity:
     """Run the simulator and count its VCD; whatever it says, about SDF above all, is an error."""
     read_end, write_end = os.pipe()
     # The simulator appends `.vcd` to a name without a dot, so it gets the pipe by a link.
@@ -162,7 +156,7 @@ def _run(
             os.close(write_end)
         with process:  # waits for its end
             try:
-                nets = activity(stream, start, end, report)
+                nets = activity(stream, start, end)
             except VcdError as error:
                 process.kill()
                 raise SimulationError(f"vvp failed: {_messages(log) or error}") from error

@@ -9,6 +9,8 @@ capacitive_load_unit * voltage_unit^2, leakage is in leakage_power_unit.
 import gzip
 import os
 import re
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -93,15 +95,21 @@ class _LazyCells(Mapping[str, LibertyCell]):
         return len(self._nodes)
 
 
+def read_bytes(path: Path) -> bytes:
+    """The text of a Liberty file, plain or compressed (`.gz`)."""
+    data = path.read_bytes()
+    return gzip.decompress(data) if path.suffix == ".gz" else data
+
+
 def load(path: Path | str) -> Library:
     """Read a Liberty file, plain or `.gz`.
 
     Raises: FileNotFoundError; LibertyError (not a Liberty file, no power tables, leakage, area or
     flop description at all, unreadable units); cells are checked one by one when first used.
-    A syntax error inside the library ends the process: the parser prints its line and exits with 1.
+    A syntax error inside the library ends the process (see `check_syntax`).
     """
     path = Path(path)
-    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    data = read_bytes(path)
     text = re.sub(rb"/\*.*?\*/", b"", data[:10_000], flags=re.DOTALL).lstrip()
     if not text.startswith(b"library"):  # the parser would end the process
         raise LibertyError(f"{path.name} must begin with a library group")
@@ -111,6 +119,19 @@ def load(path: Path | str) -> Library:
         if not re.search(mark, data):
             raise LibertyError(f"{path.name} must have {what}, but there is none")
     return _library(_tree(data))
+
+
+def check_syntax(path: Path) -> None:
+    """Raise LibertyError where the parser cannot read the file: it ends its process, so it is tried
+    in another one.
+    """
+    program = "import sys; from mlsmac.synth import liberty; liberty.load(sys.argv[1])"
+    command = [sys.executable, "-c", program, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    if done.returncode:
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        why = lines[-1].strip() if lines else f"the parser ended with status {done.returncode}"
+        raise LibertyError(f"{path.name} must be a Liberty file: {why}")
 
 
 _REQUIRED: Mapping[str, bytes] = {

@@ -6,7 +6,6 @@ globals and ends the process on an error, so it runs in a process of its own: th
 function of the arguments, and callers may run several at once.
 """
 
-import gzip
 import json
 import os
 import re
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from ..hw.errors import ToolError, UserError
 from .adder_cells import adder_cells
-from .liberty import Library
+from .liberty import Library, read_bytes
 from .pdk import Pdk
 from .recipes import ABC_SCRIPTS, RIPPLE, Adders, full_adder_map, yosys_script
 
@@ -42,12 +41,6 @@ class MappedNetlist:
 
 class MappingError(ToolError):
     """Yosys failed, or left something that is not a library cell; the message is one line."""
-
-
-def liberty_bytes(liberty: Path) -> bytes:
-    """The text of a Liberty file, plain or compressed (`.gz`)."""
-    data = liberty.read_bytes()
-    return gzip.decompress(data) if liberty.suffix == ".gz" else data
 
 
 def map_unit(
@@ -82,7 +75,7 @@ def map_unit(
         files["fa.v"] = full_adder_map(next(cell for cell in cells if len(cell.inputs) == 3))
     with tempfile.TemporaryDirectory(prefix="mlsmac-map-") as name:
         directory = Path(name)
-        (directory / "cells.lib").write_bytes(liberty_bytes(pdk.liberty))
+        (directory / "cells.lib").write_bytes(read_bytes(pdk.liberty))
         for file, text in files.items():
             (directory / file).write_text(text)
         _run_yosys(directory)

@@ -7,6 +7,7 @@ best.
 """
 
 import importlib.metadata
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 from ..golden.reference import Codes, reference
 from ..hw.emit import to_rtlil
 from ..hw.errors import ToolError, UserError
+from ..hw.tools import version
 from ..hw.units import Configuration
 from . import cache, liberty
 from .gatesim import simulate
@@ -23,12 +25,11 @@ from .mapping import MappedNetlist, map_unit, possible_adders
 from .netlist import Netlist, parse_yosys_json
 from .pdk import Pdk
 from .power import PowerResult, evaluate
-from .recipes import Adders
+from .recipes import PARTS, Adders
 from .sta import analyse_paths
 from .timing import Timing, analyse
 
 MIN_ACTIVITY_SHARE = 0.99
-STAGES = ("multiplier", "accumulator")
 _PACKAGES = [Path(__file__).parents[1] / package for package in ("golden", "hw", "synth")]
 
 
@@ -47,8 +48,8 @@ class Conditions:
     script: str = "area"
 
     def __post_init__(self) -> None:
-        if not self.clock_mhz > 0:
-            raise UserError(f"clock_mhz must be positive, not {self.clock_mhz!r}")
+        if not 0 < self.clock_mhz < math.inf:
+            raise UserError(f"clock_mhz must be positive and finite, not {self.clock_mhz!r}")
 
     @property
     def clock_ns(self) -> float:
@@ -113,9 +114,11 @@ def measure(
     return results.get(key, compute)
 
 
-def tool_versions() -> dict[str, str]:
-    """Versions of the Python packages that decide the results."""
-    return {name: importlib.metadata.version(name) for name in ("amaranth", "pyosys", "libparse")}
+def tool_versions() -> dict[str, str | None]:
+    """Versions of all that decides the results."""
+    packages = ("amaranth", "pyosys", "libparse")
+    versions: dict[str, str | None] = {name: importlib.metadata.version(name) for name in packages}
+    return versions | {tool: version(tool) for tool in ("iverilog", "sta")}
 
 
 def best(builds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -133,9 +136,9 @@ ENERGY = "energy_pj_per_mac"
 
 
 def _rank(build: Mapping[str, Any]) -> tuple[bool, float]:
-    """Builds that compute at the clock first, then by energy."""
-    energy = build[ENERGY]
-    return energy is None, build["critical_path_ns"] if energy is None else energy
+    """Builds that meet the clock and compute first, by energy; then the others by their path."""
+    usable = build["meets_timing"] and build[ENERGY] is not None
+    return not usable, build[ENERGY] if usable else build["critical_path_ns"]
 
 
 @dataclass(frozen=True)
@@ -189,7 +192,7 @@ class _Mapped:
             "critical_path_ns": paths.critical_path_ns,
             "meets_timing": paths.meets_timing,
             ENERGY: real["total_pj"],
-            **{f"{stage}_pj": real["by_stage_pj"].get(stage) for stage in STAGES},
+            **{f"{stage}_pj": real["by_stage_pj"].get(stage) for stage in PARTS},
             f"{ENERGY}_zero_delay": zero["total_pj"],
             "leakage_uw": real["leakage_uw"],
             "energy_split_pj": real["split_pj"],
@@ -264,7 +267,7 @@ class _Mapped:
     def _by_stage(self, value: Callable[[str], float]) -> dict[str, float]:
         """`value` of each stage of a MAC; nothing for a part, which has no stages."""
         whole = self.configuration.name.endswith("_mac")
-        return {stage: value(stage) for stage in STAGES} if whole else {}
+        return {stage: value(stage) for stage in PARTS} if whole else {}
 
     def _area(self, stage: str) -> float:
         cells = self.netlist.cells.items()
@@ -277,6 +280,6 @@ class _Mapped:
         """
         own = sum(name.startswith(f"{stage}.") for name in power.flops)
         watts = power.below(f"{stage}.").total + clock * own / len(power.flops)
-        if stage == STAGES[0]:  # all operand ports lead to the multiplier's registers
+        if stage == PARTS[0]:  # all operand ports lead to the multiplier's registers
             watts += sum(power.nets.values()) - clock
         return self._pj(watts)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..golden.formats import FP32, ElementFormat
+from ..golden.quantize import element_fields
 from ..golden.reference import Codes, reference
 from .stimulus import Stimulus
 
@@ -39,14 +40,12 @@ def _operands(mac: Inputs, options: dict[str, Any]) -> Inputs:
 
 def _shifter(mac: Inputs, options: dict[str, Any]) -> Inputs:
     format: ElementFormat = options["format"]
-    exponent = (1 << format.exp_bits) - 1
-    w_exp, a_exp = ((mac[port] >> format.man_bits) & exponent for port in ("w", "a"))
-    mantissa = (1 << format.man_bits) - 1
-    w_man, a_man = (
-        (mac[port] & mantissa) + ((exp > 0) << format.man_bits)
-        for port, exp in (("w", w_exp), ("a", a_exp))
+    (_, w_exp, w_man), (_, a_exp, a_man) = (
+        element_fields(mac[port], format) for port in ("w", "a")
     )
-    return {"i": w_man * a_man, "exp": w_exp}
+    hidden = 1 << format.man_bits
+    product = (w_man + hidden * (w_exp > 0)) * (a_man + hidden * (a_exp > 0))
+    return {"i": product, "exp": w_exp}
 
 
 def _products(multiplier: str) -> Callable[[Inputs, dict[str, Any]], Inputs]:

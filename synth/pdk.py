@@ -13,7 +13,7 @@ from pathlib import Path
 from ..hw.errors import UserError
 from .boolean import truth_table
 from .cells import LibertyCell
-from .liberty import LibertyError, Library, load
+from .liberty import LibertyError, Library, check_syntax, load
 
 DEFAULT_PDK = "osu018"
 PDK_DIR_VARIABLE = "MLSMAC_PDK_DIR"
@@ -54,7 +54,7 @@ class _Known:
 _SKY130 = "sky130_fd_sc_hd__tt_025C_1v80.lib"
 _SG13G2 = "sg13g2_stdcell_typ_1p20V_25C.lib"
 
-# Clocks: 100 MHz where an FP32 MAC of the area script meets it (18.2, 19.2, 14.3, 4.6 ns).
+# Clocks: 100 MHz where an FP32 MAC with ripple carries meets it, else what it does meet.
 # Loads are about four inverter inputs of the node. Never used: clock and delay cells, three-state
 # drivers, level shifters, isolation, scan; ABC would take some of them for plain buffers or gates.
 _KNOWN = {
@@ -81,7 +81,7 @@ _KNOWN = {
         pdk=Pdk(
             name="sky130",
             liberty=Path(),
-            clock_mhz=40,
+            clock_mhz=33,
             nand2="sky130_fd_sc_hd__nand2_1",
             driver="sky130_fd_sc_hd__inv_2",
             load_ff=10,
@@ -189,6 +189,7 @@ def _custom(path: Path) -> Pdk:
     if not path.is_file():
         raise UserError(f"Liberty file {str(path)!r} not found: check the path given as liberty")
     try:
+        check_syntax(path)
         library = load(path)
         nand2 = smallest_nand2(library)
     except LibertyError as error:

@@ -5,14 +5,14 @@ output: so that units compare.
 """
 
 import re
-import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..hw.errors import ToolError, UserError
-from .mapping import liberty_bytes
+from ..hw.errors import ToolError
+from ..hw.tools import require
+from .liberty import read_bytes
 
 _DIGITS = 6
 
@@ -53,11 +53,10 @@ def analyse_paths(
     Raises: UserError (OpenSTA is missing), StaError (its own error, or no path between registers
     and ports).
     """
-    if shutil.which("sta") is None:
-        raise UserError("sta not found: install the Debian package opensta")
+    require("sta")
     with tempfile.TemporaryDirectory(prefix="mlsmac-sta-") as name:
         directory = Path(name)
-        (directory / "cells.lib").write_bytes(without_wire_loads(liberty_bytes(liberty)))
+        (directory / "cells.lib").write_bytes(without_wire_loads(read_bytes(liberty)))
         (directory / "netlist.v").write_text(verilog)
         script = _SCRIPT.format(
             top=top,

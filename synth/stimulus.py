@@ -5,7 +5,6 @@ format. It consists of whole groups as an accelerator feeds them, `start` at the
 """
 
 import enum
-import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from ..data import Layer, load
 from ..golden.floats import from_float32
 from ..golden.formats import FP32, SCALE_E8M1, ElementFormat, FloatFormat, check_int, choice
 from ..golden.quantize import quantize
+from .cache import digest
 
 
 class Kind(enum.StrEnum):
@@ -124,12 +124,9 @@ class Stimulus:
     @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) of all that decides the codes of every format: pairs, tensors, seed."""
-        content = hashlib.sha256(f"{self.seed} {self.kinds}".encode())
+        kinds = [kind.value for kind in self.kinds]
         arrays = (self.first, self.second, self.start, self.kind, *_tensors(self.layers))
-        for array in arrays:
-            content.update(f"{array.dtype.str} {array.shape}".encode())
-            content.update(np.ascontiguousarray(array).tobytes())
-        return content.hexdigest()
+        return digest([self.seed, kinds, *arrays])
 
     def statistics(self, fmt: ElementFormat | FloatFormat = FP32) -> dict[Kind, Statistics]:
         """Of each kind, zeros counted in the codes of `fmt` (either sign).
@@ -184,7 +181,6 @@ def build(
     seed: int,
     kinds: Sequence[str] = tuple(Kind),
     *,
-    segment: int | None = None,
     layers: Sequence[Layer] | None = None,
 ) -> Stimulus:
     """Draw whole groups until there are exactly `operations` pairs; equal arguments, equal bytes.
@@ -194,14 +190,12 @@ def build(
     output channel, input channel and position of the result.
 
     Parameters: `operations`, one a kind or more; `seed` 0..2^31 - 1; `kinds`, each at most once;
-    `segment`, the number of pairs after which a group starts anew (None: never); `layers`, the
+    `layers`, the
     tensors (None: the committed capture).
     Raises: TypeError, ValueError.
     """
     check_int("operations", operations, max(len(kinds), 1), 1 << 30)
     check_int("seed", seed, 0, (1 << 31) - 1)
-    if segment is not None:
-        check_int("segment", segment, 1, 1 << 30)
     chosen = tuple(choice("kinds", Kind, kind) for kind in kinds)
     if not chosen or len(set(chosen)) != len(chosen):
         raise ValueError(f"kinds must be one or more, each once, not {kinds!r}")
@@ -210,9 +204,7 @@ def build(
         raise ValueError("layers must be one or more, not none")
     share, rest = divmod(operations, len(chosen))
     counts = [share + (index < rest) for index in range(len(chosen))]
-    parts = [
-        _run(kind, count, seed, segment, layers) for kind, count in zip(chosen, counts, strict=True)
-    ]
+    parts = [_run(kind, count, seed, layers) for kind, count in zip(chosen, counts, strict=True)]
     first, second, start = (np.concatenate(column) for column in zip(*parts, strict=True))
     index = np.repeat(np.arange(len(chosen), dtype=np.int8), counts)
     return Stimulus(first, second, start, index, chosen, seed, layers)
@@ -224,7 +216,7 @@ def _tensors(layers: Sequence[Layer]) -> Iterator[np.ndarray]:
 
 
 def _run(
-    kind: Kind, count: int, seed: int, segment: int | None, layers: tuple[Layer, ...]
+    kind: Kind, count: int, seed: int, layers: tuple[Layer, ...]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """`count` pairs of one kind: places of the first and of the second operand, start marks."""
     rng = np.random.default_rng([seed, *kind.encode()])
@@ -242,7 +234,7 @@ def _run(
         firsts.append(first[:missing])
         seconds.append(second[:missing])
         places = np.arange(len(firsts[-1]))
-        starts.append(places % (segment or len(first)) == 0)
+        starts.append(places == 0)
         missing -= len(places)
     return np.concatenate(firsts), np.concatenate(seconds), np.concatenate(starts)
 

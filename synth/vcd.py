@@ -7,7 +7,7 @@ Source: IEEE Std 1364-2005, clause 18.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, NoReturn
 
@@ -38,12 +38,9 @@ class NetActivity:
     unknown: NDArray[np.bool_]
 
 
-def activity(
-    stream: BinaryIO, start: int, end: int, progress: Callable[[int], None] | None = None
-) -> NetActivity:
+def activity(stream: BinaryIO, start: int, end: int) -> NetActivity:
     """Toggles and duty of every net in `start` <= time < `end`, times in the dump's own unit.
 
-    `progress` is called with the time reached, now and then.
     Raises: VcdError (a vector or real net, an unknown identifier, no net at all, a stream that ends
     before `end`).
     """
@@ -51,8 +48,6 @@ def activity(
     counter = _Counter(codes, start, end)
     for chunk in _whole_lines(stream, rest):
         counter.feed(np.frombuffer(chunk, dtype=np.uint8))
-        if progress:
-            progress(counter.time)
     if counter.time < end:
         raise VcdError(
             f"the dump must reach time {end}, not {counter.time}: did the simulation stop early?"

@@ -52,12 +52,15 @@ def test_generate_writes_verilog_and_sidecar(tmp_path: Path) -> None:
             "recoding must be one of 'none', 'booth4'",
         ),
         (["verify", "mls_mac", "--simulator", "vcs"], "--simulator must be one of icarus"),
-        (["verify", "mls_mac", "--operations", "0"], "operations must be in"),
+        (["verify", "mls_mac", "--operations", "0"], "--operations must be in 1.."),
+        (["verify", "mls_mac", "--seed", "-1"], "--seed must be in 0.."),
         (["synth", "mls_mac", "--pdk", "tsmc65"], "pdk must be one of osu018"),
         (["synth", "mls_mac", "--liberty", "missing.lib"], "missing.lib"),
         (["synth", "mls_mac", "--script", "tiny"], "--script must be one of area"),
-        (["report", "--clock-mhz", "-1"], "clock_mhz must be positive, not -1.0"),
-        (["report", "--operations", "1"], "operations must be in"),
+        (["report", "--clock-mhz", "-1"], "clock_mhz must be positive and finite, not -1.0"),
+        (["report", "--clock-mhz", "inf"], "clock_mhz must be positive and finite, not inf"),
+        (["report", "--operations", "8"], "--operations must be in 9.."),
+        (["synth", "mls_mac", "--operations", "80", "--quick"], "--operations must be in 9.."),
     ],
 )
 def test_mistakes_are_one_line_and_exit_2(
@@ -79,6 +82,26 @@ def test_liberty_without_power_tables_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bare.lib").write_text("library (bare) {\n}\n")
     done = run("synth", "mls_mac", "--liberty", "bare.lib", cwd=tmp_path)
     assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+
+
+def test_liberty_with_a_syntax_error_is_one_line(tmp_path: Path) -> None:
+    head = "library (x) {\n area : 1; ff (a) {} internal_power () {} cell_leakage_power : 1;\n"
+    (tmp_path / "broken.lib").write_text(head + " cell (y { }\n}\n")
+    done = run("synth", "mls_mac", "--liberty", "broken.lib", "--json", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "broken.lib must be a Liberty file" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_missing_tools_are_one_line_that_names_the_package(tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).parent / "mlsmac"), "verify", "mls_mac"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env={"PATH": ""}, check=False
+    )
+    assert done.returncode == 2
+    assert "iverilog not found: install the Debian package iverilog" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

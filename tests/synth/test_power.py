@@ -1,13 +1,14 @@
 """Power: by hand on a tiny library, and against OpenSTA 3.1 on four real ones."""
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mlsmac.hw.errors import UserError
+from mlsmac.synth import pdk
 from mlsmac.synth.liberty import load
 from mlsmac.synth.netlist import Cell, Netlist, parse_yosys_json, verilog_to_json
 from mlsmac.synth.power import (
@@ -262,32 +263,17 @@ def test_shares_can_be_given(tiny):
     assert power.internal == pytest.approx((output + 1e6 * 0.5 * 3) * 1e-12)
 
 
-LIBRARIES = {
-    "osu018": "osu018_stdcells.lib",
-    "sky130": "sky130_fd_sc_hd__tt_025C_1v80.lib",
-    "sg13g2": "sg13g2_stdcell_typ_1p20V_25C.lib",
-    "asap7": "asap7_rvt_tt_merged.lib",
-}
 # Largest relative difference of an instance: the references have nine or ten digits, in float32.
 TOLERANCE = {"switching": 1e-6, "leakage": 1e-5, "internal": 1e-4}
 
 
-def _liberty(name):
-    """Path of a library's Liberty file; skips the test where it is absent."""
-    folders = ["/usr/share/qflow/tech/osu018"] if name == "osu018" else []
-    folders += [folder for folder in [os.environ.get("MLSMAC_PDK_DIR")] if folder]
-    for folder in folders:
-        for suffix in ("", ".gz"):
-            path = Path(folder, LIBRARIES[name] + suffix)
-            if path.exists():
-                return path
-    return pytest.skip(f"no {LIBRARIES[name]}: set MLSMAC_PDK_DIR to the folder that has it")
-
-
 @pytest.mark.eda
-@pytest.mark.parametrize("name", LIBRARIES)
+@pytest.mark.parametrize("name", pdk.NAMES)
 def test_every_instance_against_opensta(name):
-    library = load(_liberty(name))
+    try:
+        library = load(pdk.find(name).liberty)
+    except UserError as error:
+        pytest.skip(str(error))
     netlist = parse_yosys_json(verilog_to_json(DATA / f"{name}.v"))
     data = json.loads((DATA / f"{name}.json").read_text())
     clock = data["clock_net"]

@@ -165,16 +165,6 @@ def test_layers_and_phases_are_drawn_uniformly() -> None:
     assert (abs(counts - expected) < 5 * expected**0.5).all()
 
 
-def test_segments_cut_groups_and_nothing_else() -> None:
-    whole, cut = build(5000, 1, ("ae",)), build(5000, 1, ("ae",), segment=8)
-    assert np.array_equal(whole.first, cut.first)
-    assert np.array_equal(whole.second, cut.second)
-    edges = [*np.flatnonzero(whole.start).tolist(), len(whole)]
-    expected = [range(low, high, 8) for low, high in itertools.pairwise(edges)]
-    assert np.flatnonzero(cut.start).tolist() == list(itertools.chain(*expected))
-    assert max(map(len, groups(cut))) == 8
-
-
 def test_equal_arguments_equal_bytes() -> None:
     one, two = build(2000, 9), build(2000, 9)
     assert one.digest == two.digest
@@ -192,7 +182,6 @@ def test_digest_depends_on_all_that_decides_the_codes() -> None:
         build(601, 1, layers=[layer]),
         build(600, 2, layers=[layer]),
         build(600, 1, ("wa", "we"), layers=[layer]),
-        build(600, 1, segment=8, layers=[layer]),
         build(600, 1, layers=[other]),
     ]
     # The seed also decides the random words of the quantizer, for the very same pairs.
@@ -311,7 +300,6 @@ def test_statistics_of_each_kind() -> None:
         ({"kinds": ("wa", "wa")}, ValueError, "kinds must be one or more, each once"),
         ({"kinds": ("ww",)}, ValueError, "kinds must be one of .*, not 'ww'"),
         ({"kinds": "wa"}, ValueError, "kinds must be one of .*, not 'w'"),
-        ({"segment": 0}, ValueError, "segment must be in 1.*, not 0"),
         ({"layers": ()}, ValueError, "layers must be one or more"),
     ],
 )
