@@ -31,6 +31,7 @@ from .options import (
     Recoding,
     Script,
     Seed,
+    States,
     Subnormals,
     UnitName,
     UseCache,
@@ -201,6 +202,7 @@ def synth(
     liberty: Liberty = None,
     clock_mhz: Clock = None,
     script: Script = "area",
+    states: States = "independent",
     operations: Operations = REPORT_OPERATIONS,
     seed: Seed = SEED,
     quick: Quick = False,
@@ -214,7 +216,7 @@ def synth(
     configuration = configured(unit, format, acc_width, length, overflow, subnormals, None)
     entry = Entry(configuration.slug, unit, configuration.options)
     result = measuring.run(
-        measuring.conditions(pdk, liberty, clock_mhz, script),
+        measuring.conditions(pdk, liberty, clock_mhz, script, states),
         measuring.stimulus(operations, seed, quick),
         err,
         entries=(entry,),
@@ -232,6 +234,7 @@ def report(
     liberty: Liberty = None,
     clock_mhz: Clock = None,
     script: Script = "area",
+    states: States = "independent",
     operations: Operations = REPORT_OPERATIONS,
     seed: Seed = SEED,
     quick: Quick = False,
@@ -242,7 +245,7 @@ def report(
     from ..synth.report import ENTRIES
     from . import measuring
 
-    given = measuring.conditions(pdk, liberty, clock_mhz, script)
+    given = measuring.conditions(pdk, liberty, clock_mhz, script, states)
     pairs = measuring.stimulus(operations, seed, quick)
     measuring.check_writable(output)
     result = measuring.run(given, pairs, err, entries=ENTRIES, use_cache=use_cache)

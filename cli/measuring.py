@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from ..golden.formats import choice
 from ..hw.errors import UserError
 from ..hw.files import write_whole
 from ..synth import pdk
@@ -19,7 +20,7 @@ from ..synth.cache import Cache
 from ..synth.gatesim import WARM_UP_CYCLES
 from ..synth.html import figure, render_html
 from ..synth.mapping import ABC_SCRIPTS
-from ..synth.measure import Conditions
+from ..synth.measure import Conditions, States
 from ..synth.plots import area_plot, energy_plot
 from ..synth.report import Entry, make_report
 from ..synth.stimulus import Stimulus, build
@@ -71,14 +72,18 @@ SPLIT_COLUMNS: tuple[Column, ...] = (
 
 
 def conditions(
-    name: str | None, liberty: Path | None, clock_mhz: float | None, script: str
+    name: str | None, liberty: Path | None, clock_mhz: float | None, script: str, states: str
 ) -> Conditions:
     """The conditions that a command's options name. Raises: UserError."""
     if script not in ABC_SCRIPTS:
         raise UserError(f"--script must be one of {', '.join(ABC_SCRIPTS)}, not {script!r}")
+    try:
+        counting = choice("--states", States, states)
+    except ValueError as error:
+        raise UserError(str(error)) from None
     found = pdk.find(name, liberty)
     clock = found.clock_mhz if clock_mhz is None else clock_mhz
-    return Conditions(pdk=found, clock_mhz=clock, script=script)
+    return Conditions(pdk=found, clock_mhz=clock, script=script, states=counting)
 
 
 def stimulus(operations: int, seed: int, quick: bool) -> Stimulus:

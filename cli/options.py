@@ -37,6 +37,9 @@ Clock = Annotated[
     float | None, typer.Option(help="Clock in MHz; default: the PDK's, 100 for a Liberty file.")
 ]
 Script = Annotated[str, typer.Option(help="ABC script: area or speed.")]
+States = Annotated[
+    str, typer.Option(help="Cell states: independent (pins) or counted (event by event, slow).")
+]
 Operations = Annotated[int, typer.Option(help="Operations to simulate.")]
 Seed = Annotated[int, typer.Option(help="Seed of the vectors or of the stimulus.")]
 Quick = Annotated[bool, typer.Option("--quick", help="A tenth of the operations.")]

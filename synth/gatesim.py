@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..hw.errors import ToolError
 from ..hw.tools import require
 from .cell_models import verilog_models
+from .events import CountedShares, count
 from .liberty import Library
 from .netlist import CONSTANT_NETS, Netlist
 from .power import Activity
@@ -40,13 +41,15 @@ class SimResult:
 
     `activity` of every net but the constants; `pin_share`, the share of the cells' pins that are on
     a net with simulated activity or on a constant; `mismatches`, how many of the `operations` had
-    an output that differed from the expected one (an undefined bit differs).
+    an output that differed from the expected one (an undefined bit differs); `shares`, where they
+    were asked for: how often every cell was in each state.
     """
 
     activity: dict[str, Activity]
     pin_share: float
     mismatches: int
     operations: int
+    shares: CountedShares | None = None
 
 
 def simulate(
@@ -59,6 +62,7 @@ def simulate(
     clock_ns: float,
     clock: str | None = "clk",
     latency: int = 3,
+    count_states: bool = False,
 ) -> SimResult:
     """Simulate `netlist`, one operation in each clock cycle of `clock_ns`.
 
@@ -66,7 +70,8 @@ def simulate(
     for every output port to compare (negative codes in two's complement). The result of operation i
     is expected `latency` rising edges after the one with which its operands switch. `timing` None
     means zero delay; else the cells have its delays, and nets glitch. A unit slower than the clock
-    is simulated as it would behave: the mismatches show it.
+    is simulated as it would behave: the mismatches show it. `count_states` counts event by event
+    how often every cell is in each state (a minute for an FP32 MAC and a thousand operations).
     Raises: UserError (Icarus is missing), ValueError (a port without codes, codes that do not fit,
     too few of them), SimulationError (the simulator failed, an undefined net).
     """
@@ -98,10 +103,11 @@ def simulate(
         for file, text in files.items():
             (directory / file).write_text(text)
         _compile(directory, timed=bench.timed)
-        nets = _run(directory, start, end)
+        nets = _run(directory, start, end, keep=count_states)
         mismatches = int((directory / "mismatches").read_text())
     found = _activity(nets, names, (end - start) / TICKS_PER_NS * 1e-9)
-    return SimResult(found, _pin_share(netlist, found), mismatches, operations)
+    shares = _shares(netlist, library, nets, names, start, end) if count_states else None
+    return SimResult(found, _pin_share(netlist, found), mismatches, operations, shares)
 
 
 def _operations(
@@ -137,7 +143,7 @@ def _compile(directory: Path, *, timed: bool) -> None:
         raise SimulationError(f"iverilog failed: {_first_line(done.stdout + done.stderr)}")
 
 
-def _run(directory: Path, start: int, end: int) -> NetActivity:
+def _run(directory: Path, start: int, end: int, *, keep: bool) -> NetActivity:
     """Run the simulator and count its VCD; whatever it says, about SDF above all, is an error."""
     read_end, write_end = os.pipe()
     # The simulator appends `.vcd` to a name without a dot, so it gets the pipe by a link.
@@ -156,7 +162,7 @@ def _run(directory: Path, start: int, end: int) -> NetActivity:
             os.close(write_end)
         with process:  # waits for its end
             try:
-                nets = activity(stream, start, end)
+                nets = activity(stream, start, end, keep=keep)
             except VcdError as error:
                 process.kill()
                 raise SimulationError(f"vvp failed: {_messages(log) or error}") from error
@@ -190,6 +196,28 @@ def _activity(nets: NetActivity, names: ShortNames, seconds: float) -> dict[str,
             f"{len(undefined)} nets are undefined in simulation, {undefined[0]} among them"
         )
     return {name: Activity(toggles / seconds, duty) for name, toggles, duty, _ in own}
+
+
+def _shares(
+    netlist: Netlist, library: Library, nets: NetActivity, names: ShortNames, start: int, end: int
+) -> CountedShares:
+    """How often cells are in each state, from every change in the window."""
+    long = {short: name for name, short in names.nets.items()}
+    known = [long.get(name) for name in nets.names]
+    initial: dict[str, bool] = {}
+    changes: list[tuple[int, str, bool]] = []
+    if nets.changes is None:
+        raise ValueError("changes must have been kept")
+    for index, time, value in zip(*(part.tolist() for part in nets.changes), strict=True):
+        net = known[index]
+        if net is None:
+            continue
+        if time < start:
+            initial[net] = value == 1
+        else:
+            changes.append((time - start, net, value == 1))
+    step_s = 1e-9 / TICKS_PER_NS
+    return count(netlist, library, initial, changes, end - start, step_s=step_s)[1]
 
 
 def _pin_share(netlist: Netlist, found: Mapping[str, Activity]) -> float:

@@ -6,6 +6,7 @@ or of library adders. The build of least energy is the unit's result: each unit 
 best.
 """
 
+import enum
 import importlib.metadata
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +38,15 @@ class MeasureError(ToolError):
     """A netlist that is not what was asked for; the message is one line."""
 
 
+class States(enum.Enum):
+    """Where the power engine knows from how often a cell is in each of its states."""
+
+    INDEPENDENT = "independent"
+    """From the duties of its pins, taken as independent."""
+    COUNTED = "counted"
+    """From the simulation, event by event: the slow reference."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
     """What every unit of a comparison shares: library, clock, ABC script. No wires, no output
@@ -46,6 +56,7 @@ class Conditions:
     pdk: Pdk
     clock_mhz: float
     script: str = "area"
+    states: States = States.INDEPENDENT
 
     def __post_init__(self) -> None:
         if not 0 < self.clock_mhz < math.inf:
@@ -92,7 +103,7 @@ def measure(
         [
             *(rtlil, build.adders.value, tool_versions(), cache.code_digest(*_PACKAGES)),
             *(conditions.pdk.name, conditions.pdk.liberty.read_bytes()),
-            *(conditions.clock_mhz, conditions.script),
+            *(conditions.clock_mhz, conditions.script, conditions.states.value),
             *(part for item in ports for part in item),
         ]
     )
@@ -219,6 +230,7 @@ class _Mapped:
             clock_ns=self.conditions.clock_ns,
             clock=self.clock,
             latency=component.latency,
+            count_states=self.conditions.states is States.COUNTED,
         )
         if simulated.pin_share < MIN_ACTIVITY_SHARE:
             rule = f"{self.configuration.slug} must have activity on 99 % of its pins"
@@ -238,6 +250,7 @@ class _Mapped:
             self.timing,
             simulated.activity,
             clock_net=self.clock,
+            shares=simulated.shares,
         )
         return self._energies(power) | checks
 

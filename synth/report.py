@@ -100,6 +100,7 @@ def make_report(
         "pdk": conditions.pdk.name,
         "clock_mhz": conditions.clock_mhz,
         "script": conditions.script,
+        "states": conditions.states.value,
         "stimulus": {
             "operations": len(stimulus),
             "seed": stimulus.seed,

@@ -29,23 +29,26 @@ class VcdError(ValueError):
 @dataclass(frozen=True)
 class NetActivity:
     """Per net, in the order of `names`: `toggles` in the window, `duty` its share of time at 1,
-    `unknown` whether it was X or Z at any time of the window.
+    `unknown` whether it was X or Z at any time of the window; `changes`, where they were kept: net
+    index, time and value of every one up to the end, in the dump's order.
     """
 
     names: list[str]
     toggles: NDArray[np.int64]
     duty: NDArray[np.float64]
     unknown: NDArray[np.bool_]
+    changes: tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.uint8]] | None
 
 
-def activity(stream: BinaryIO, start: int, end: int) -> NetActivity:
+def activity(stream: BinaryIO, start: int, end: int, *, keep: bool = False) -> NetActivity:
     """Toggles and duty of every net in `start` <= time < `end`, times in the dump's own unit.
 
+    `keep` keeps the changes too, 13 bytes each.
     Raises: VcdError (a vector or real net, an unknown identifier, no net at all, a stream that ends
     before `end`).
     """
     names, codes, rest = _header(stream)
-    counter = _Counter(codes, start, end)
+    counter = _Counter(codes, start, end, keep)
     for chunk in _whole_lines(stream, rest):
         counter.feed(np.frombuffer(chunk, dtype=np.uint8))
     if counter.time < end:
@@ -90,8 +93,10 @@ def _whole_lines(stream: BinaryIO, rest: bytes) -> Iterator[bytes]:
 class _Counter:
     """Running totals over the pieces of a dump; `time` is the last time seen."""
 
-    def __init__(self, codes: NDArray[np.int64], start: int, end: int) -> None:
+    def __init__(self, codes: NDArray[np.int64], start: int, end: int, keep: bool) -> None:
         self.time = 0
+        self._keep = keep
+        self._kept: list[tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.uint8]]] = []
         self._start, self._end = start, end
         self._index = np.full(int(codes.max()) + 1, -1, dtype=np.int32)
         self._index[codes] = np.arange(len(codes))
@@ -117,6 +122,9 @@ class _Counter:
         value[first[is_change] == _ZERO] = 0
         value[first[is_change] == _ONE] = 1
         self._count(net, time, value)
+        if self._keep:
+            before = time < self._end
+            self._kept.append((net[before], time[before], value[before]))
         if len(times):
             self.time = int(times[-1])
 
@@ -166,7 +174,12 @@ class _Counter:
             total + np.where(self._value == state, float(self._end), 0.0)
             for state, total in ((1, self._high), (_UNKNOWN, self._unknown))
         )
-        return NetActivity(names, self._toggles, high / (self._end - self._start), unknown > 0)
+        duty = high / (self._end - self._start)
+        changes = None
+        if self._keep:
+            net, time, kept = (np.concatenate(part) for part in zip(*self._kept, strict=True))
+            changes = (net, time, kept)
+        return NetActivity(names, self._toggles, duty, unknown > 0, changes)
 
 
 def _decimal(

@@ -273,3 +273,22 @@ def test_one_net_on_two_pins_of_a_cell(osu_library):
     )
     assert result.mismatches == 0
     assert result.activity.keys() == {"a", "b", "c", "o"}
+
+
+@pytest.mark.eda
+@pytest.mark.parametrize("timed", [False, True])
+def test_counted_states_agree_with_duties(mac, timed):
+    """Shares of time reproduce every pin's duty; every toggle is in one state."""
+    result = _simulate(mac, timing=mac.timing if timed else None, count_states=True)
+    assert result.activity == _simulate(mac, timing=mac.timing if timed else None).activity
+    seconds = (200 - WARM_UP_CYCLES) * CLOCK_NS * 1e-9
+    for name, cell in mac.netlist.cells.items():
+        time = result.shares.time[name]
+        for i, pin in enumerate(mac.library[cell.kind].inputs):
+            net = cell.pins[pin.name]
+            if net not in result.activity:
+                continue
+            high = time[np.arange(len(time)) >> i & 1 == 1].sum() / time.sum()
+            assert high == pytest.approx(result.activity[net].duty, abs=1e-9), (name, pin.name)
+            toggles = result.shares.toggles[name, pin.name].sum()
+            assert toggles == round(result.activity[net].toggles_per_s * seconds)
