@@ -1,6 +1,7 @@
 """The `mlsmac` command. Exit 0: done; 1: the hardware or a metric is wrong; 2: the request is."""
 
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -55,6 +56,8 @@ def main() -> None:
     """Run the command; a mistake of the user's is one line on stderr and exit status 2, a failure
     of a tool one line and 1.
     """
+    # As an exception, so that temporary files go.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         app()
     except UserError as error:
@@ -62,9 +65,7 @@ def main() -> None:
     except ToolError as error:
         fail(str(error), status=1)
     except OSError as error:
-        if error.filename is None:
-            raise
-        fail(f"{error.filename}: {error.strerror}")
+        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
 
 
 def fail(message: str, status: int = 2) -> None:

@@ -98,6 +98,13 @@ def stimulus(operations: int, seed: int, quick: bool) -> Stimulus:
 @contextmanager
 def progress_bar(console: Console) -> Iterator[Any]:
     """A callback (what, done, total) that moves a bar on `console`."""
+    if not console.is_terminal:
+
+        def tell(what: str, done: int, total: int) -> None:
+            console.print(f"{done}/{total} {what}", highlight=False, soft_wrap=True)
+
+        yield tell
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
         task = bar.add_task("mapping and simulating", total=None)
@@ -117,15 +124,19 @@ def run(
     use_cache: bool,
 ) -> dict[str, Any]:
     """Measure the entries with a progress bar."""
+    if use_cache:
+        check_writable(CACHE)
     results = Cache(CACHE if use_cache else None)
     with progress_bar(console) as progress:
         return make_report(given, pairs, entries=entries, results=results, progress=progress)
 
 
 def is_wrong(row: dict[str, Any]) -> bool:
-    """Whether the netlist computed something else than golden, other than by missing the clock."""
-    late = not row["meets_timing"]
-    return bool(row["mismatches_zero_delay"] or (row["mismatches"] and not late))
+    """Whether any build computed something else than golden, other than by missing the clock."""
+    return any(
+        build["mismatches_zero_delay"] or (build["mismatches"] and build["meets_timing"])
+        for build in row["builds"]
+    )
 
 
 def check_writable(directory: Path) -> None:
@@ -143,9 +154,9 @@ def write(report: dict[str, Any], directory: Path) -> list[Path]:
         "report.html": render_html(report, plots),
         **{f"{name}.svg": svg for name, svg in plots.items()},
     }
-    for name, text in texts.items():
-        write_whole(directory / name, text)
-    return [directory / name for name in texts]
+    files = {directory / name: text for name, text in texts.items()}
+    write_whole(files)
+    return list(files)
 
 
 def tables(report: dict[str, Any]) -> list[Table]:
@@ -195,16 +206,28 @@ def remarks(report: dict[str, Any]) -> list[str]:
             period = 1e3 / report["clock_mhz"]
             path = figure(row["critical_path_ns"])
             lines.append(f"{row['unit']} misses the clock: {path} ns of {period:g} ns")
-        if row["mismatches"]:
+        if is_wrong(row):
+            lines.append(f"{row['unit']}: A BUILD COMPUTES WRONG RESULTS, see builds in the JSON")
+        elif row["mismatches"]:
             lines.append(
                 f"{row['unit']}: {row['mismatches']} wrong results with delays: no energy given"
             )
         if accumulator := row["accumulator"]:
-            rate = 100 * accumulator["overflow_rate"]
             lines.append(
                 f"{row['unit']}: {accumulator['width']}-bit accumulator, proven for "
-                f"{accumulator['safe_length']} products; {rate:.3g} % of the groups overflowed"
+                f"{accumulator['safe_length']} products; {accumulator['overflows']} of "
+                f"{accumulator['groups']} groups overflowed "
+                f"({100 * accumulator['overflow_rate']:.2g} %; "
+                + ", ".join(
+                    f"{kind} {100 * rate:.2g} %"
+                    for kind, rate in accumulator["overflow_rate_by_kind"].items()
+                )
+                + ")"
             )
+    zeros = ", ".join(
+        f"{row['unit']} {100 * row['zero_product_share']:.2g} %" for row in report["rows"]
+    )
+    lines.append(f"products that are zero: {zeros}")
     lines.append("energies in pJ, glitches included; pre-layout: no wires, ideal clock")
     if report["baselines"]:
         names = (f"{kind.upper()}: {unit}" for kind, unit in report["baselines"].items())

@@ -80,8 +80,10 @@ class ElementFormat:
 
     @property
     def product_width(self) -> int:
-        """Magnitude bits of a product: 2 * significand_width = 2M + 2^(E+1) - 2."""
-        return 2 * self.significand_width
+        """Magnitude bits of a product, those of `max_significand^2`: at most 2M + 2^(E+1) - 2, and
+        fewer where M = 0, as q is then a power of two.
+        """
+        return int(self.max_significand**2).bit_length()
 
     def __str__(self) -> str:
         return f"<{self.exp_bits},{self.man_bits}>"

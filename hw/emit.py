@@ -34,8 +34,7 @@ class Emitted:
     sidecar: Mapping[str, Any]
 
     def write(self, directory: Path) -> list[Path]:
-        """Write both files into `directory` (made if missing), each whole or not at all; returns
-        their paths.
+        """Write both files into `directory` (made if missing), or neither; returns their paths.
 
         Raises: OSError where the directory cannot be made or written.
         """
@@ -44,8 +43,7 @@ class Emitted:
             directory / f"{self.slug}.v": self.verilog,
             directory / f"{self.slug}.json": json.dumps(self.sidecar, indent=2) + "\n",
         }
-        for path, text in texts.items():
-            write_whole(path, text)
+        write_whole(texts)
         return list(texts)
 
 

@@ -1,22 +1,33 @@
 """Files that are written whole or not at all."""
 
+import errno
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write `text` to `path` through a temporary file beside it, so that no reader sees half of
-    it.
+def write_whole(texts: Mapping[Path, str]) -> None:
+    """Write every text to its path, all through temporary files beside them: no reader sees half of
+    one, and nothing is changed unless all can be written.
+
+    Raises: OSError.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    for path in texts:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    umask = os.umask(0)
+    os.umask(umask)
+    staged: dict[str, Path] = {}
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+        for path, text in texts.items():
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            staged[name] = path
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.chmod(name, 0o666 & ~umask)
+        for name, path in staged.items():
+            os.replace(name, path)
+    finally:
+        for name in staged:
+            Path(name).unlink(missing_ok=True)

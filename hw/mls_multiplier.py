@@ -129,5 +129,6 @@ class MlsMultiplier(Combinational):
             m.d.comb += [shifter.i.eq(magnitude), shifter.exp.eq(exponent)]
             magnitude = shifter.o
         sign = self.x[-1] ^ self.y[-1]
-        m.d.comb += self.product.eq(Cat(magnitude, sign))
+        # No product reaches the bits above `product_width`.
+        m.d.comb += self.product.eq(Cat(magnitude[: self.element.product_width], sign))
         return m

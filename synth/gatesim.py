@@ -40,13 +40,15 @@ class SimResult:
     """What a simulation showed.
 
     `activity` of every net but the constants; `pin_share`, the share of the cells' pins that are on
-    a net with simulated activity or on a constant; `mismatches`, how many of the `operations` had
-    an output that differed from the expected one (an undefined bit differs); `shares`, where they
+    a net whose activity was simulated or on a constant, `toggled_share` of those that toggled;
+    `mismatches`, how many of the `operations` had an output that differed from the expected one (an
+    undefined bit differs); `shares`, where they
     were asked for: how often every cell was in each state.
     """
 
     activity: dict[str, Activity]
     pin_share: float
+    toggled_share: float
     mismatches: int
     operations: int
     shares: CountedShares | None = None
@@ -107,7 +109,10 @@ def simulate(
         mismatches = int((directory / "mismatches").read_text())
     found = _activity(nets, names, (end - start) / TICKS_PER_NS * 1e-9)
     shares = _shares(netlist, library, nets, names, start, end) if count_states else None
-    return SimResult(found, _pin_share(netlist, found), mismatches, operations, shares)
+    pins = [net for cell in netlist.cells.values() for net in cell.pins.values()]
+    pin_share = sum(net in found or net in CONSTANT_NETS for net in pins) / len(pins)
+    toggled_share = sum(net in found and found[net].toggles_per_s > 0 for net in pins) / len(pins)
+    return SimResult(found, pin_share, toggled_share, mismatches, operations, shares)
 
 
 def _operations(
@@ -218,9 +223,3 @@ def _shares(
             changes.append((time - start, net, value == 1))
     step_s = 1e-9 / TICKS_PER_NS
     return count(netlist, library, initial, changes, end - start, step_s=step_s)[1]
-
-
-def _pin_share(netlist: Netlist, found: Mapping[str, Activity]) -> float:
-    pins = [net for cell in netlist.cells.values() for net in cell.pins.values()]
-    known = sum(net in found or net in CONSTANT_NETS for net in pins)
-    return known / len(pins)

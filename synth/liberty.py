@@ -125,7 +125,10 @@ def check_syntax(path: Path) -> None:
     """Raise LibertyError where the parser cannot read the file: it ends its process, so it is tried
     in another one.
     """
-    program = "import sys; from mlsmac.synth import liberty; liberty.load(sys.argv[1])"
+    program = (
+        "import sys; from mlsmac.synth import liberty; "
+        "cells = liberty.load(sys.argv[1]).cells; [cells[kind] for kind in cells]"
+    )
     command = [sys.executable, "-c", program, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace")
     if done.returncode:

@@ -137,7 +137,10 @@ def best(builds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     The field `builds` tells of all of them.
     """
-    fields = ("slug", "adders", "area_um2", "critical_path_ns", ENERGY)
+    fields = (
+        *("slug", "adders", "area_um2", "critical_path_ns", "meets_timing", ENERGY),
+        *("mismatches", "mismatches_zero_delay"),
+    )
     chosen = min(builds, key=lambda build: _rank(build))
     return {**chosen, "builds": [{field: build[field] for field in fields} for build in builds]}
 
@@ -209,6 +212,7 @@ class _Mapped:
             "energy_split_pj": real["split_pj"],
             "zero_delay": {key: zero[key] for key in ("by_stage_pj", "split_pj")},
             "activity_share": min(zero["activity_share"], real["activity_share"]),
+            "toggled_share": real["toggled_share"],
             "mismatches": real["mismatches"],
             "mismatches_zero_delay": zero["mismatches"],
         }
@@ -235,7 +239,11 @@ class _Mapped:
         if simulated.pin_share < MIN_ACTIVITY_SHARE:
             rule = f"{self.configuration.slug} must have activity on 99 % of its pins"
             raise MeasureError(f"{rule}, not on {100 * simulated.pin_share:.1f} %")
-        checks = {"mismatches": simulated.mismatches, "activity_share": simulated.pin_share}
+        checks = {
+            "mismatches": simulated.mismatches,
+            "activity_share": simulated.pin_share,
+            "toggled_share": round(simulated.toggled_share, 4),
+        }
         if simulated.mismatches:
             nothing: dict[str, Any] = {
                 "total_pj": None,

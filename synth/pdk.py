@@ -185,44 +185,52 @@ def find(name: str | None = None, liberty: Path | None = None) -> Pdk:
 
 
 def _custom(path: Path) -> Pdk:
-    """A Pdk from a Liberty file alone."""
+    """A Pdk from a Liberty file: a known one by the file's name, else from what its cells
+    compute.
+    """
     if not path.is_file():
         raise UserError(f"Liberty file {str(path)!r} not found: check the path given as liberty")
     try:
         check_syntax(path)
         library = load(path)
-        nand2 = smallest_nand2(library)
+        nand2 = _smallest(library, "nand2", [True, True, True, False])
+        inverter = _smallest(library, "inv", [True, False])
     except LibertyError as error:
         raise UserError(str(error)) from error
+    file = path.name.removesuffix(".gz")
+    for known in _KNOWN.values():
+        if file in known.files:
+            return replace(known.pdk, liberty=path, clock_mhz=CUSTOM_CLOCK_MHZ)
     load_ff = 4e3 * max(pin.capacitance for pin in nand2.inputs)
     return Pdk(
         name=library.name,
         liberty=path,
         clock_mhz=CUSTOM_CLOCK_MHZ,
         nand2=nand2.name,
-        driver=nand2.name,
+        driver=inverter.name,
         load_ff=round(load_ff, 3),
     )
 
 
-def smallest_nand2(library: Library) -> LibertyCell:
-    """The cell of least area whose only function is !(A & B); its area is one gate equivalent.
+def _smallest(library: Library, word: str, table: list[bool]) -> LibertyCell:
+    """The cell of least area whose only function has this truth table.
 
     Raises: UserError if there is none.
     """
     # Converting every cell of a large library takes seconds, and nearly all have a cell so named.
-    named = [kind for kind in library.cells if "nand2" in kind.lower()]
-    nands = [cell for kind in named or library.cells if _is_nand2(cell := library.cells[kind])]
-    if not nands:
-        raise UserError(f"library {library.name} must have a two-input NAND, but has none")
-    return min(nands, key=lambda cell: (cell.area_um2, cell.name))
+    named = [kind for kind in library.cells if word in kind.lower()]
+    for kinds in (named, library.cells):
+        found = [cell for kind in kinds if _computes(cell := library.cells[kind], table)]
+        if found:
+            return min(found, key=lambda cell: (cell.area_um2, cell.name))
+    raise UserError(f"library {library.name} must have a cell like {word}, but has none")
 
 
-def _is_nand2(cell: LibertyCell) -> bool:
-    if len(cell.inputs) != 2 or len(cell.outputs) != 1 or cell.flop:
+def _computes(cell: LibertyCell, table: list[bool]) -> bool:
+    names = [pin.name for pin in cell.inputs]
+    if 1 << len(names) != len(table) or len(cell.outputs) != 1 or cell.flop:
         return False
     function = cell.outputs[0].function
-    names = [pin.name for pin in cell.inputs]
     if function is None or function.pins != set(names):
         return False
-    return function.evaluate(truth_table(names)).tolist() == [True, True, True, False]
+    return bool(function.evaluate(truth_table(names)).tolist() == table)

@@ -19,6 +19,7 @@ from .cache import Cache
 from .measure import ENERGY, Build, Conditions, best, builds, measure, tool_versions
 from .part_inputs import unit_inputs
 from .stimulus import Stimulus
+from .stimulus import build as build_stimulus
 
 SCHEMA = 1
 
@@ -68,8 +69,13 @@ ENTRIES = (
     Entry("FP8 E5M2", "fp8_mac", {"format": "e5m2"}, "fp8"),
     Entry("FP8 E4M3", "fp8_mac", {"format": "e4m3"}, "fp8"),
     Entry("MLS <2,4>", "mls_mac", {"format": "2,4"}, "mls"),
+    # The longest group of the stimulus is a plane of 16 x 16: no sum can overflow.
+    Entry("MLS <2,4> safe", "mls_mac", {"format": "2,4", "acc_width": "auto", "length": 256}),
     Entry("MLS <2,1>", "mls_mac", {"format": "2,1"}, "mls"),
 )
+
+RANGE_OPERATIONS = 300_000
+"""Operations on which overflows are counted, by the golden model: rare events need many."""
 
 Progress = Callable[[str, int, int], None]
 """Called with what was finished, how many builds are done, and how many there are."""
@@ -116,9 +122,12 @@ def make_report(
 def _cheapest(
     kind: str, entries: Sequence[Entry], rows: Sequence[dict[str, Any]]
 ) -> dict[str, Any] | None:
-    """The row of least energy among the entries that answer to the paper's `kind`."""
+    """The row of least energy that meets the clock, among the entries that answer to the paper's
+    `kind`.
+    """
     pairs = zip(entries, rows, strict=True)
-    own = [row for entry, row in pairs if entry.paper == kind and row[ENERGY] is not None]
+    own = [row for entry, row in pairs if entry.paper == kind and row["meets_timing"]]
+    own = [row for row in own if row[ENERGY] is not None]
     return min(own, key=lambda row: row[ENERGY], default=None)
 
 
@@ -197,15 +206,18 @@ def _describe(entry: Entry, stimulus: Stimulus) -> dict[str, Any]:
         "unit": entry.label,
         "options": {name: plain(value) for name, value in options.items()},
         "zero_product_share": round(zeros, 4),
-        "accumulator": _accumulator(configuration, stimulus) if "acc_width" in options else None,
+        "accumulator": _accumulator(configuration, stimulus.seed)
+        if "acc_width" in options
+        else None,
     }
 
 
-def _accumulator(configuration: Configuration, stimulus: Stimulus) -> dict[str, Any]:
+def _accumulator(configuration: Configuration, seed: int) -> dict[str, Any]:
     """Proven length and the overflow seen, by kind of convolution: share of groups that
     overflowed.
     """
     options = configuration.options
+    stimulus = build_stimulus(RANGE_OPERATIONS, seed)
     inputs = unit_inputs(configuration.name, options, stimulus)
     outputs = reference(configuration.name, options, inputs)
     last = np.append(stimulus.start[1:], True)
@@ -214,6 +226,8 @@ def _accumulator(configuration: Configuration, stimulus: Stimulus) -> dict[str, 
     return {
         "width": options["acc_width"],
         "safe_length": safe_length(options["format"], options["acc_width"]),
+        "groups": len(flags),
+        "overflows": int(flags.sum()),
         "overflow_rate": round(float(flags.mean()), 6),
         "overflow_rate_by_kind": {
             kind.value: round(float(flags[kinds == index].mean()), 6)

@@ -79,9 +79,11 @@ def test_unknown_option_exits_2() -> None:
 
 
 def test_liberty_without_power_tables_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "bare.lib").write_text("library (bare) {\n}\n")
+    cell = "cell (INV) { area : 1; pin (A) { direction : input; } }"
+    (tmp_path / "bare.lib").write_text(f"library (bare) {{ {cell}\n}}\n")
     done = run("synth", "mls_mac", "--liberty", "bare.lib", cwd=tmp_path)
     assert done.returncode == 2
+    assert "bare.lib must have power tables" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -74,9 +74,12 @@ def test_no_unit_has_a_reset() -> None:
 
 
 def test_write_is_whole_or_nothing(tmp_path: Path) -> None:
-    target = tmp_path / "file.v"
-    write_whole(target, "old")
+    target, folder = tmp_path / "file.v", tmp_path / "folder"
+    write_whole({target: "old"})
     with pytest.raises(TypeError):
-        write_whole(target, 3)  # type: ignore[arg-type]
+        write_whole({target: "new", tmp_path / "other": 3})  # type: ignore[dict-item]
+    folder.mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_whole({target: "new", folder: "text"})
     assert target.read_text() == "old"
-    assert [path.name for path in tmp_path.iterdir()] == ["file.v"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file.v", "folder"]

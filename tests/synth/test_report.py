@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mlsmac.cli.measuring import is_wrong
 from mlsmac.synth import pdk, report
 from mlsmac.synth.cache import Cache, code_digest, digest
 from mlsmac.synth.html import figure, render_html
@@ -31,6 +32,8 @@ def row(unit: str, energy: float | None, **changes: Any) -> dict[str, Any]:
         "slug": "unit",
         "adders": "gates",
         "builds": [],
+        "toggled_share": 0.97,
+        "mismatches_zero_delay": 0,
         "area_um2": 1234.5,
         "gate_equivalents": 51.4,
         "flops": 48,
@@ -92,6 +95,22 @@ def test_best_build_computes_at_the_clock_and_takes_least_energy() -> None:
     ]
 
 
+def test_a_wrong_build_is_told_even_if_another_wins() -> None:
+    wrong = row("x", None, slug="wrong", mismatches=500, mismatches_zero_delay=500)
+    late = row("x", None, slug="late", mismatches=5)
+    good = row("x", 9.0, slug="good")
+    assert is_wrong(best([wrong, good]))
+    assert not is_wrong(best([late, good]))
+
+
+def test_a_baseline_must_meet_the_clock() -> None:
+    entries = [report.Entry(name, "fp32_mac", {}, "fp32") for name in "ab"]
+    rows = [row("a", 1.0, meets_timing=False), row("b", 2.0)]
+    chosen = report._cheapest("fp32", entries, rows)
+    assert chosen is not None
+    assert chosen["unit"] == "b"
+
+
 @pytest.mark.parametrize(
     ("value", "digits", "text"),
     [
@@ -136,10 +155,11 @@ def test_cache_computes_once_and_survives_a_broken_file(tmp_path: Path) -> None:
     kept = Cache(tmp_path / "cache")
     assert [kept.get("key", compute) for _ in range(2)] == [{"value": 3}] * 2
     assert len(calls) == 1
-    (tmp_path / "cache" / "key.json").write_text("{")
-    assert kept.get("key", compute) == {"value": 3}
+    for broken in (b"{", b"{}", b"[]", b"\xff\xfe"):
+        (tmp_path / "cache" / "key.json").write_bytes(broken)
+        assert kept.get("key", compute) == {"value": 3}
     assert Cache(None).get("key", compute) == {"value": 3}
-    assert len(calls) == 3
+    assert len(calls) == 6
 
 
 def test_digest_frames_its_parts_and_code_counts(tmp_path: Path) -> None:
@@ -189,6 +209,25 @@ def test_report_from_unit_to_rows(tmp_path: Path) -> None:
     assert mls["accumulator"]["safe_length"] == 2
     again = report.make_report(conditions, stimulus, entries=SHORT, results=Cache(tmp_path))
     assert again == made
+
+
+@pytest.mark.eda
+def test_any_liberty_file_will_do(tmp_path: Path) -> None:
+    """The same cells under another name: mapped, timed and measured from the file alone."""
+    known = pdk.find()
+    copy = tmp_path / "cells.lib"
+    copy.write_bytes(known.liberty.read_bytes())
+    entry = report.Entry("MLS", "mls_mac", {"format": "2,1"})
+    energies = []
+    for found in (known, pdk.find(liberty=copy)):
+        conditions = Conditions(pdk=found, clock_mhz=40.0)
+        made = report.make_report(
+            conditions, build(OPERATIONS, SEED), entries=(entry,), results=Cache(None)
+        )
+        line = made["rows"][0]
+        assert not is_wrong(line)
+        energies.append(line["energy_pj_per_mac"])
+    assert energies[1] == pytest.approx(energies[0], rel=0.1)
 
 
 @pytest.mark.eda
