@@ -1,5 +1,6 @@
 """The golden model: what every unit of mlsmac computes, bit-exact, in NumPy (docs/numerics.md)."""
 
+from .conv import ConvResult, conv2d, conv2d_input_grad, conv2d_weight_grad
 from .floats import add, convert, decode, from_float32, multiply, round_encode, to_float64
 from .formats import (
     BF16,
@@ -40,6 +41,7 @@ from .mac import (
     mls_mac,
 )
 from .quantize import Carry, Grouping, MlsTensor, Rounding, quantize, random_words, significand
+from .tree import Tree, aligned_tree, exact_tree, fp32_tree, scale_factor, to_float32
 
 __all__ = [
     "BF16",
@@ -62,6 +64,7 @@ __all__ = [
     "SCALE_E8M0",
     "SCALE_E8M1",
     "Carry",
+    "ConvResult",
     "ElementFormat",
     "FloatFormat",
     "Grouping",
@@ -71,14 +74,21 @@ __all__ = [
     "Rounding",
     "ScaleFormat",
     "Specials",
+    "Tree",
     "accumulate_floats",
     "accumulate_integers",
     "add",
+    "aligned_tree",
+    "conv2d",
+    "conv2d_input_grad",
+    "conv2d_weight_grad",
     "convert",
     "decode",
+    "exact_tree",
     "float_mac",
     "fp8_mac",
     "fp32_mac",
+    "fp32_tree",
     "from_float32",
     "min_acc_width",
     "mls_mac",
@@ -88,6 +98,8 @@ __all__ = [
     "random_words",
     "round_encode",
     "safe_length",
+    "scale_factor",
     "significand",
+    "to_float32",
     "to_float64",
 ]

@@ -84,7 +84,6 @@ def accumulate_integers(
     check_int("acc_width", acc_width, 2, 64)
     policy = choice("overflow", Overflow, overflow)
     _check_start(start, product)
-    low, high = -(1 << (acc_width - 1)), (1 << (acc_width - 1)) - 1
     # Sums before limiting, and their distance from `low`, stay within 3 * 2^61: in int64.
     if acc_width > 62 or max(-int(product.min()), int(product.max())) > 1 << 61:
         product = product.astype(object)
@@ -92,14 +91,19 @@ def accumulate_integers(
     sticky = np.zeros(len(start), np.bool_)
     for now, first in _positions(start):
         exact = product[now] if first else acc[now - 1] + product[now]
-        if policy is Overflow.SATURATE:
-            acc[now] = np.clip(exact, low, high)
-        else:
-            acc[now] = ((exact - low) & (high - low)) + low
+        acc[now] = limit(exact, acc_width, policy)
         sticky[now] = acc[now] != exact
         if not first:
             sticky[now] |= sticky[now - 1]
     return MacTrace(acc.astype(np.int64), sticky)
+
+
+def limit(total: npt.NDArray[Any], acc_width: int, policy: Overflow) -> npt.NDArray[Any]:
+    """`total` as a signed `acc_width`-bit accumulator keeps it; exact integers of any dtype."""
+    low, high = -(1 << (acc_width - 1)), (1 << (acc_width - 1)) - 1
+    if policy is Overflow.SATURATE:
+        return np.clip(total, low, high)
+    return (total - low) % (1 << acc_width) + low
 
 
 def float_mac(

@@ -106,8 +106,11 @@ class MlsTensor:
 
     def significand(self) -> npt.NDArray[np.int32] | npt.NDArray[np.int64]:
         """Magnitude `q` in units of `2^-F`, without the sign; int32 (int64 where q is wider)."""
-        q = significand(self.exp, self.man, self.element)
-        return q.astype(np.int32) if self.element.significand_width <= 31 else q
+        man_bits = self.element.man_bits
+        fields = np.arange(1 << (self.element.code_width - 1))
+        q = significand(fields >> man_bits, fields & ((1 << man_bits) - 1), self.element)
+        table = q.astype(np.int32) if self.element.significand_width <= 31 else q
+        return table[self.exp.astype(np.uint16) << man_bits | self.man]
 
     def signed_significand(self) -> npt.NDArray[np.int32] | npt.NDArray[np.int64]:
         """`(-1)^sign * q` in units of `2^-F`: the integer that multiplier and accumulator see."""
