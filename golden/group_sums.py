@@ -182,15 +182,16 @@ def _add_leaves(leaves: npt.NDArray[Any], left: Operand, right: Operand, plan: P
     rules = plan.rules
     if plan.fold:
         return add_tree(leaves, rules.lanes)
-    factor = left.factor[:, :, None] * right.factor[:, None]
-    exponent = left.exponent[:, :, None] + right.exponent[:, None]
+    # A group's segments are neighbours and share its scale.
+    groups = leaves.reshape(len(left.factor), len(plan.segments), *leaves.shape[1:])
+    factor = left.factor[:, None, :, None] * right.factor[:, None, None]
+    exponent = left.exponent[:, None, :, None] + right.exponent[:, None, None]
     if rules.tree is Tree.FP32:
-        scale = np.ldexp(factor.astype(np.float64), -exponent)
         # Exact in float64 (T is below 2^53), then rounded once.
-        scaled = leaves * scale.repeat(len(plan.segments), axis=0)
-        return add_tree(scaled.astype(np.float32), rules.lanes)
-    terms = leaves.astype(np.int64) * factor.repeat(len(plan.segments), axis=0)
-    exponent = exponent.repeat(len(plan.segments), axis=0)
+        scaled = groups * np.ldexp(factor.astype(np.float64), -exponent)
+        return add_tree(scaled.astype(np.float32).reshape(leaves.shape), rules.lanes)
+    terms = (groups.astype(np.int64) * factor).reshape(leaves.shape)
+    exponent = np.broadcast_to(exponent, groups.shape).reshape(leaves.shape)
     if rules.tree is Tree.ALIGNED:
         return aligned_tree(terms, exponent, rules.lanes, guard_bits=rules.guard_bits)
     return exact_tree(terms, exponent)

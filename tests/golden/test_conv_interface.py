@@ -40,6 +40,21 @@ def test_results_of_each_convolution():
     assert conv2d_weight_grad(A, E, kernel_size=(3, 3)).sum_count == 3 * 2 * 9 * 2
 
 
+@pytest.mark.parametrize("place", [(1, 1), (2, 0), (2, 1)])
+def test_gradients_are_the_adjoints(place):
+    """<conv(w, a), e> = <a, input_grad(w, e)> = <w, weight_grad(a, e)>, but for rounding."""
+    stride, padding = place
+    a, e = tensor(2, 2, 6, 7), tensor(2, 3, *((s + 2 * padding - 3) // stride + 1 for s in (6, 7)))
+    options = {"stride": stride, "padding": padding, "acc_width": "auto"}
+    z = conv2d(W, a, **options).z.astype(np.float64)
+    to_input = conv2d_input_grad(W, e, input_size=(6, 7), **options).z.astype(np.float64)
+    to_weights = conv2d_weight_grad(a, e, kernel_size=(3, 3), **options).z.astype(np.float64)
+    product = (z * e.dequantize()).sum()
+    assert abs(product) > 1e-2
+    assert (to_input * a.dequantize()).sum() == pytest.approx(product, rel=1e-5)
+    assert (to_weights * W.dequantize()).sum() == pytest.approx(product, rel=1e-5)
+
+
 def test_a_zero_tensor():
     zero = quantize(np.zeros((2, 2, 5, 5), np.float32), MLS_E2M4, SCALE_E8M1, rounding="nearest")
     z = conv2d(W, zero).z
@@ -120,8 +135,9 @@ def test_exact_tree_on_adversarial_terms():
             assert abs(Fraction(value) - exact) <= abs(Fraction(neighbour) - exact)
 
 
-def test_exact_tree_sees_a_tie_broken_far_below():
-    terms, exponent = np.array([2**24, 1, 1]), np.array([0, 0, 300])
+@pytest.mark.parametrize("below", [20, 27, 28, 29, 40, 60, 300])
+def test_exact_tree_sees_a_tie_broken_far_below(below):
+    terms, exponent = np.array([2**24, 1, 1]), np.array([0, 0, below])
     assert exact_tree(terms, exponent) == 2.0**24 + 2
     assert exact_tree(terms * [1, 1, -1], exponent) == 2.0**24
     assert exact_tree(terms * [1, 1, 0], exponent) == 2.0**24
