@@ -55,6 +55,20 @@ def test_gradients_are_the_adjoints(place):
     assert (to_weights * W.dequantize()).sum() == pytest.approx(product, rel=1e-5)
 
 
+@pytest.mark.parametrize(("sign", "length"), [(1, 7), (1, 8), (-1, 8), (-1, 9)])
+def test_the_last_sum_that_fits(sign, length):
+    """Sums of `length` products of 1 in four bits, -8 to 7, on either side of the limits."""
+    options = {"element": ElementFormat(0, 1), "scale": SCALE_E8M0, "rounding": "nearest"}
+    w = quantize(np.full((1, 1, 1, length), sign, np.float32), **options)
+    a = quantize(np.ones((1, 1, 1, length), np.float32), **options)
+    assert np.abs(w.signed_significand()).min() == 1
+    total = sign * length
+    result = conv2d(w, a, acc_width=4)
+    assert result.overflow_count == (not -8 <= total <= 7)
+    assert result.z.item() == min(max(total, -8), 7) / 4
+    assert conv2d(w, a, acc_width=4, overflow="wrap").z.item() == ((total + 8) % 16 - 8) / 4
+
+
 def test_a_zero_tensor():
     zero = quantize(np.zeros((2, 2, 5, 5), np.float32), MLS_E2M4, SCALE_E8M1, rounding="nearest")
     z = conv2d(W, zero).z
