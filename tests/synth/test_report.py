@@ -185,6 +185,9 @@ def test_report_from_unit_to_rows(tmp_path: Path) -> None:
     total = 2 * len(Adders) * len(SHORT)
     assert [step[1:] for step in steps] == [(i + 1, total) for i in range(total)]
     json.dumps(made)
+    page = (Path(__file__).parents[2] / "docs" / "report.md").read_text()
+    undocumented = [key for key in (*made, *made["rows"][0]) if f"`{key}`" not in page]
+    assert undocumented == []
     for line in made["rows"]:
         assert line["mismatches"] == line["mismatches_zero_delay"] == 0
         assert line["meets_timing"]
