@@ -43,7 +43,7 @@ ENERGY_COLUMNS: tuple[Column, ...] = (
     ("pJ/MAC", lambda row: figure(row["energy_pj_per_mac"])),
     ("mult.", lambda row: figure(row["multiplier_pj"])),
     ("acc.", lambda row: figure(row["accumulator_pj"])),
-    ("zero delay", lambda row: figure(row["energy_pj_per_mac_zero_delay"])),
+    ("0 delay", lambda row: figure(row["energy_pj_per_mac_zero_delay"])),
 )
 RATIO_COLUMNS: tuple[Column, ...] = (
     ("x FP32", lambda row: figure(row["ratio_to_fp32"])),

@@ -62,12 +62,14 @@ def area_plot(rows: Sequence[Mapping[str, Any]]) -> str:
         figure = Figure(figsize=(7.2, 4.2), layout="constrained")
         axes = figure.subplots()
         measured = [row for row in rows if row["energy_pj_per_mac"] is not None]
-        for number, row in enumerate(measured):
+        for number, row in enumerate(sorted(measured, key=lambda row: row["energy_pj_per_mac"])):
             place = (row["gate_equivalents"], row["energy_pj_per_mac"])
             axes.plot(*place, "o", color=_MULTIPLIER)
-            # Neighbours in the table are neighbours in the plane: labels in turn above and below.
-            offset = (6, 5) if number % 2 == 0 else (6, -13)
-            axes.annotate(row["unit"], place, offset, textcoords="offset points")
+            # Labels in turn on the right and on the left: neighbours do not meet.
+            side = {"xytext": (8, -4), "ha": "left"}
+            if number % 2:
+                side = {"xytext": (-8, -4), "ha": "right"}
+            axes.annotate(row["unit"], place, textcoords="offset points", **side)
         if measured:
             axes.set_xscale("log")
             axes.set_yscale("log")
