@@ -66,10 +66,14 @@ def area_plot(rows: Sequence[Mapping[str, Any]]) -> str:
             place = (row["gate_equivalents"], row["energy_pj_per_mac"])
             axes.plot(*place, "o", color=_MULTIPLIER)
             # Labels in turn on the right and on the left: neighbours do not meet.
-            side = {"xytext": (8, -4), "ha": "left"}
-            if number % 2:
-                side = {"xytext": (-8, -4), "ha": "right"}
-            axes.annotate(row["unit"], place, textcoords="offset points", **side)
+            right = number % 2 == 0
+            axes.annotate(
+                row["unit"],
+                place,
+                (8 if right else -8, -4),
+                textcoords="offset points",
+                ha="left" if right else "right",
+            )
         if measured:
             axes.set_xscale("log")
             axes.set_yscale("log")
