@@ -15,10 +15,9 @@ from rich.table import Table
 from ..hw.emit import emit, plain
 from ..hw.errors import ToolError, UserError
 from ..hw.units import UNITS, Unit
+from ..sim.vectors import DEFAULT_OPERATIONS, DEFAULT_SEED
 from .options import (
     REPORT_OPERATIONS,
-    SEED,
-    VERIFY_OPERATIONS,
     AccWidth,
     Clock,
     Format,
@@ -141,8 +140,8 @@ def verify(
     subnormals: Subnormals = None,
     recoding: Recoding = None,
     simulator: Annotated[str, typer.Option(help="icarus or verilator.")] = "icarus",
-    operations: Operations = VERIFY_OPERATIONS,
-    seed: Seed = SEED,
+    operations: Operations = DEFAULT_OPERATIONS,
+    seed: Seed = DEFAULT_SEED,
     directory: Annotated[
         Path, typer.Option("--build", help="Where the simulation and a waveform go.")
     ] = Path("build/verify"),
@@ -205,7 +204,7 @@ def synth(
     script: Script = "area",
     states: States = "independent",
     operations: Operations = REPORT_OPERATIONS,
-    seed: Seed = SEED,
+    seed: Seed = DEFAULT_SEED,
     quick: Quick = False,
     use_cache: UseCache = True,
     as_json: Json = False,
@@ -237,7 +236,7 @@ def report(
     script: Script = "area",
     states: States = "independent",
     operations: Operations = REPORT_OPERATIONS,
-    seed: Seed = SEED,
+    seed: Seed = DEFAULT_SEED,
     quick: Quick = False,
     use_cache: UseCache = True,
     as_json: Json = False,

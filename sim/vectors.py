@@ -12,6 +12,9 @@ import numpy.typing as npt
 
 Codes = npt.NDArray[np.int64]
 
+DEFAULT_OPERATIONS = 100_000
+DEFAULT_SEED = 2026
+
 
 @dataclass(frozen=True)
 class Vectors:

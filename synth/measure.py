@@ -7,6 +7,7 @@ best.
 """
 
 import enum
+import functools
 import importlib.metadata
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -68,6 +69,12 @@ class Conditions:
         return 1e3 / self.clock_mhz
 
 
+@functools.cache
+def load_library(path: Path) -> Library:
+    """`liberty.load`, once a process: all builds share the cells that were converted."""
+    return liberty.load(path)
+
+
 @dataclass(frozen=True)
 class Build:
     """One way to build a unit: its structure, and what its adders are made of."""
@@ -109,7 +116,7 @@ def measure(
     )
 
     def compute() -> dict[str, Any]:
-        library = liberty.load(conditions.pdk.liberty)
+        library = load_library(conditions.pdk.liberty)
         mapped = map_unit(
             rtlil,
             configuration.slug,
@@ -165,7 +172,13 @@ class _Mapped:
     mapped: MappedNetlist
     netlist: Netlist
     timing: Timing
-    clock: str | None
+    registers: int
+    latency: int
+
+    @property
+    def clock(self) -> str | None:
+        """The clock port, where there is one."""
+        return _clock(self.registers)
 
     @classmethod
     def of(
@@ -177,13 +190,13 @@ class _Mapped:
     ) -> "_Mapped":
         netlist = parse_yosys_json(mapped.json)
         flops = sum(library[cell.kind].flop is not None for cell in netlist.cells.values())
-        declared = configuration.build().registers
-        if flops != declared:
-            rule = f"{configuration.slug} must map to its {declared} registers"
+        component = configuration.build()
+        if flops != component.registers:
+            rule = f"{configuration.slug} must map to its {component.registers} registers"
             raise MeasureError(f"{rule}, not to {flops} flops")
-        clock = "clk" if declared else None
-        timing = analyse(netlist, library, clock)
-        return cls(configuration, conditions, library, mapped, netlist, timing, clock)
+        timing = analyse(netlist, library, _clock(flops))
+        declared = component.registers, component.latency
+        return cls(configuration, conditions, library, mapped, netlist, timing, *declared)
 
     def metrics(self, inputs: Mapping[str, Codes], expected: Mapping[str, Codes]) -> dict[str, Any]:
         """Area, timing, and energy in both activity modes."""
@@ -201,7 +214,7 @@ class _Mapped:
             "area_um2": round(self.mapped.area, 3),
             "gate_equivalents": round(self.mapped.area / self.library[pdk.nand2].area_um2, 1),
             "cells": sum(self.mapped.cells.values()),
-            "flops": self.configuration.build().registers,
+            "flops": self.registers,
             "area_um2_by_stage": self._by_stage(self._area),
             "critical_path_ns": paths.critical_path_ns,
             "meets_timing": paths.meets_timing,
@@ -224,7 +237,6 @@ class _Mapped:
         timing: Timing | None,
     ) -> dict[str, Any]:
         """Energies in pJ an operation; all None where the netlist computed anything wrong."""
-        component = self.configuration.build()
         simulated = simulate(
             self.netlist,
             self.library,
@@ -233,7 +245,7 @@ class _Mapped:
             expected,
             clock_ns=self.conditions.clock_ns,
             clock=self.clock,
-            latency=component.latency,
+            latency=self.latency,
             count_states=self.conditions.states is States.COUNTED,
         )
         if simulated.pin_share < MIN_ACTIVITY_SHARE:
@@ -304,3 +316,8 @@ class _Mapped:
         if stage == PARTS[0]:  # all operand ports lead to the multiplier's registers
             watts += sum(power.nets.values()) - clock
         return self._pj(watts)
+
+
+def _clock(registers: int) -> str | None:
+    """The clock port's name; None for a combinational unit."""
+    return "clk" if registers else None

@@ -2,6 +2,7 @@
 paper.
 """
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -14,9 +15,8 @@ from ..golden.formats import FP32, safe_length
 from ..golden.reference import reference
 from ..hw.emit import plain
 from ..hw.units import Configuration, configure
-from . import liberty
 from .cache import Cache
-from .measure import ENERGY, Build, Conditions, best, builds, measure, tool_versions
+from .measure import ENERGY, Build, Conditions, best, builds, load_library, measure, tool_versions
 from .part_inputs import unit_inputs
 from .stimulus import Stimulus
 from .stimulus import build as build_stimulus
@@ -160,7 +160,7 @@ def measure_all(
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
     """A row for each entry, all its builds measured, on all cores."""
-    library = liberty.load(conditions.pdk.liberty)
+    library = load_library(conditions.pdk.liberty)
     jobs = [
         (index, build)
         for index, entry in enumerate(entries)
@@ -212,12 +212,18 @@ def _describe(entry: Entry, stimulus: Stimulus) -> dict[str, Any]:
     }
 
 
+@functools.cache
+def _range_stimulus(seed: int) -> Stimulus:
+    """The operations on which every unit's overflows are counted."""
+    return build_stimulus(RANGE_OPERATIONS, seed)
+
+
 def _accumulator(configuration: Configuration, seed: int) -> dict[str, Any]:
     """Proven length and the overflow seen, by kind of convolution: share of groups that
     overflowed.
     """
     options = configuration.options
-    stimulus = build_stimulus(RANGE_OPERATIONS, seed)
+    stimulus = _range_stimulus(seed)
     inputs = unit_inputs(configuration.name, options, stimulus)
     outputs = reference(configuration.name, options, inputs)
     last = np.append(stimulus.start[1:], True)
