@@ -27,6 +27,7 @@ from .formats import (
     Overflow,
     ScaleFormat,
     Specials,
+    Tree,
     min_acc_width,
     ocp_value_ratio,
     safe_length,
@@ -41,7 +42,7 @@ from .mac import (
     mls_mac,
 )
 from .quantize import Carry, Grouping, MlsTensor, Rounding, quantize, random_words, significand
-from .tree import Tree, aligned_tree, exact_tree, fp32_tree, scale_factor, to_float32
+from .tree import aligned_tree, exact_tree, fp32_tree, scale_factor, to_float32
 
 __all__ = [
     "BF16",

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .formats import Overflow, check_int
+from .formats import Overflow, Tree, check_int
 from .group_sums import Rules, plan_sums, sum_groups
 from .quantize import Float32, MlsTensor
-from .tree import Tree
 
 
 @dataclass(frozen=True, eq=False)

@@ -106,6 +106,11 @@ class ScaleFormat:
         check_int("man_bits", self.man_bits, 0, 3)
 
     @property
+    def code_width(self) -> int:
+        """Bits of a code: exponent field (most significant), mantissa field."""
+        return self.exp_bits + self.man_bits
+
+    @property
     def max_exp(self) -> int:
         """Largest exponent code; the smallest scale is 2^-max_exp."""
         return (1 << self.exp_bits) - 1
@@ -269,6 +274,20 @@ class Overflow(enum.Enum):
 
     WRAP = "wrap"
     """Keep the low `width` bits, two's complement."""
+
+
+class Tree(enum.Enum):
+    """How the scaled sums of groups add up."""
+
+    FP32 = "fp32"
+    """Each add is float32: a balanced binary tree per tile, then tile after tile."""
+
+    ALIGNED = "aligned"
+    """Integers aligned to the tile's largest scale, one rounding per tile; then tile after tile in
+    float32."""
+
+    EXACT = "exact"
+    """One fixed-point sum of all leaves, one rounding at the end."""
 
 
 def safe_length(element: ElementFormat, acc_width: int) -> int:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .formats import Overflow, check_int, choice, resolve_acc_width
+from .formats import Overflow, Tree, check_int, choice, resolve_acc_width
 from .mac import limit
 from .quantize import Float32, Float64, MlsTensor
-from .tree import Tree, add_tree, aligned_tree, aligned_width, check_lanes, exact_tree
+from .tree import add_tree, aligned_tree, aligned_width, check_lanes, exact_tree
 
 # Sums worked on at a time, measured: fewer cost calls, more leave the cache.
 _CHUNK = 1 << 18

@@ -123,6 +123,12 @@ class MlsTensor:
         fields = self.sign.astype(np.int32) << exp_bits | self.exp
         return fields << man_bits | self.man
 
+    def scale_codes(self) -> npt.NDArray[np.int32]:
+        """Packed group scale codes `{exp, man}`, int32, of `scale.code_width` bits, in the shape of
+        `scale_exp`.
+        """
+        return self.scale_exp.astype(np.int32) << self.scale.man_bits | self.scale_man
+
     def group_scale(self) -> Float64:
         """`S_g`, exact in float64, in the shape of `scale_exp`."""
         return _scale_value(self.scale_exp, self.scale_man, self.scale)

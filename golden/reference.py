@@ -23,7 +23,8 @@ Ports = Mapping[str, Codes]
 def reference(unit: str, options: Mapping[str, Any], inputs: Ports) -> dict[str, Codes]:
     """Outputs by port, step by step: entry t belongs to the inputs' entry t, latency left out.
 
-    Shapes: every array (T,). Sign-magnitude products are codes, sign most significant.
+    Shapes: (T,), or (T, lanes) for a port that is an array. Sign-magnitude products are codes, sign
+    most significant.
     Raises: ValueError for an unknown unit; what the models raise.
     """
     if unit not in _MODELS:

@@ -3,7 +3,6 @@
 Leaves lie along axis 0, in the order in which they enter; everything behind it is elementwise.
 """
 
-import enum
 from typing import Any
 
 import numpy as np
@@ -14,20 +13,6 @@ from .quantize import Float32, Float64, Integers
 
 # Signed bits of an aligned sum that float64 holds exactly, so that float32 rounds it once.
 _EXACT_BITS = 54
-
-
-class Tree(enum.Enum):
-    """How the scaled sums of groups add up."""
-
-    FP32 = "fp32"
-    """Each add is float32: a balanced binary tree per tile, then tile after tile."""
-
-    ALIGNED = "aligned"
-    """Integers aligned to the tile's largest scale, one rounding per tile; then tile after tile in
-    float32."""
-
-    EXACT = "exact"
-    """One fixed-point sum of all leaves, one rounding at the end."""
 
 
 def scale_factor(man_w: Integers, man_a: Integers, scale: ScaleFormat) -> npt.NDArray[np.int64]:

@@ -12,8 +12,9 @@ from types import ModuleType
 from typing import Any
 
 from amaranth.back import rtlil, verilog
-from amaranth.hdl import ClockDomain, Fragment, Shape
-from amaranth.lib.wiring import In
+from amaranth.hdl import ClockDomain, Fragment, Shape, Value
+from amaranth.lib.data import ArrayLayout
+from amaranth.lib.wiring import In, Member
 
 from .files import write_whole
 from .units import Configuration
@@ -50,7 +51,7 @@ class Emitted:
 def _convert(back_end: ModuleType, configuration: Configuration, **options: Any) -> str:
     component = configuration.build()
     fragment = Fragment.get(component, None)
-    ports = [getattr(component, name) for name in component.signature.members]
+    ports = [Value.cast(getattr(component, name)) for name in component.signature.members]
     if component.registers:
         # No register of this project is reset: the clock domain has no reset, the top no `rst`
         # port.
@@ -75,15 +76,7 @@ def to_verilog(configuration: Configuration) -> str:
 def emit(configuration: Configuration) -> Emitted:
     """Verilog and sidecar of a configuration."""
     component = configuration.build()
-    ports = [
-        {
-            "name": name,
-            "direction": "input" if member.flow is In else "output",
-            "width": Shape.cast(member.shape).width,
-            "signed": Shape.cast(member.shape).signed,
-        }
-        for name, member in component.signature.members.items()
-    ]
+    ports = [_port(name, member) for name, member in component.signature.members.items()]
     if component.registers:
         ports.insert(0, {"name": "clk", "direction": "input", "width": 1, "signed": False})
     sidecar = {
@@ -97,6 +90,19 @@ def emit(configuration: Configuration) -> Emitted:
         "tools": {tool: importlib.metadata.version(tool) for tool in _TOOLS},
     }
     return Emitted(configuration.slug, to_verilog(configuration), sidecar)
+
+
+def _port(name: str, member: Member) -> dict[str, Any]:
+    """A port as the sidecar tells of it; `lanes` where it is an array, lane 0 lowest."""
+    shape = Shape.cast(member.shape)
+    port = {
+        "name": name,
+        "direction": "input" if member.flow is In else "output",
+        "width": shape.width,
+        "signed": shape.signed,
+    }
+    array = isinstance(member.shape, ArrayLayout)
+    return {**port, "lanes": member.shape.length} if array else port
 
 
 def parameters(configuration: Configuration) -> dict[str, Any]:

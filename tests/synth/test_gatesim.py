@@ -74,7 +74,7 @@ def test_hex_words():
     ports = {"start": np.array([1, 0]), "w": np.array([-1, 5]), "a": np.array([1, 2])}
     assert hex_words(ports, {"start": 1, "w": 4, "a": 7}) == "f81\n282\n"
     for code in (16, -9):
-        with pytest.raises(ValueError, match=f"codes of w must fit in 4 bits, not .*{code}"):
+        with pytest.raises(ValueError, match=f"w: codes must fit in 4 bits, not .*{code}"):
             hex_words({"w": np.array([0, code])}, {"w": 4})
 
 

@@ -1,0 +1,26 @@
+import numpy as np
+import pytest
+
+from mlsmac.golden.words import words
+
+
+def test_lane_0_is_lowest_and_negative_codes_are_twos_complement():
+    assert words(np.array([[1, -1], [2, 3]]), 8) == [0xF1, 0x32]
+    assert words(np.array([5, -8]), 4) == [5, 8]
+
+
+def test_wide_words():
+    codes = np.random.default_rng(1).integers(-(1 << 62), 1 << 62, (3000, 3))
+    expected = [sum(int(c) % (1 << 70) << 70 * i for i, c in enumerate(row)) for row in codes]
+    assert words(codes, 210) == expected
+
+
+@pytest.mark.parametrize("codes", [[16], [-9]])
+def test_codes_that_do_not_fit(codes):
+    with pytest.raises(ValueError, match=rf"codes must fit in 4 bits, not .*{codes[0]}"):
+        words(np.array(codes), 4)
+
+
+def test_lanes_that_do_not_share_the_width():
+    with pytest.raises(ValueError, match="width must be a multiple of 2 lanes, not 7"):
+        words(np.array([[1, 2]]), 7)
