@@ -46,8 +46,8 @@ async def outputs_match_golden(dut):
             if len(wrong) >= _SHOWN:
                 break
         if time < vectors.operations:
-            for handle, values in inputs:
-                handle.value = values[time]
+            for handle, codes in inputs:
+                handle.value = codes[time]
         await step
     summary = {"checked": checked, "wrong": wrong}
     Path(os.environ["MLSMAC_SUMMARY"]).write_text(json.dumps(summary), encoding="utf-8")
