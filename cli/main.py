@@ -3,7 +3,7 @@
 import json
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,25 +18,20 @@ from ..hw.units import UNITS, Unit
 from ..sim.vectors import DEFAULT_OPERATIONS, DEFAULT_SEED
 from .options import (
     REPORT_OPERATIONS,
-    AccWidth,
     Clock,
-    Format,
     Json,
-    Length,
     Liberty,
     Operations,
-    Overflow,
     Pdk,
     Quick,
-    Recoding,
     Script,
     Seed,
     States,
-    Subnormals,
     UnitName,
     UseCache,
     check_range,
     configured,
+    takes_unit_options,
 )
 
 app = typer.Typer(
@@ -108,19 +103,15 @@ def _shown(value: Any) -> str:
 
 
 @app.command()
+@takes_unit_options
 def generate(
     unit: UnitName,
-    format: Format = None,
-    acc_width: AccWidth = None,
-    length: Length = None,
-    overflow: Overflow = None,
-    subnormals: Subnormals = None,
-    recoding: Recoding = None,
+    options: Mapping[str, Any],
     output: Annotated[Path, typer.Option("-o", "--output", help="Directory to write to.")] = Path(),
     as_json: Json = False,
 ) -> None:
     """Write a unit's Verilog and its JSON sidecar (ports, latency, parameters, tool versions)."""
-    configuration = configured(unit, format, acc_width, length, overflow, subnormals, recoding)
+    configuration = configured(unit, options)
     emitted = emit(configuration)
     paths = emitted.write(output)
     if as_json:
@@ -131,14 +122,10 @@ def generate(
 
 
 @app.command()
+@takes_unit_options
 def verify(
     unit: UnitName,
-    format: Format = None,
-    acc_width: AccWidth = None,
-    length: Length = None,
-    overflow: Overflow = None,
-    subnormals: Subnormals = None,
-    recoding: Recoding = None,
+    options: Mapping[str, Any],
     simulator: Annotated[str, typer.Option(help="icarus or verilator.")] = "icarus",
     operations: Operations = DEFAULT_OPERATIONS,
     seed: Seed = DEFAULT_SEED,
@@ -150,7 +137,7 @@ def verify(
     """Check a unit against the golden model in a simulator; exit 1 on any mismatch."""
     from ..sim.runner import SIMULATORS, run_bench
 
-    configuration = configured(unit, format, acc_width, length, overflow, subnormals, recoding)
+    configuration = configured(unit, options)
     if simulator not in SIMULATORS:
         raise UserError(f"--simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
     check_range("--operations", operations, 1)
@@ -191,13 +178,10 @@ def verify(
 
 
 @app.command()
+@takes_unit_options
 def synth(
     unit: UnitName,
-    format: Format = None,
-    acc_width: AccWidth = None,
-    length: Length = None,
-    overflow: Overflow = None,
-    subnormals: Subnormals = None,
+    options: Mapping[str, Any],
     pdk: Pdk = None,
     liberty: Liberty = None,
     clock_mhz: Clock = None,
@@ -213,7 +197,7 @@ def synth(
     from ..synth.report import Entry
     from . import measuring
 
-    configuration = configured(unit, format, acc_width, length, overflow, subnormals, None)
+    configuration = configured(unit, options)
     entry = Entry(configuration.slug, unit, configuration.options)
     result = measuring.run(
         measuring.conditions(pdk, liberty, clock_mhz, script, states),

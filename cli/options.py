@@ -1,7 +1,10 @@
 """Options that several commands share, and the configuration that a unit's options describe."""
 
+import functools
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,21 +14,6 @@ from ..hw.units import Configuration, configure
 REPORT_OPERATIONS = 2_000
 
 UnitName = Annotated[str, typer.Argument(metavar="UNIT", help="A name that `mlsmac units` lists.")]
-Format = Annotated[
-    str | None, typer.Option(help="Number format: E,M or a preset's name, as 2,4, e4m3, bf16.")
-]
-AccWidth = Annotated[
-    str | None, typer.Option(help="Integer accumulator bits, or auto (needs --length).")
-]
-Length = Annotated[int | None, typer.Option(help="Products that --acc-width auto must hold.")]
-Overflow = Annotated[str | None, typer.Option(help="Integer overflow: saturate or wrap.")]
-Subnormals = Annotated[
-    bool | None,
-    typer.Option("--subnormals/--flush", help="Keep FP32 subnormals, or flush them to zero."),
-]
-Recoding = Annotated[
-    str | None, typer.Option(help="Partial products of the multiplier: none or booth4.")
-]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Pdk = Annotated[
     str | None, typer.Option(help="osu018 (default), sky130, sg13g2, asap7; see mlsmac doctor.")
@@ -55,30 +43,79 @@ def check_range(option: str, value: int, low: int) -> None:
         raise UserError(f"{option} must be in {low}..{MAX_NUMBER}, not {value}")
 
 
-def configured(
-    unit: str,
-    format: str | None,
-    acc_width: str | None,
-    length: int | None,
-    overflow: str | None,
-    subnormals: bool | None,
-    recoding: str | None,
-) -> Configuration:
+_Text = str | None
+_Number = int | None
+_Flag = bool | None
+
+UNIT_OPTIONS: Mapping[str, Any] = {
+    "format": Annotated[
+        _Text, typer.Option(help="Number format: E,M or a preset's name, as 2,4, e4m3, bf16.")
+    ],
+    "scale": Annotated[_Text, typer.Option(help="Group scale format: E,M or e8m0, e8m1, nvfp4.")],
+    "acc_width": Annotated[
+        _Text, typer.Option(help="Integer accumulator bits, or auto (needs --length).")
+    ],
+    "length": Annotated[_Number, typer.Option(help="Products that --acc-width auto must hold.")],
+    "overflow": Annotated[_Text, typer.Option(help="Integer overflow: saturate or wrap.")],
+    "lanes": Annotated[_Number, typer.Option(help="Products that a tile takes in a cycle.")],
+    "tree": Annotated[_Text, typer.Option(help="Sum of a tile: fp32, aligned or exact.")],
+    "guard_bits": Annotated[
+        _Number, typer.Option(help="Bits that an aligned sum keeps below its largest scale.")
+    ],
+    "tiles": Annotated[_Number, typer.Option(help="Most tiles of an output, for exact sums.")],
+    "subnormals": Annotated[
+        _Flag,
+        typer.Option("--subnormals/--flush", help="Keep FP32 subnormals, or flush them to zero."),
+    ],
+    "tensor_scale": Annotated[
+        _Flag,
+        typer.Option(
+            "--tensor-scale/--no-tensor-scale",
+            help="Multiply a tile's outputs by the tensors' scales, or leave that to others.",
+        ),
+    ],
+    "sharing": Annotated[_Number, typer.Option(help="Lanes that share one group scaler.")],
+    "levels": Annotated[_Number, typer.Option(help="Adder levels between registers of a tree.")],
+    "recoding": Annotated[
+        _Text, typer.Option(help="Partial products of the multiplier: none or booth4.")
+    ],
+}
+"""The options of all units, as `configure` takes them; each unit takes some."""
+
+
+def takes_unit_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command with the parameter `options` take every unit option; it gets their mapping."""
+
+    @functools.wraps(command)
+    def run(**arguments: Any) -> None:
+        options = {name: arguments.pop(name) for name in UNIT_OPTIONS}
+        command(options=options, **arguments)
+
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        if parameter.name != "options":
+            parameters.append(parameter)
+            continue
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        parameters += [
+            inspect.Parameter(name, kind, default=None, annotation=annotation)
+            for name, annotation in UNIT_OPTIONS.items()
+        ]
+    del run.__wrapped__
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def configured(unit: str, options: Mapping[str, Any]) -> Configuration:
     """The configuration a command's options describe; UserError where they break a rule."""
-    width: int | str | None = acc_width
+    given = dict(options)
+    acc_width = given["acc_width"]
     if acc_width not in (None, "auto"):
         if not str(acc_width).isdecimal():
             raise UserError(f"--acc-width must be an integer or auto, not {acc_width!r}")
-        width = int(str(acc_width))
+        given["acc_width"] = int(acc_width)
     try:
-        return configure(
-            unit,
-            format=format,
-            acc_width=width,
-            length=length,
-            overflow=overflow,
-            subnormals=subnormals,
-            recoding=recoding,
-        )
+        return configure(unit, **given)
     except (TypeError, ValueError) as error:
         raise UserError(str(error)) from None

@@ -8,7 +8,7 @@ sign.
 import enum
 import math
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 
 def check_int(name: str, value: object, low: int, high: int) -> None:
@@ -247,22 +247,29 @@ FLOAT_PRESETS = {
     "e4m3": FP8_E4M3,
 }
 
+SCALE_PRESETS = {"e8m0": SCALE_E8M0, "e8m1": SCALE_E8M1, "nvfp4": NVFP4_SCALE}
 
-def parse_format(
-    text: str, kind: type[ElementFormat] | type[FloatFormat]
-) -> ElementFormat | FloatFormat:
-    """Read a format as a user writes it: a preset's name, or `E,M`.
+Format = TypeVar("Format", ElementFormat, ScaleFormat, FloatFormat)
 
-    Raises: ValueError for an unknown name, a malformed pair, or widths out of range.
+_PRESETS: dict[type, dict[str, Any]] = {
+    ElementFormat: ELEMENT_PRESETS,
+    ScaleFormat: SCALE_PRESETS,
+    FloatFormat: FLOAT_PRESETS,
+}
+
+
+def parse_format(name: str, kind: type[Format], text: str) -> Format:
+    """Read the format called `name` as a user writes it: a preset's name, or `E,M`.
+
+    Raises: ValueError for an unknown preset, a malformed pair, or widths out of range.
     """
-    presets: dict[str, ElementFormat] | dict[str, FloatFormat]
-    presets = ELEMENT_PRESETS if kind is ElementFormat else FLOAT_PRESETS
+    presets: dict[str, Format] = _PRESETS[kind]
     if text.lower() in presets:
         return presets[text.lower()]
     parts = text.strip("<>").split(",")
     if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
         names = ", ".join(presets)
-        raise ValueError(f"format must be E,M (two integers) or one of {names}, not {text!r}")
+        raise ValueError(f"{name} must be E,M (two integers) or one of {names}, not {text!r}")
     return kind(int(parts[0]), int(parts[1]))
 
 

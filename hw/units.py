@@ -4,7 +4,7 @@
 import enum
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any
 
 from amaranth.lib import wiring
@@ -39,13 +39,19 @@ class Unit:
     name: str
     description: str
     defaults: Mapping[str, Any]
-    structure: Mapping[str, enum.Enum] = field(default_factory=dict)
+    structure: Mapping[str, enum.Enum | int] = field(default_factory=dict)
     build: Callable[..., wiring.Component]
 
 
 def _int_accumulator(format: ElementFormat, acc_width: int, overflow: Overflow) -> IntAccumulator:
     return IntAccumulator(width=acc_width, product_width=format.product_width, overflow=overflow)
 
+
+GUARD_BITS = 12
+"""Default of an aligned sum: bits below the unit of its largest scale."""
+
+TILES = 64
+"""Default of an exact sum: most tiles of an output."""
 
 _MLS = {"format": MLS_E2M4}
 _INTEGER_SUM = {"acc_width": 16, "overflow": Overflow.SATURATE}
@@ -129,7 +135,7 @@ class Configuration:
 
     name: str
     options: Mapping[str, Any]
-    structure: Mapping[str, enum.Enum]
+    structure: Mapping[str, enum.Enum | int]
 
     @property
     def unit(self) -> Unit:
@@ -148,11 +154,16 @@ class Configuration:
         return "_".join([self.name, *filter(None, parts)])
 
     def variants(self) -> list["Configuration"]:
-        """This configuration in every structure that computes the same."""
-        names = list(self.structure)
-        choices = itertools.product(*(type(value) for value in self.structure.values()))
+        """This configuration with every member of its structure's enumerations: all compute the
+        same.
+        """
+        kinds = [
+            type(value) if isinstance(value, enum.Enum) else [value]
+            for value in self.structure.values()
+        ]
         return [
-            replace(self, structure=dict(zip(names, chosen, strict=True))) for chosen in choices
+            replace(self, structure=dict(zip(self.structure, chosen, strict=True)))
+            for chosen in itertools.product(*kinds)
         ]
 
 
@@ -165,9 +176,17 @@ def _format_slug(format: ElementFormat | FloatFormat) -> str:
 
 _SLUGS: dict[str, Callable[[Any], str]] = {
     "format": _format_slug,
+    "scale": lambda scale: f"s{scale.exp_bits}m{scale.man_bits}",
+    "lanes": "lanes{}".format,
     "acc_width": "acc{}".format,
     "overflow": lambda overflow: overflow.value,
+    "tree": lambda tree: f"{tree.value}tree",
+    "guard_bits": lambda bits: "" if bits == GUARD_BITS else f"guard{bits}",
+    "tiles": lambda tiles: "" if tiles == TILES else f"tiles{tiles}",
     "subnormals": lambda subnormals: "" if subnormals else "flush",
+    "tensor_scale": lambda multiplies: "" if multiplies else "unscaled",
+    "sharing": lambda lanes: "" if lanes == 1 else f"sharing{lanes}",
+    "levels": lambda levels: "" if levels == 1 else f"levels{levels}",
     "recoding": lambda recoding: "" if recoding is Recoding.NONE else recoding.value,
 }
 
@@ -175,8 +194,8 @@ _SLUGS: dict[str, Callable[[Any], str]] = {
 def configure(name: str, **options: Any) -> Configuration:
     """A unit's configuration from options as a user gives them; None means the default.
 
-    Options: `format` (a format, a preset's name or "E,M"), `acc_width` (integer or "auto" with
-    `length`), `overflow` ("saturate", "wrap"), `subnormals` (bool), `recoding` ("none", "booth4").
+    Options: formats are descriptors, preset names or "E,M"; `acc_width` is an integer or "auto"
+    with `length`; enumerations are members or their values; the rest as the components take them.
     Raises: ValueError, TypeError, each naming the option, its value and the rule.
     """
     if name not in UNITS:
@@ -196,8 +215,8 @@ def configure(name: str, **options: Any) -> Configuration:
     for option, default in known.items():
         if isinstance(default, enum.Enum):
             values[option] = choice(option, type(default), values[option])
-    if isinstance(values.get("format"), str):
-        values["format"] = parse_format(values["format"], type(unit.defaults["format"]))
+        elif is_dataclass(default) and isinstance(values[option], str):
+            values[option] = parse_format(option, type(default), values[option])
     if "acc_width" in values:
         values["acc_width"] = resolve_acc_width(values["format"], values["acc_width"], length)
     configuration = Configuration(

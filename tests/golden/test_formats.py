@@ -139,7 +139,7 @@ def test_float_properties_match_finfo(fmt, kind):
     ],
 )
 def test_formats_as_users_write_them(text, kind, expected):
-    assert parse_format(text, kind) == expected
+    assert parse_format("format", kind, text) == expected
 
 
 def test_accumulator_width_resolution():
@@ -163,9 +163,13 @@ def test_accumulator_width_resolution():
         (lambda: FP8_E4M3.infinity, ValueError, "has no infinity"),
         (lambda: safe_length(MLS_E2M4, 65), ValueError, "acc_width must be in 2..64, not 65"),
         (lambda: min_acc_width(MLS_E2M4, 0), ValueError, "length must be in 1.."),
-        (lambda: parse_format("2", ElementFormat), ValueError, "format must be E,M"),
-        (lambda: parse_format("e4m3", ElementFormat), ValueError, "format must be E,M"),
-        (lambda: parse_format("9,9", ElementFormat), ValueError, "exp_bits must be in 0..5"),
+        (lambda: parse_format("format", ElementFormat, "2"), ValueError, "format must be E,M"),
+        (lambda: parse_format("format", ElementFormat, "e4m3"), ValueError, "format must be E,M"),
+        (
+            lambda: parse_format("format", ElementFormat, "9,9"),
+            ValueError,
+            "exp_bits must be in 0..5",
+        ),
         (lambda: resolve_acc_width(MLS_E2M4, "auto", None), ValueError, "length must be given"),
         (lambda: resolve_acc_width(MLS_E2M4, 16, 9), ValueError, "length must be given"),
         (lambda: resolve_acc_width(MLS_E2M4, 1, None), ValueError, "acc_width must be in 2..64"),
