@@ -57,14 +57,24 @@ def _fp8_mac(inputs: Ports, *, format: FloatFormat) -> dict[str, Codes]:
     return _states(fp8_mac(inputs["w"], inputs["a"], inputs["start"].astype(bool), format))
 
 
-def _mls_multiplier(inputs: Ports, *, format: ElementFormat) -> dict[str, Codes]:
+def _sign_and_magnitude(inputs: Ports, format: ElementFormat) -> tuple[Codes, Codes]:
+    """Of the products of ports `x` and `y`."""
     signs, significands = [], []
     for port in "xy":
         sign, exp, man = element_fields(inputs[port], format)
         signs.append(sign)
         significands.append(significand(exp, man, format))
-    magnitude = significands[0] * significands[1]
-    return {"product": ((signs[0] ^ signs[1]) << format.product_width) | magnitude}
+    return signs[0] ^ signs[1], significands[0] * significands[1]
+
+
+def _mls_multiplier(inputs: Ports, *, format: ElementFormat) -> dict[str, Codes]:
+    sign, magnitude = _sign_and_magnitude(inputs, format)
+    return {"product": (sign << format.product_width) | magnitude}
+
+
+def _mls_dot(inputs: Ports, *, format: ElementFormat, lanes: int) -> dict[str, Codes]:
+    sign, magnitude = _sign_and_magnitude(inputs, format)
+    return {"sum": np.where(sign, -magnitude, magnitude).sum(axis=1)}
 
 
 def _exponent_shifter(inputs: Ports, *, format: ElementFormat) -> dict[str, Codes]:
@@ -106,6 +116,7 @@ _MODELS: Mapping[str, Callable[..., dict[str, Codes]]] = {
     "fp32_mac": _fp32_mac,
     "fp8_mac": _fp8_mac,
     "mls_multiplier": _mls_multiplier,
+    "mls_dot": _mls_dot,
     "exponent_shifter": _exponent_shifter,
     "int_accumulator": _int_accumulator,
     "float_multiplier": _float_multiplier,

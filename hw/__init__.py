@@ -6,6 +6,7 @@ from .emit import Emitted, emit, to_rtlil, to_verilog
 from .float_adder import FloatAdder
 from .float_multiplier import FloatMultiplier
 from .mac import FloatMac, Fp8Mac, Fp32Mac, Mac, MlsMac, MultiplierStage
+from .mls_dot import MlsDot
 from .mls_multiplier import ExponentShifter, MlsMultiplier
 from .units import UNITS, Configuration, Unit, configure
 from .unsigned_multiplier import Recoding, UnsignedMultiplier
@@ -23,6 +24,7 @@ __all__ = [
     "Fp32Mac",
     "IntAccumulator",
     "Mac",
+    "MlsDot",
     "MlsMac",
     "MlsMultiplier",
     "MultiplierStage",

@@ -25,6 +25,7 @@ from .accumulator import FloatAccumulator, IntAccumulator
 from .float_adder import FloatAdder
 from .float_multiplier import FloatMultiplier
 from .mac import Fp8Mac, Fp32Mac, MlsMac
+from .mls_dot import MlsDot
 from .mls_multiplier import ExponentShifter, MlsMultiplier
 from .unsigned_multiplier import Recoding
 
@@ -88,6 +89,13 @@ UNITS = {
             defaults=_MLS,
             structure=_MULTIPLIES,
             build=lambda format, **options: MlsMultiplier(element=format, **options),
+        ),
+        Unit(
+            name="mls_dot",
+            description="Exact dot product of MLS elements in one step",
+            defaults=_MLS | {"lanes": 8},
+            structure=_MULTIPLIES,
+            build=lambda format, **options: MlsDot(element=format, **options),
         ),
         Unit(
             name="exponent_shifter",

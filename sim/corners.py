@@ -35,7 +35,8 @@ def make_vectors(configuration: Configuration, operations: int, seed: int) -> Ve
     else:
         # Every floating-point component names the format of its operands; the others are integers.
         format = getattr(component, "format", None)
-        inputs = _drawn_inputs(format, ports, operations, np.random.default_rng(seed))
+        lanes = getattr(component, "lanes", None)
+        inputs = _drawn_inputs(format, ports, lanes, operations, np.random.default_rng(seed))
         if hasattr(component, "idle_operands"):
             _insert_idle(inputs, component.idle_operands, np.random.default_rng(seed + 1))
     outputs = reference(configuration.name, configuration.options, inputs)
@@ -75,9 +76,11 @@ class _Groups:
 def _drawn_inputs(
     format: FloatFormat | None,
     ports: Mapping[str, int],
+    lanes: int | None,
     operations: int,
     rng: np.random.Generator,
 ) -> dict[str, Codes]:
+    """Codes for every port; those of a component with lanes are arrays of them."""
     groups = _Groups.draw(rng, operations)
     inputs = {}
     for port, width in ports.items():
@@ -85,6 +88,9 @@ def _drawn_inputs(
             inputs[port] = groups.start
         elif format is not None:
             inputs[port] = _float_codes(rng, groups, format)
+        elif lanes is not None:
+            drawn = [_sign_magnitude(rng, groups, width // lanes) for _ in range(lanes)]
+            inputs[port] = np.stack(drawn, axis=1)
         else:
             inputs[port] = _sign_magnitude(rng, groups, width)
     if format is not None and {"x", "y"} <= ports.keys():

@@ -31,6 +31,8 @@ PARTS: list[tuple[str, dict[str, Any]]] = [
     ("mls_multiplier", {"format": "0,2"}),
     ("mls_multiplier", {"format": "1,6"}),
     ("mls_multiplier", {"format": "3,2"}),
+    ("mls_dot", {"format": "2,1"}),
+    ("mls_dot", {"format": "4,3", "lanes": 3}),
     ("exponent_shifter", {"format": "2,4"}),
     ("exponent_shifter", {"format": "3,2"}),
     ("int_accumulator", {"format": "2,4"}),

@@ -38,6 +38,16 @@ def _operands(mac: Inputs, options: dict[str, Any]) -> Inputs:
     return {"x": mac["w"], "y": mac["a"]}
 
 
+def _dot(mac: Inputs, options: dict[str, Any]) -> Inputs:
+    """`lanes` neighbouring pairs a step."""
+    lanes = options["lanes"]
+    steps = len(mac["w"]) // lanes
+    return {
+        port: mac[key][: steps * lanes].reshape(steps, lanes)
+        for port, key in (("x", "w"), ("y", "a"))
+    }
+
+
 def _shifter(mac: Inputs, options: dict[str, Any]) -> Inputs:
     format: ElementFormat = options["format"]
     (_, w_exp, w_man), (_, a_exp, a_man) = (
@@ -68,6 +78,7 @@ def _adder(mac: Inputs, options: dict[str, Any]) -> Inputs:
 _PARTS: Mapping[str, Callable[[Inputs, dict[str, Any]], Inputs]] = {
     "mls_multiplier": _operands,
     "float_multiplier": _operands,
+    "mls_dot": _dot,
     "exponent_shifter": _shifter,
     "int_accumulator": _products("mls_multiplier"),
     "float_accumulator": _products("float_multiplier"),
