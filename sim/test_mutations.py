@@ -53,8 +53,8 @@ FP32: dict[str, Any] = {}
 E = "elaborate"
 # fmt: off
 MUTATIONS = [Mutation(*row) for row in (
-    ("wrong shift bound", ExponentShifter, E, "self.exp - 1, 0", "(self.exp - 1)[0], 0", "mls_multiplier", MLS),
-    ("subnormals shifted", ExponentShifter, E, "self.exp - 1, 0", "self.exp - 1, 1", "mls_mac", MLS),
+    ("wrong shift bound", ExponentShifter, E, "len(self.o) + 2)", "len(self.o) + 1)", "mls_multiplier", MLS),
+    ("subnormals shifted", ExponentShifter, E, "exp | ~exp.any()", "exp", "mls_mac", MLS),
     ("hidden bit of subnormals", MlsMultiplier, E, "[exponent.any()]", "[1]", "mls_multiplier", MLS),
     ("sign of a product", MlsMultiplier, E, "self.x[-1] ^ self.y[-1]", "self.x[-1] | self.y[-1]", "mls_mac", MLS),
     ("dropped carry in the tree", _Tree, "_step", "(a & b) | (half & c)", "a & b", "mls_mac", MLS),

@@ -55,7 +55,7 @@ def _shifter(mac: Inputs, options: dict[str, Any]) -> Inputs:
     )
     hidden = 1 << format.man_bits
     product = (w_man + hidden * (w_exp > 0)) * (a_man + hidden * (a_exp > 0))
-    return {"i": product, "exp": w_exp}
+    return {"i": product, "x_exp": w_exp, "y_exp": a_exp}
 
 
 def _products(multiplier: str) -> Callable[[Inputs, dict[str, Any]], Inputs]:
