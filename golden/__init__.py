@@ -42,6 +42,7 @@ from .mac import (
     mls_mac,
 )
 from .quantize import Carry, Grouping, MlsTensor, Rounding, quantize, random_words, significand
+from .tile import fp8_tile, fp32_tile, mls_tile
 from .tree import aligned_tree, exact_tree, fp32_tree, scale_factor, to_float32
 
 __all__ = [
@@ -88,11 +89,14 @@ __all__ = [
     "exact_tree",
     "float_mac",
     "fp8_mac",
+    "fp8_tile",
     "fp32_mac",
+    "fp32_tile",
     "fp32_tree",
     "from_float32",
     "min_acc_width",
     "mls_mac",
+    "mls_tile",
     "multiply",
     "ocp_value_ratio",
     "quantize",

@@ -15,6 +15,7 @@ from .floats import add, multiply
 from .formats import FP32, ElementFormat, FloatFormat, Overflow
 from .mac import MacTrace, accumulate_floats, accumulate_integers, float_mac, fp8_mac, mls_mac
 from .quantize import element_fields, significand
+from .tile import fp8_tile, fp32_tile, mls_tile
 
 Codes = npt.NDArray[np.int64]
 Ports = Mapping[str, Codes]
@@ -123,4 +124,7 @@ _MODELS: Mapping[str, Callable[..., dict[str, Codes]]] = {
     "float_multiplier": _float_multiplier,
     "float_adder": _float_adder,
     "float_accumulator": _float_accumulator,
+    "mls_tile": mls_tile,
+    "fp8_tile": fp8_tile,
+    "fp32_tile": fp32_tile,
 }
