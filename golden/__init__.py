@@ -1,5 +1,13 @@
 """The golden model: what every unit of mlsmac computes, bit-exact, in NumPy (docs/numerics.md)."""
 
+from .blocks import (
+    BLOCK_PRESETS,
+    BlockFormat,
+    BlockTensor,
+    ElementCoding,
+    ScaleCoding,
+    quantize_blocks,
+)
 from .conv import ConvResult, conv2d, conv2d_input_grad, conv2d_weight_grad
 from .floats import add, convert, decode, from_float32, multiply, round_encode, to_float64
 from .formats import (
@@ -18,6 +26,8 @@ from .formats import (
     MXFP4_E2M1,
     MXFP6_E2M3,
     MXFP6_E3M2,
+    MXFP8_E4M3,
+    MXINT8,
     NVFP4_E2M1,
     NVFP4_SCALE,
     SCALE_E8M0,
@@ -47,6 +57,7 @@ from .tree import aligned_tree, exact_tree, fp32_tree, scale_factor, to_float32
 
 __all__ = [
     "BF16",
+    "BLOCK_PRESETS",
     "FP8_E4M3",
     "FP8_E5M2",
     "FP16",
@@ -61,12 +72,17 @@ __all__ = [
     "MXFP4_E2M1",
     "MXFP6_E2M3",
     "MXFP6_E3M2",
+    "MXFP8_E4M3",
+    "MXINT8",
     "NVFP4_E2M1",
     "NVFP4_SCALE",
     "SCALE_E8M0",
     "SCALE_E8M1",
+    "BlockFormat",
+    "BlockTensor",
     "Carry",
     "ConvResult",
+    "ElementCoding",
     "ElementFormat",
     "FloatFormat",
     "Grouping",
@@ -74,6 +90,7 @@ __all__ = [
     "MlsTensor",
     "Overflow",
     "Rounding",
+    "ScaleCoding",
     "ScaleFormat",
     "Specials",
     "Tree",
@@ -100,6 +117,7 @@ __all__ = [
     "multiply",
     "ocp_value_ratio",
     "quantize",
+    "quantize_blocks",
     "random_words",
     "round_encode",
     "safe_length",

@@ -208,17 +208,21 @@ MLS_E0M4 = ElementFormat(0, 4)
 MLS_E0M2 = ElementFormat(0, 2)
 MLS_E2M5 = ElementFormat(2, 5)
 
-# Elements of OCP MX v1.0 and of NVFP4: exactly an MLS element's code space. Their values are the
-# MLS values times `ocp_value_ratio`, a power of two that the group scale absorbs.
+# Elements of OCP MX v1.0 and of NVFP4. The floating-point ones have exactly an MLS element's code
+# space, but for the NaN code of E4M3; their values are the MLS values times `ocp_value_ratio`, a
+# power of two that the tensor scale absorbs. MXINT8 is two's complement (`golden/blocks.py`).
 MXFP4_E2M1 = ElementFormat(2, 1)
 MXFP6_E2M3 = ElementFormat(2, 3)
 MXFP6_E3M2 = ElementFormat(3, 2)
+MXFP8_E4M3 = ElementFormat(4, 3)
+MXINT8 = ElementFormat(0, 7)
 NVFP4_E2M1 = ElementFormat(2, 1)
 
-# Group scales: the paper's two (shift only; shift plus half of it), and the code space of NVFP4's.
+# Group scales: the paper's two (shift only; shift plus half of it), and NVFP4's: the smallest with
+# every positive finite FP8 E4M3 number, 8 mantissas and (subnormals included) 18 exponents.
 SCALE_E8M0 = ScaleFormat(8, 0)
 SCALE_E8M1 = ScaleFormat(8, 1)
-NVFP4_SCALE = ScaleFormat(4, 3)
+NVFP4_SCALE = ScaleFormat(5, 3)
 
 FP32 = FloatFormat(8, 23)
 BF16 = FloatFormat(8, 7)
@@ -237,6 +241,8 @@ ELEMENT_PRESETS = {
     "mxfp4_e2m1": MXFP4_E2M1,
     "mxfp6_e2m3": MXFP6_E2M3,
     "mxfp6_e3m2": MXFP6_E3M2,
+    "mxfp8_e4m3": MXFP8_E4M3,
+    "mxint8": MXINT8,
     "nvfp4_e2m1": NVFP4_E2M1,
 }
 FLOAT_PRESETS = {
