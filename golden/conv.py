@@ -167,13 +167,16 @@ def conv2d_weight_grad(
     plan = plan_sums(e, a, plane, e.shape[0], rules)
 
     left = plan.left.values.reshape(*e.shape[:2], plane)
-    windows = _windows(_pad(plan.right.values, padding), size, stride)
-    # Planes stay contiguous, which copies faster: the matrix is stored transposed.
-    right = windows.transpose(0, 1, 4, 5, 2, 3).reshape(a.shape[0], -1, plane).transpose(0, 2, 1)
+    # Channels last: copies of a few neighbours, as kernels are, would be slow.
+    padded = np.ascontiguousarray(_pad(plan.right.values, padding).transpose(0, 2, 3, 1))
+    windows = _windows(padded.transpose(0, 3, 1, 2), size, stride)
+    right = windows.transpose(0, 2, 3, 4, 5, 1).reshape(a.shape[0], plane, -1)
     acc, count = sum_groups(
-        plan.left.arrange(left, transpose=False), plan.right.arrange(right, transpose=False), plan
+        plan.left.arrange(left, transpose=False),
+        plan.right.arrange(right, transpose=False, copies=size[0] * size[1]),
+        plan,
     )
-    z = acc.reshape(e.shape[1], a.shape[1], *size)
+    z = acc.reshape(e.shape[1], *size, a.shape[1]).transpose(0, 3, 1, 2)
     return _result(z, e, a, count, acc.size * plan.leaves)
 
 

@@ -2,10 +2,11 @@
 
 Integers travel as float32 or float64 where each partial sum is proven to fit the significand, so
 that a matrix product (in whatever order it adds) is exact. Only sums that could leave the
-accumulator's range are redone one product after another.
+accumulator's range are redone one product after another. With numba, `compiled.py` does the sums.
 """
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ import numpy.typing as npt
 from .formats import Overflow, Tree, check_int, choice, resolve_acc_width
 from .mac import limit
 from .quantize import Float32, Float64, MlsTensor
-from .tree import add_tree, aligned_tree, aligned_width, check_lanes, exact_tree
+from .tree import add_aligned, add_tree, aligned_width, check_lanes, exact_tree
 
+# Numba's loops where it is installed (extra `fast`), NumPy elsewhere: the same bits.
+_COMPILED = find_spec("numba") is not None
 # Sums worked on at a time, measured: fewer cost calls, more leave the cache.
 _CHUNK = 1 << 18
 _FEWEST_COLUMNS = 16
@@ -23,6 +26,8 @@ _FEWEST_COLUMNS = 16
 _DEEPEST = 60
 # Above this share of suspects, redoing all sums is faster than gathering some.
 _DENSE = 1 / 16
+# Sums that are redone together, measured: a few arrays of them fit the second cache.
+_REDONE = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -75,11 +80,27 @@ class Operand:
     factor: npt.NDArray[np.int64]
     unit: Float64
 
-    def arrange(self, values: npt.NDArray[Any], *, transpose: bool) -> "Operand":
-        """The same with other `values`, and scales transposed where d1 holds the groups."""
-        if not transpose:
-            return Operand(values, self.exponent, self.factor, self.unit)
-        return Operand(values, self.exponent.T, self.factor.T, self.unit.T)
+    def arrange(self, values: npt.NDArray[Any], *, transpose: bool, copies: int = 1) -> "Operand":
+        """The same with other `values`, and scales transposed where d1 holds the groups, then
+        `copies` times.
+        """
+        exponent, factor, unit = self.exponent, self.factor, self.unit
+        if transpose:
+            exponent, factor, unit = exponent.T, factor.T, unit.T
+        repeat = (1, copies)
+        return Operand(
+            values, np.tile(exponent, repeat), np.tile(factor, repeat), np.tile(unit, repeat)
+        )
+
+    @property
+    def grain(self) -> Float64:
+        """`2^-exponent`."""
+        return np.ldexp(1.0, -self.exponent)
+
+    @property
+    def scale(self) -> Float64:
+        """`factor * 2^-exponent`."""
+        return np.ldexp(self.factor.astype(np.float64), -self.exponent)
 
     def columns(self, part: slice) -> "Operand":
         """Some columns of a right operand, each with its own scale."""
@@ -93,19 +114,24 @@ class Operand:
 class Plan:
     """What is decided before any product: precision, segments, accumulator.
 
-    Members: `left`, `right`: the tensors' operands, not yet arranged; `fold`: whether group scales
-    are part of them; `segments`: of a group; `leaves`: scaled sums of one output; `acc_width`;
-    `safe`: whether no sum can leave the accumulator's range.
+    Members: `left`, `right`: the tensors' operands, not yet arranged; `compiled`: whether numba's
+    loops work; `fits`: whether float64 adds all scaled sums of an output exactly; `fold`: whether
+    group scales are part of the operands; `segments`: of a group; `leaves`: scaled sums of one
+    output; `acc_width`; `safe`: whether no sum can leave the accumulator's range; `step`: what
+    holds every number of a step of the accumulator.
     """
 
     rules: Rules
     left: Operand
     right: Operand
+    compiled: bool
+    fits: bool
     fold: bool
     segments: tuple[slice, ...]
     leaves: int
     acc_width: int
     safe: bool
+    step: npt.DTypeLike
 
 
 def plan_sums(left: MlsTensor, right: MlsTensor, length: int, groups: int, rules: Rules) -> Plan:
@@ -122,43 +148,67 @@ def plan_sums(left: MlsTensor, right: MlsTensor, length: int, groups: int, rules
     width = resolve_acc_width(left.element, rules.acc_width, segment if auto else None)
     leaves = groups * len(segments)
     largest_factor = ((2 << left.scale.man_bits) - 1) ** 2
-    if segment * left.element.max_significand**2 * largest_factor > 1 << 52:
-        raise ValueError(
-            f"element must keep {segment} scaled products below 2^52, not {left.element}"
-        )
-    if rules.tree is Tree.ALIGNED:
-        lanes = check_lanes(rules.lanes, leaves)
-        if aligned_width(width, left.scale, rules.guard_bits, lanes) > 54:
-            raise ValueError(
-                f"guard_bits must keep the sum of {lanes} aligned terms within 54 bits for "
-                f"acc_width {width}, not {rules.guard_bits!r}"
-            )
+    _check_precision(left, rules, segment, leaves, width)
     q = left.signed_significand(), right.signed_significand()
     peaks = [np.maximum(x.max(axis=(2, 3)), -x.min(axis=(2, 3))) for x in q]
     bound = segment * int(peaks[0].max()) * int(peaks[1].max())
     # Groups without a nonzero element have the smallest scale, but sums of zero in any scale.
     exponents = [_exponent(x) for x in (left, right)]
     used = [np.where(peak > 0, x, 0) for peak, x in zip(peaks, exponents, strict=True)]
+    reach = sum(int(u.max()) - int(x.min()) for u, x in zip(used, exponents, strict=True))
+    largest = leaves * min(bound, 1 << (width - 1)) * largest_factor
+    fits = largest.bit_length() + reach <= 53
+    compiled = _COMPILED and (fits or rules.tree is not Tree.EXACT)
     fold = (
-        rules.tree is Tree.FP32
+        not compiled
+        and rules.tree is Tree.FP32
         and bound * largest_factor <= 1 << 23
         and max(int(x.max()) for x in used) <= _DEEPEST
     )
     single = fold or (rules.tree is not Tree.FP32 and bound <= 1 << 23)
-    kind = np.dtype(np.float32 if single else np.float64)
+    kind: npt.DTypeLike = np.float32 if single else np.float64
+    if compiled:
+        kind = np.int32 if bound < 1 << 30 else np.int64
     operands = []
     for tensor, integers, exponent, deep in zip((left, right), q, exponents, used, strict=True):
         factor = _factor(tensor)
         unit = np.ldexp(factor.astype(np.float64), -deep) if fold else np.ones(factor.shape)
-        values = integers.astype(kind) * unit[:, :, None, None].astype(kind)
+        values = integers.astype(kind, copy=False)
+        if fold:
+            values *= unit[:, :, None, None].astype(kind)
         operands.append(Operand(values, exponent, factor, unit))
     safe = bound <= (1 << (width - 1)) - 1
-    return Plan(rules, operands[0], operands[1], fold, segments, leaves, width, safe)
+    # Wrapping adds half the accumulator's range to the next sum.
+    narrow = (1 << width) + bound // segment <= 1 << 24
+    step = np.float32 if narrow else np.float64
+    return Plan(
+        rules, operands[0], operands[1], compiled, fits, fold, segments, leaves, width, safe, step
+    )
+
+
+def _check_precision(
+    tensor: MlsTensor, rules: Rules, segment: int, leaves: int, width: int
+) -> None:
+    """Raises: ValueError where float64 cannot hold the scaled sums, or an aligned one."""
+    largest_factor = ((2 << tensor.scale.man_bits) - 1) ** 2
+    if segment * tensor.element.max_significand**2 * largest_factor > 1 << 52:
+        raise ValueError(
+            f"element must keep {segment} scaled products below 2^52, not {tensor.element}"
+        )
+    if rules.tree is Tree.ALIGNED:
+        lanes = check_lanes(rules.lanes, leaves)
+        if aligned_width(width, tensor.scale, rules.guard_bits, lanes) > 54:
+            raise ValueError(
+                f"guard_bits must keep the sum of {lanes} aligned terms within 54 bits for "
+                f"acc_width {width}, not {rules.guard_bits!r}"
+            )
 
 
 def sum_groups(left: Operand, right: Operand, plan: Plan) -> tuple[Float32, int]:
     """Scaled sums (rows, columns) before the tensor scale, and how many accumulators overflowed."""
     rows, columns = left.values.shape[1], right.values.shape[2]
+    if plan.compiled:
+        return _sum_compiled(left, right, plan)
     step = max(_CHUNK // (plan.leaves * rows), _FEWEST_COLUMNS)
     scratch = np.empty((plan.leaves, rows, min(step, columns)), left.values.dtype)
     acc = np.empty((rows, columns), np.float32)
@@ -177,6 +227,22 @@ def sum_groups(left: Operand, right: Operand, plan: Plan) -> tuple[Float32, int]
     return acc, overflows
 
 
+def _sum_compiled(left: Operand, right: Operand, plan: Plan) -> tuple[Float32, int]:
+    from . import compiled  # here, as numba takes long to import
+
+    return compiled.sum_groups(
+        *(np.ascontiguousarray(x.values) for x in (left, right)),
+        *(np.ascontiguousarray(x.grain) for x in (left, right)),
+        *(np.ascontiguousarray(x.scale) for x in (left, right)),
+        segment=plan.segments[0].stop,
+        acc_width=plan.acc_width,
+        overflow=plan.rules.overflow,
+        tree=plan.rules.tree,
+        lanes=check_lanes(plan.rules.lanes, plan.leaves),
+        guard_bits=plan.rules.guard_bits,
+    )
+
+
 def _add_leaves(leaves: npt.NDArray[Any], left: Operand, right: Operand, plan: Plan) -> Float32:
     """Group scaler and tree on accumulated sums (leaves, rows, columns)."""
     rules = plan.rules
@@ -184,17 +250,21 @@ def _add_leaves(leaves: npt.NDArray[Any], left: Operand, right: Operand, plan: P
         return add_tree(leaves, rules.lanes)
     # A group's segments are neighbours and share its scale.
     groups = leaves.reshape(len(left.factor), len(plan.segments), *leaves.shape[1:])
-    factor = left.factor[:, None, :, None] * right.factor[:, None, None]
-    exponent = left.exponent[:, None, :, None] + right.exponent[:, None, None]
+    if rules.tree is Tree.EXACT and not plan.fits:
+        factor = left.factor[:, None, :, None] * right.factor[:, None, None]
+        exponent = left.exponent[:, None, :, None] + right.exponent[:, None, None]
+        terms = (groups.astype(np.int64) * factor).reshape(leaves.shape)
+        return exact_tree(terms, np.broadcast_to(exponent, groups.shape).reshape(leaves.shape))
+    # Exact in float64: T is below 2^53.
+    scaled = groups * (left.scale[:, None, :, None] * right.scale[:, None, None])
+    terms = scaled.reshape(leaves.shape)
     if rules.tree is Tree.FP32:
-        # Exact in float64 (T is below 2^53), then rounded once.
-        scaled = groups * np.ldexp(factor.astype(np.float64), -exponent)
-        return add_tree(scaled.astype(np.float32).reshape(leaves.shape), rules.lanes)
-    terms = (groups.astype(np.int64) * factor).reshape(leaves.shape)
-    exponent = np.broadcast_to(exponent, groups.shape).reshape(leaves.shape)
-    if rules.tree is Tree.ALIGNED:
-        return aligned_tree(terms, exponent, rules.lanes, guard_bits=rules.guard_bits)
-    return exact_tree(terms, exponent)
+        return add_tree(terms.astype(np.float32), rules.lanes)
+    if rules.tree is Tree.EXACT:
+        return terms.sum(axis=0).astype(np.float32) + np.float32(0)
+    grain = np.repeat(left.grain, len(plan.segments), axis=0)[:, :, None]
+    grain = grain * np.repeat(right.grain, len(plan.segments), axis=0)[:, None]
+    return add_aligned(terms, grain, rules.lanes, rules.guard_bits)
 
 
 def _limit_sums(
@@ -215,11 +285,16 @@ def _limit_sums(
     if suspects.size > _DENSE * out.size:
         x = (left / left_unit[:, :, None].astype(left.dtype)).transpose(2, 0, 1)
         y = (right / right_unit[:, None].astype(right.dtype)).swapaxes(0, 1)
-        steps = np.ascontiguousarray(x)[..., None], np.ascontiguousarray(y)[:, :, None]
-        acc, overflow = _in_order(*steps, plan)
-        acc *= left_unit[:, :, None]
-        np.multiply(acc, right_unit[:, None], out=out, casting="same_kind")
-        return int(np.count_nonzero(overflow))
+        x = np.ascontiguousarray(x, plan.step)[..., None]
+        y = np.ascontiguousarray(y, plan.step)[:, :, None]
+        step = max(_REDONE // out[0].size, 1)
+        overflows = 0
+        for part in (slice(g, g + step) for g in range(0, len(out), step)):
+            acc, overflow = _in_order(x[:, part], y[:, part], plan)
+            unit = left_unit[part, :, None] * right_unit[part, None]
+            np.multiply(acc, unit, out=out[part], casting="same_kind")
+            overflows += int(np.count_nonzero(overflow))
+        return overflows
     g, r, c = np.unravel_index(suspects, out.shape)
     x = left[g, r].T / left_unit[g, r].astype(left.dtype)
     y = right[g, :, c].T / right_unit[g, c].astype(right.dtype)
@@ -266,13 +341,19 @@ def _in_order(
     x: npt.NDArray[Any], y: npt.NDArray[Any], plan: Plan
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
     """Accumulate `x[0] * y[0]`, then `x[1] * y[1]` ...: sums and sticky flags."""
-    acc = x[0] * y[0] * x.dtype.type(0)
-    sticky = np.zeros(acc.shape, np.bool_)
+    acc = np.zeros(np.broadcast_shapes(x.shape[1:], y.shape[1:]), x.dtype)
+    high = (1 << (plan.acc_width - 1)) - 1
+    low = -high - 1
+    exact, differs, sticky = np.empty_like(acc), acc != 0, acc != 0
     for left, right in zip(x, y, strict=True):
-        exact = np.multiply(left, right)
-        exact += acc
-        acc = limit(exact, plan.acc_width, plan.rules.overflow)
-        sticky |= acc != exact
+        np.multiply(left, right, out=exact)
+        np.add(exact, acc, out=exact)
+        if plan.rules.overflow is Overflow.SATURATE:
+            np.clip(exact, low, high, out=acc)
+        else:
+            acc = limit(exact, plan.acc_width, plan.rules.overflow)
+        np.not_equal(acc, exact, out=differs)
+        np.logical_or(sticky, differs, out=sticky)
     return acc, sticky
 
 

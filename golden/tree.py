@@ -88,17 +88,21 @@ def aligned_tree(
     Raises: TypeError, ValueError.
     Source: docs/numerics.md section 8.
     """
-    tile = check_lanes(lanes, len(terms))
     check_int("guard_bits", guard_bits, 0, 32)
-    exponent = np.broadcast_to(exponent, terms.shape)
+    grain = np.broadcast_to(np.ldexp(1.0, -np.asarray(exponent, np.int32)), terms.shape)
+    return add_aligned(terms * grain, grain, lanes, guard_bits)
+
+
+def add_aligned(terms: Float64, grain: Float64, lanes: int | None, guard_bits: int) -> Float32:
+    """`aligned_tree` of exact products `terms`; `grain`: `2^-exponent`, (count, ...)."""
+    tile = check_lanes(lanes, len(terms))
     acc = np.zeros(terms.shape[1:], np.float32)
     for first in range(0, len(terms), tile):
         lane = slice(first, first + tile)
-        low = exponent[lane].min(axis=0)
-        # A shift of 63 leaves the sign alone, as every longer one.
-        distance = np.minimum(exponent[lane] - low, 63)
-        total = (terms[lane] << guard_bits >> distance).sum(axis=0)
-        part = to_float32(total, low + guard_bits)
+        # Powers of two and integers below 2^53: every step is exact.
+        grid = 2.0**guard_bits / grain[lane].max(axis=0)
+        aligned = terms[lane] * grid
+        part = (np.floor(aligned, out=aligned).sum(axis=0) / grid).astype(np.float32)
         acc = acc + part if first else part
     return acc + np.float32(0)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -25,6 +26,9 @@ from mlsmac.golden import (
     min_acc_width,
     quantize,
 )
+
+# Whether numba's loops work: both ways are held to the same oracle.
+WAYS = [False, True] if find_spec("numba") else [False]
 
 Product = tuple[int, int]
 """Signed significands of one multiplication."""
@@ -228,12 +232,15 @@ def check_all(w, a, e, *, stride, padding, **options) -> list[int]:
     )
     counts = []
     for fast, slow, tensors, extra in cases:
-        result = fast(*tensors, **place, **extra, **options)
         z, overflows = slow(*tensors, **place, **extra, **options)
-        assert result.z.dtype == np.float32
-        assert result.z.shape == z.shape
-        assert bits(result.z) == bits(z)
-        assert result.overflow_count == overflows
+        for compiled in WAYS:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(group_sums, "_COMPILED", compiled)
+                result = fast(*tensors, **place, **extra, **options)
+            assert result.z.dtype == np.float32
+            assert result.z.shape == z.shape
+            assert bits(result.z) == bits(z)
+            assert result.overflow_count == overflows
         counts.append(overflows)
     return counts
 
@@ -364,6 +371,43 @@ def test_ways_of_working_agree(monkeypatch, dense, overflow):
     for tree in ("fp32", "exact"):
         options = {"acc_width": 13, "overflow": overflow, "segment": 6, "tree": tree}
         assert min(check_all(w, a, e, stride=1, padding=1, **options)) > 0
+
+
+@pytest.mark.parametrize(
+    ("element", "acc_width"), [(MLS_E2M4, 13), (MLS_E2M4, 40), (ElementFormat(3, 4), 24)]
+)
+@pytest.mark.parametrize("overflow", ["saturate", "wrap"])
+def test_numba_on_many_columns(monkeypatch, element, acc_width, overflow):
+    """More columns than a block, and products of 13 and 23 bits: int32 and int64 sums."""
+    pytest.importorskip("numba", reason="numba is not installed (extra `fast`)")
+    w, a, e = triple(
+        np.random.default_rng(12), ci=70, n=3, size=(15, 17), element=element, spread=9
+    )
+    calls = (
+        lambda **x: conv2d(w, a, padding=1, **x),
+        lambda **x: conv2d_input_grad(w, e, padding=1, input_size=(15, 17), **x),
+        lambda **x: conv2d_weight_grad(a, e, padding=1, kernel_size=(3, 3), segment=50, **x),
+    )
+    trees = ({}, {"lanes": 3}, {"tree": "aligned", "lanes": 5, "guard_bits": 2}, {"tree": "exact"})
+    for call in calls:
+        for tree in trees:
+            options = {"acc_width": acc_width, "overflow": overflow, **tree}
+            results = []
+            for way in (False, True):
+                monkeypatch.setattr(group_sums, "_COMPILED", way)
+                results.append(call(**options))
+            assert bits(results[0].z) == bits(results[1].z)
+            assert results[0].overflow_count == results[1].overflow_count
+
+
+def test_numba_works_where_it_is_installed(monkeypatch):
+    compiled = pytest.importorskip("mlsmac.golden.compiled", reason="numba is not installed")
+    calls = []
+    work = compiled.sum_groups
+    monkeypatch.setattr(compiled, "sum_groups", lambda *x, **y: calls.append(1) or work(*x, **y))
+    w, a, _ = triple(np.random.default_rng(13))
+    conv2d(w, a, tree="aligned")
+    assert len(calls) == 1
 
 
 def test_proven_width_never_overflows():
