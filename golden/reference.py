@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from .floats import add, multiply
-from .formats import FP32, ElementFormat, FloatFormat, Overflow
+from .formats import FP32, ElementFormat, FloatFormat, Overflow, ScaleFormat, check_int
 from .mac import MacTrace, accumulate_floats, accumulate_integers, float_mac, fp8_mac, mls_mac
-from .quantize import element_fields, significand
+from .quantize import Float32, element_fields, significand
 from .tile import fp8_tile, fp32_tile, mls_tile
+from .tree import scale_factor, to_float32
 
 Codes = npt.NDArray[np.int64]
 Ports = Mapping[str, Codes]
@@ -113,6 +114,27 @@ def _float_accumulator(inputs: Ports, *, format: FloatFormat, subnormals: bool) 
     )
 
 
+def _scaled_terms(inputs: Ports, format: ElementFormat, scale: ScaleFormat) -> tuple[Codes, Codes]:
+    """T and the exponents e of T * 2^-e, from sums `p` and the codes of their scales."""
+    (exp_w, man_w), (exp_a, man_a) = (
+        (inputs[port] >> scale.man_bits, inputs[port] & ((1 << scale.man_bits) - 1))
+        for port in ("w_scale", "a_scale")
+    )
+    exponent = exp_w + exp_a + 2 * (scale.man_bits + format.fraction_bits)
+    return inputs["p"] * scale_factor(man_w, man_a, scale), exponent
+
+
+def _float32_codes(values: Float32) -> Codes:
+    return values.view(np.uint32).astype(np.int64)
+
+
+def _group_scaler(
+    inputs: Ports, *, format: ElementFormat, scale: ScaleFormat, acc_width: int
+) -> dict[str, Codes]:
+    check_int("acc_width", acc_width, 2, 53 - 2 * scale.man_bits - 2)  # T is exact in float64
+    return {"z": _float32_codes(to_float32(*_scaled_terms(inputs, format, scale)))}
+
+
 _MODELS: Mapping[str, Callable[..., dict[str, Codes]]] = {
     "mls_mac": _mls_mac,
     "fp32_mac": _fp32_mac,
@@ -124,6 +146,7 @@ _MODELS: Mapping[str, Callable[..., dict[str, Codes]]] = {
     "float_multiplier": _float_multiplier,
     "float_adder": _float_adder,
     "float_accumulator": _float_accumulator,
+    "group_scaler": _group_scaler,
     "mls_tile": mls_tile,
     "fp8_tile": fp8_tile,
     "fp32_tile": fp32_tile,

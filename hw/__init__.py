@@ -5,6 +5,8 @@ from .accumulator import FloatAccumulator, IntAccumulator
 from .emit import Emitted, emit, to_rtlil, to_verilog
 from .float_adder import FloatAdder
 from .float_multiplier import FloatMultiplier
+from .group_scaler import GroupScaler, ScaleMultiplier
+from .int_to_float import IntToFloat
 from .mac import FloatMac, Fp8Mac, Fp32Mac, Mac, MlsMac, MultiplierStage
 from .mls_dot import MlsDot
 from .mls_multiplier import ExponentShifter, MlsMultiplier
@@ -22,7 +24,9 @@ __all__ = [
     "FloatMultiplier",
     "Fp8Mac",
     "Fp32Mac",
+    "GroupScaler",
     "IntAccumulator",
+    "IntToFloat",
     "Mac",
     "MlsDot",
     "MlsMac",
@@ -30,6 +34,7 @@ __all__ = [
     "MultiplierStage",
     "Overflow",
     "Recoding",
+    "ScaleMultiplier",
     "Unit",
     "UnsignedMultiplier",
     "configure",

@@ -122,6 +122,74 @@ def round_nearest_even(
     return named(m, f"{name}_code", Cat(rounded[:-1], exponent))
 
 
+def shift_steps(out: FloatFormat, zeros: int, smallest: int) -> int:
+    """Stages of the shifter in `round_gradually`, which reaches 2^steps - 1 places.
+
+    `zeros`: most leading zeros that are shifted out; `smallest`: as there. 2^steps zeros in front
+    of a value must fill the hidden bit, the mantissa and the guard bit.
+    """
+    return max(zeros, out.man_bits + 1 if smallest < 0 else 0).bit_length()
+
+
+def round_gradually(
+    m: Module,
+    out: FloatFormat,
+    significand: Value,
+    exponent: Value,
+    *,
+    smallest: int,
+    largest: int,
+    steps: int,
+    normal: Value,
+) -> Value:
+    """`{exponent, mantissa}` of `significand`, rounded once to nearest even with gradual underflow.
+
+    `exponent` is the signed exponent field, less one, that belongs to the top bit. Where it is
+    negative the significand stands behind 2^steps zeros. Then one left shift by
+    min(leading zeros, limit) serves both the normal and the subnormal numbers::
+
+        exponent >= 0 | significand |        zeros       |        limit = exponent
+        exponent <  0 | 2^steps zeros | significand, cut | sticky limit = exponent + 2^steps
+
+    Parameters: `smallest`, `largest`: bounds of `exponent`; no logic for what they exclude.
+    `steps`: of `shift_steps`; `exponent` has more bits. `normal`: no shift but the last is needed
+    (where `exponent` is not negative): the others then stay quiet.
+    """
+    out_width = out.man_bits + 2  # hidden bit, mantissa, guard bit
+    span = 1 << steps
+    sticky = below = Const(0, 1)
+    limit, unlimited = exponent[:steps], exponent[steps:].any()
+    if smallest < 0:
+        below = named(m, "below", exponent[-1])
+        far = named(m, "far_below", below & ~exponent[steps:].all())
+        limit = named(m, "limit", limit & (~far).replicate(steps))
+        unlimited = ~below & unlimited
+        padding = max(out_width + span - 1 - len(significand), 0)
+        significand = Cat(Const(0, padding), significand)
+        sticky = named(m, "below_sticky", below & significand[:span].any())
+        significand = named(m, "placed", Mux(below, significand >> span, significand))
+    elif smallest >= span - 1:  # no shift reaches the limit
+        unlimited = Const(1, 1)
+    kept, sticky, amount = normalise(
+        m,
+        significand,
+        sticky,
+        out_width=out_width,
+        limit=limit,
+        unlimited=named(m, "unlimited", unlimited),
+        steps=steps,
+        enable=named(m, "shifts", ~normal | below),
+        always=1,
+        isolate=smallest < 0,
+        name="normal",
+    )
+    hidden = kept[-1]
+    width = max(largest, 1).bit_length()
+    valid = named(m, "base_valid", hidden & ~below)
+    base = named(m, "base", (exponent - amount)[:width] & valid.replicate(width))
+    return round_nearest_even(m, kept[1:-1], kept[0], sticky, base, hidden, name="rounded")
+
+
 def is_nan(magnitude: Value, fmt: FloatFormat) -> Value:
     """Whether a code without its sign is a NaN."""
     exponent, mantissa = magnitude[fmt.man_bits :], magnitude[: fmt.man_bits]

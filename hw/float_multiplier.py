@@ -1,7 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """Floating-point multiplication, rounded to nearest even."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib.wiring import In, Out
 
 from ..golden.formats import FloatFormat, Specials
@@ -13,7 +13,9 @@ from .float_common import (
     fields,
     is_nan,
     normalise,
+    round_gradually,
     round_nearest_even,
+    shift_steps,
 )
 from .unsigned_multiplier import Recoding, UnsignedMultiplier
 from .values import named
@@ -23,16 +25,9 @@ class FloatMultiplier(Combinational):
     """`product = x * y`, rounded once to nearest even in `out_format`.
 
     The significands are multiplied as they are, subnormals with their leading zeros, so that the
-    operands reach the multiplier unshifted. Where the product's exponent is below the normal
-    numbers the product stands behind 2^steps zeros. Then one left shift by
-    min(leading zeros, limit) serves both the normalisation of subnormal operands and the alignment
-    of subnormal results::
-
-        exponent >= 0 | product, 2M+2 bits |  zeros  |        limit = exponent
-        exponent <  0 | 2^steps zeros | product, cut | sticky limit = exponent + 2^steps
-
-    where `exponent` is the exponent field, less one, that belongs to the product's top bit.
-    Products of normal numbers go round that shifter, which stays quiet.
+    operands reach the multiplier unshifted. One left shift (`round_gradually`) serves both the
+    normalisation of subnormal operands and the alignment of subnormal results. Products of normal
+    numbers go round that shifter, which stays quiet.
 
     Zero times infinity and NaN operands give `out_format.nan`.
 
@@ -149,47 +144,22 @@ class FloatMultiplier(Combinational):
         fmt, smallest = self.format, self._smallest_exponent
         # Leading zeros: one operand subnormal, or both where the exponent leaves room to shift.
         zeros = max(fmt.man_bits + 1, min(2 * fmt.man_bits + 1, smallest))
-        if smallest < 0:  # and 2^steps zeros in front fill the hidden bit, mantissa and guard bit
-            zeros = max(zeros, self.out_format.man_bits + 1)
-        return zeros.bit_length()
+        return shift_steps(self.out_format, zeros, smallest)
 
     def _finish_subnormals(
         self, m: Module, significand: Value, exponent: Value, normal: Value
     ) -> tuple[Value, Value]:
         """Normalise and round with gradual underflow: (code, zero)."""
-        out_width = self.out_format.man_bits + 2  # hidden bit, mantissa, guard bit
-        steps, span = self._steps, 1 << self._steps
-        sticky = below = Const(0, 1)
-        limit, unlimited = exponent[:steps], exponent[steps:].any()
-        if self._smallest_exponent < 0:
-            below = named(m, "below", exponent[-1])
-            far = named(m, "far_below", below & ~exponent[steps:].all())
-            limit = named(m, "limit", limit & (~far).replicate(steps))
-            unlimited = ~below & unlimited
-            padding = max(out_width + span - 1 - len(significand), 0)
-            significand = Cat(Const(0, padding), significand)
-            sticky = named(m, "below_sticky", below & significand[:span].any())
-            significand = named(m, "placed", Mux(below, significand >> span, significand))
-        elif self._smallest_exponent >= span - 1:  # no shift reaches the limit
-            unlimited = Const(1, 1)
-        kept, sticky, amount = normalise(
+        code = round_gradually(
             m,
+            self.out_format,
             significand,
-            sticky,
-            out_width=out_width,
-            limit=limit,
-            unlimited=named(m, "unlimited", unlimited),
-            steps=steps,
-            enable=named(m, "shifts", ~normal | below),
-            always=1,
-            isolate=self._smallest_exponent < 0,
-            name="normal",
+            exponent,
+            smallest=self._smallest_exponent,
+            largest=self._largest_exponent,
+            steps=self._steps,
+            normal=normal,
         )
-        hidden = kept[-1]
-        width = self._largest_exponent.bit_length()
-        valid = named(m, "base_valid", hidden & ~below)
-        base = named(m, "base", (exponent - amount)[:width] & valid.replicate(width))
-        code = round_nearest_even(m, kept[1:-1], kept[0], sticky, base, hidden, name="rounded")
         return code, Const(0, 1)
 
     def _finish_normals(

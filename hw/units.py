@@ -14,6 +14,7 @@ from ..golden.formats import (
     FP8_E4M3,
     FP32,
     MLS_E2M4,
+    SCALE_E8M1,
     ElementFormat,
     FloatFormat,
     Overflow,
@@ -24,6 +25,7 @@ from ..golden.formats import (
 from .accumulator import FloatAccumulator, IntAccumulator
 from .float_adder import FloatAdder
 from .float_multiplier import FloatMultiplier
+from .group_scaler import GroupScaler
 from .mac import Fp8Mac, Fp32Mac, MlsMac
 from .mls_dot import MlsDot
 from .mls_multiplier import ExponentShifter, MlsMultiplier
@@ -56,6 +58,7 @@ TILES = 64
 
 _MLS = {"format": MLS_E2M4}
 _INTEGER_SUM = {"acc_width": 16, "overflow": Overflow.SATURATE}
+_SCALED_SUM = {"scale": SCALE_E8M1, "acc_width": 16}
 _FLOAT = {"format": FP32, "subnormals": True}
 _MULTIPLIES = {"recoding": Recoding.NONE}
 
@@ -129,6 +132,12 @@ UNITS = {
             description="IEEE 754 accumulator: adder and register",
             defaults=_FLOAT,
             build=FloatAccumulator,
+        ),
+        Unit(
+            name="group_scaler",
+            description="Group scaler: accumulated sum times its two group scales, to float32",
+            defaults=_MLS | _SCALED_SUM,
+            build=lambda format, **options: GroupScaler(element=format, **options),
         ),
     )
 }

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In
 from ..golden.formats import FloatFormat, check_int
 from ..golden.reference import reference
 from ..hw.units import Configuration
+from .tree_corners import TREE_CORNERS
 from .vectors import Codes, Vectors
 
 EXHAUSTIVE_BITS = 16
@@ -30,7 +31,10 @@ def make_vectors(configuration: Configuration, operations: int, seed: int) -> Ve
     widths = {name: Shape.cast(member.shape).width for name, member in members}
     ports = {name: widths[name] for name, member in members if member.flow is In}
     clocked = component.registers > 0
-    if not clocked and sum(ports.values()) <= EXHAUSTIVE_BITS:
+    if configuration.name in TREE_CORNERS:
+        draw = TREE_CORNERS[configuration.name]
+        inputs = draw(component, operations, np.random.default_rng(seed))
+    elif not clocked and sum(ports.values()) <= EXHAUSTIVE_BITS:
         inputs = _every_input(ports)
     else:
         # Every floating-point component names the format of its operands; the others are integers.

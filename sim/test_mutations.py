@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
-from mlsmac.hw import float_adder, float_multiplier
+from mlsmac.hw import float_adder, float_common, group_scaler, int_to_float
 from mlsmac.hw.accumulator import FloatAccumulator, IntAccumulator
 from mlsmac.hw.float_adder import FloatAdder
 from mlsmac.hw.float_multiplier import FloatMultiplier
+from mlsmac.hw.group_scaler import GroupScaler
+from mlsmac.hw.int_to_float import IntToFloat
 from mlsmac.hw.mls_multiplier import ExponentShifter, MlsMultiplier
 from mlsmac.hw.units import configure
 from mlsmac.hw.unsigned_multiplier import UnsignedMultiplier, _Tree
@@ -68,8 +70,15 @@ MUTATIONS = [Mutation(*row) for row in (
     ("sign of zero", FloatAdder, E, "Cat(x[-1], y[:-1])", "Cat(~x[-1], y[:-1])", "fp32_mac", FP32),
     ("sticky bit of the alignment", float_adder, "align", "sticky | (select & value[:step].any())", "sticky", "fp32_mac", FP32),
     ("borrow of the sticky bit", FloatAdder, E, "subtract & ~sticky", "subtract", "fp32_mac", FP32),
-    ("ties away from zero", float_multiplier, "round_nearest_even", "mantissa[0] | sticky", "1", "float_multiplier", FP32),
+    ("ties away from zero", float_common, "round_nearest_even", "mantissa[0] | sticky", "1", "float_multiplier", FP32),
     ("wrong bias", FloatMultiplier, E, "2 * fmt.bias", "2 * fmt.bias + 1", "fp8_mac", {"format": "e4m3"}),
+    ("wrong factor 9", group_scaler, "_radix4", "digits = []", "digits = []; factor -= factor == 9", "group_scaler", MLS),
+    ("sum of exponents off by one", GroupScaler, E, "w_exp + a_exp", "w_exp + a_exp + 1", "group_scaler", MLS),
+    ("rounds to -0", IntToFloat, E, "negative & code.any()", "negative", "group_scaler", MLS),
+    ("subnormal leaf not shifted", int_to_float, "round_gradually", "Mux(below, significand >> span, significand)", "significand", "group_scaler", MLS),
+    ("subnormal leaf normalised", int_to_float, "round_gradually", "exponent[steps:].any()", "Const(1, 1)", "group_scaler", MLS),
+    ("sticky bit of subnormals", float_common, "normalise", "sticky | (~select & value[:step].any())", "sticky", "group_scaler", MLS),
+    ("ties of a leaf", float_common, "round_nearest_even", "mantissa[0] | sticky", "1", "group_scaler", MLS),
     ("Booth increment", UnsignedMultiplier, "_add_booth_rows", "b2 & (one | two)", "b2 & one", "fp32_mac", {"recoding": "booth4"}),
 )]
 # fmt: on

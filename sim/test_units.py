@@ -53,6 +53,10 @@ PARTS: list[tuple[str, dict[str, Any]]] = [
     ("float_adder", {"format": "fp32", "subnormals": False}),
     ("float_accumulator", {"format": "fp32"}),
     ("float_accumulator", {"format": "e4m3"}),
+    ("group_scaler", {"format": "2,4"}),
+    ("group_scaler", {"format": "2,4", "scale": "8,0", "acc_width": 24}),
+    ("group_scaler", {"format": "2,1", "scale": "4,3"}),
+    ("group_scaler", {"format": "1,6", "scale": "8,2", "acc_width": 40}),
 ]
 
 
