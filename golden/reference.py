@@ -16,7 +16,14 @@ from .formats import FP32, ElementFormat, FloatFormat, Overflow, ScaleFormat, ch
 from .mac import MacTrace, accumulate_floats, accumulate_integers, float_mac, fp8_mac, mls_mac
 from .quantize import Float32, element_fields, significand
 from .tile import fp8_tile, fp32_tile, mls_tile
-from .tree import scale_factor, to_float32
+from .tree import (
+    aligned_tree,
+    aligned_width,
+    exact_tree,
+    fp32_tree,
+    scale_factor,
+    to_float32,
+)
 
 Codes = npt.NDArray[np.int64]
 Ports = Mapping[str, Codes]
@@ -135,6 +142,59 @@ def _group_scaler(
     return {"z": _float32_codes(to_float32(*_scaled_terms(inputs, format, scale)))}
 
 
+def _fp32_adder_tree(inputs: Ports, *, lanes: int) -> dict[str, Codes]:
+    leaves = inputs["i"].astype(np.uint32).view(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _held(inputs, _float32_codes(fp32_tree(leaves.T)))
+
+
+def _aligned_adder_tree(
+    inputs: Ports,
+    *,
+    format: ElementFormat,
+    scale: ScaleFormat,
+    acc_width: int,
+    lanes: int,
+    guard_bits: int,
+) -> dict[str, Codes]:
+    width = aligned_width(acc_width, scale, guard_bits, lanes)
+    if width > 54:
+        raise ValueError(f"acc_width must be such that aligned sums have 54 bits, not {width!r}")
+    terms, exponent = _scaled_terms(inputs, format, scale)
+    return _held(inputs, _float32_codes(aligned_tree(terms.T, exponent.T, guard_bits=guard_bits)))
+
+
+def _exact_adder_tree(
+    inputs: Ports,
+    *,
+    format: ElementFormat,
+    scale: ScaleFormat,
+    acc_width: int,
+    lanes: int,
+    tiles: int,
+) -> dict[str, Codes]:
+    check_int("acc_width", acc_width, 2, 64 - 2 * scale.man_bits - 2)  # T in 64 bits
+    terms, exponent = _scaled_terms(inputs, format, scale)
+    valid = np.flatnonzero(inputs["valid"])
+    starts = np.flatnonzero(inputs["first"][valid])
+    place = np.arange(len(valid)) - np.repeat(starts, np.diff(starts, append=len(valid)))
+    sums = np.zeros(len(inputs["valid"]), np.float32)
+    # The sum so far of every tile that is its output's first, second, ...
+    for last in range(place.max() + 1):
+        newest = np.flatnonzero(place == last)
+        steps = valid[newest - np.arange(last + 1)[:, None]]
+        leaves = [np.moveaxis(x[steps], 1, 2).reshape(-1, len(newest)) for x in (terms, exponent)]
+        sums[steps[0]] = exact_tree(*leaves)
+    return _held(inputs, _float32_codes(sums))
+
+
+def _held(inputs: Ports, sums: Codes) -> dict[str, Codes]:
+    """A tree's outputs: the sum of the newest valid step. The first step is valid."""
+    steps = np.arange(len(sums))
+    newest = np.maximum.accumulate(np.where(inputs["valid"], steps, 0))
+    return {"sum": sums[newest], "sum_valid": inputs["valid"]}
+
+
 _MODELS: Mapping[str, Callable[..., dict[str, Codes]]] = {
     "mls_mac": _mls_mac,
     "fp32_mac": _fp32_mac,
@@ -147,6 +207,9 @@ _MODELS: Mapping[str, Callable[..., dict[str, Codes]]] = {
     "float_adder": _float_adder,
     "float_accumulator": _float_accumulator,
     "group_scaler": _group_scaler,
+    "fp32_adder_tree": _fp32_adder_tree,
+    "aligned_adder_tree": _aligned_adder_tree,
+    "exact_adder_tree": _exact_adder_tree,
     "mls_tile": mls_tile,
     "fp8_tile": fp8_tile,
     "fp32_tile": fp32_tile,

@@ -2,31 +2,41 @@
 
 from ..golden.formats import Overflow
 from .accumulator import FloatAccumulator, IntAccumulator
+from .adder_trees import AlignedAdderTree, ExactAdderTree, Fp32AdderTree
+from .aligner import Aligner, LargestScale
 from .emit import Emitted, emit, to_rtlil, to_verilog
 from .float_adder import FloatAdder
 from .float_multiplier import FloatMultiplier
-from .group_scaler import GroupScaler, ScaleMultiplier
+from .group_scaler import GroupScaler, ScaledTerm, ScaleMultiplier
 from .int_to_float import IntToFloat
 from .mac import FloatMac, Fp8Mac, Fp32Mac, Mac, MlsMac, MultiplierStage
 from .mls_dot import MlsDot
 from .mls_multiplier import ExponentShifter, MlsMultiplier
+from .scaled_trees import AlignedSum, ExactSum
 from .units import UNITS, Configuration, Unit, configure
 from .unsigned_multiplier import Recoding, UnsignedMultiplier
 
 __all__ = [
     "UNITS",
+    "AlignedAdderTree",
+    "AlignedSum",
+    "Aligner",
     "Configuration",
     "Emitted",
+    "ExactAdderTree",
+    "ExactSum",
     "ExponentShifter",
     "FloatAccumulator",
     "FloatAdder",
     "FloatMac",
     "FloatMultiplier",
     "Fp8Mac",
+    "Fp32AdderTree",
     "Fp32Mac",
     "GroupScaler",
     "IntAccumulator",
     "IntToFloat",
+    "LargestScale",
     "Mac",
     "MlsDot",
     "MlsMac",
@@ -35,6 +45,7 @@ __all__ = [
     "Overflow",
     "Recoding",
     "ScaleMultiplier",
+    "ScaledTerm",
     "Unit",
     "UnsignedMultiplier",
     "configure",

@@ -102,19 +102,77 @@ def _is_one_of(column: tuple[int, ...], index: Value, digits: set[int]) -> Value
     return Const(table, len(column)).bit_select(index, 1)
 
 
-def scale_fields(code: Value, scale: ScaleFormat) -> tuple[Value, Value]:
-    """Exponent field and mantissa field of a scale's code."""
-    return code[scale.man_bits :], code[: scale.man_bits]
+class ScaledTerm(Combinational):
+    """A group's sum before it is a float: `p * scale_w * scale_a = term * 2^-(exponent + 2 Mg)`.
+
+    `term = p * (2^Mg + mg_w) * (2^Mg + mg_a)`, `exponent = eg_w + eg_a`, both exact.
+    Source: docs/numerics.md section 7.
+
+    Parameters
+    ----------
+    acc_width: bits of `p`, 2..64.
+    scale: ScaleFormat of both scales.
+
+    Members
+    -------
+    p: In, signed `acc_width` bits.
+    w_scale, a_scale: In, `scale.code_width` bits: exponent field, mantissa field.
+    term: Out, signed `term_width` bits.
+    exponent: Out, Eg + 1 bits.
+
+    Raises
+    ------
+    TypeError, ValueError.
+    """
+
+    def __init__(self, *, acc_width: int, scale: ScaleFormat):
+        check_int("acc_width", acc_width, 2, 64)
+        self._multiplier = ScaleMultiplier(width=acc_width, scale=scale)
+        super().__init__(
+            {
+                "p": In(signed(acc_width)),
+                "w_scale": In(scale.code_width),
+                "a_scale": In(scale.code_width),
+                "term": Out(signed(self.term_width)),
+                "exponent": Out(scale.exp_bits + 1),
+            }
+        )
+
+    acc_width = property(lambda self: self._multiplier.width, doc="Bits of `p`.")
+    scale = property(lambda self: self._multiplier.scale, doc="Format of both scales.")
+    term_width = property(lambda self: self._multiplier.term_width, doc="Bits of `term`.")
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.multiplier = multiplier = self._multiplier
+        man_bits = self.scale.man_bits
+        if man_bits:
+            m.d.comb += [
+                multiplier.w_man.eq(self.w_scale[:man_bits]),
+                multiplier.a_man.eq(self.a_scale[:man_bits]),
+            ]
+        m.d.comb += [
+            multiplier.p.eq(self.p),
+            self.term.eq(multiplier.term),
+            self.exponent.eq(self.w_scale[man_bits:] + self.a_scale[man_bits:]),
+        ]
+        return m
+
+
+def fraction_bits(element: ElementFormat, scale: ScaleFormat) -> int:
+    """2F + 2 Mg: a term at exponent 0 is in units of 2^-fraction_bits."""
+    if not isinstance(element, ElementFormat):
+        raise TypeError(f"element must be an ElementFormat, not {element!r}")
+    return 2 * (element.fraction_bits + scale.man_bits)
 
 
 class GroupScaler(Combinational):
-    """`z = fl(p * scale_w * scale_a * 2^-(2F))`: a group's accumulated sum as a float32 leaf.
+    """`z = fl(p * scale_w * scale_a * 2^-2F)`: a group's accumulated sum as a float32 leaf.
 
-    The term `p * (2^Mg + mg_w) * (2^Mg + mg_a)` is exact, the conversion rounds once to nearest
-    even with subnormals; F = M + 2^E - 1 are the element's fraction bits. A zero is +0::
+    The term is exact, the conversion rounds once to nearest even with subnormals; F = M + 2^E - 1
+    are the element's fraction bits. A zero is +0::
 
-        p, mg_w, mg_a -> ScaleMultiplier -> term ----> IntToFloat -> z
-        eg_w + eg_a -----------------------> exponent ----^     offset 2F + 2 Mg
+        p, w_scale, a_scale -> ScaledTerm -> term, exponent -> IntToFloat -> z
 
     Source: docs/numerics.md section 7 (the paper's Eq. 8).
 
@@ -136,14 +194,12 @@ class GroupScaler(Combinational):
     """
 
     def __init__(self, *, acc_width: int, element: ElementFormat, scale: ScaleFormat):
-        if not isinstance(element, ElementFormat):
-            raise TypeError(f"element must be an ElementFormat, not {element!r}")
-        self._multiplier = ScaleMultiplier(width=acc_width, scale=scale)
+        self._scaled = scaled = ScaledTerm(acc_width=acc_width, scale=scale)
         self._element = element
         self._convert = IntToFloat(
-            width=self._multiplier.term_width,
-            exponent_width=scale.exp_bits + 1,
-            offset=2 * (element.fraction_bits + scale.man_bits),
+            width=scaled.term_width,
+            exponent_width=len(scaled.exponent),
+            offset=fraction_bits(element, scale),
         )
         super().__init__(
             {
@@ -154,22 +210,20 @@ class GroupScaler(Combinational):
             }
         )
 
-    acc_width = property(lambda self: self._multiplier.width, doc="Bits of `p`.")
+    acc_width = property(lambda self: self._scaled.acc_width, doc="Bits of `p`.")
     element = property(lambda self: self._element, doc="Format of the products' elements.")
-    scale = property(lambda self: self._multiplier.scale, doc="Format of both scales.")
+    scale = property(lambda self: self._scaled.scale, doc="Format of both scales.")
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.multiplier = multiplier = self._multiplier
+        m.submodules.scaled = scaled = self._scaled
         m.submodules.convert = convert = self._convert
-        w_exp, w_man = scale_fields(self.w_scale, self.scale)
-        a_exp, a_man = scale_fields(self.a_scale, self.scale)
-        if self.scale.man_bits:
-            m.d.comb += [multiplier.w_man.eq(w_man), multiplier.a_man.eq(a_man)]
         m.d.comb += [
-            multiplier.p.eq(self.p),
-            convert.i.eq(multiplier.term),
-            convert.exponent.eq(w_exp + a_exp),
+            scaled.p.eq(self.p),
+            scaled.w_scale.eq(self.w_scale),
+            scaled.a_scale.eq(self.a_scale),
+            convert.i.eq(scaled.term),
+            convert.exponent.eq(scaled.exponent),
             self.z.eq(convert.z),
         ]
         return m

@@ -23,12 +23,14 @@ from ..golden.formats import (
     resolve_acc_width,
 )
 from .accumulator import FloatAccumulator, IntAccumulator
+from .adder_trees import Fp32AdderTree
 from .float_adder import FloatAdder
 from .float_multiplier import FloatMultiplier
 from .group_scaler import GroupScaler
 from .mac import Fp8Mac, Fp32Mac, MlsMac
 from .mls_dot import MlsDot
 from .mls_multiplier import ExponentShifter, MlsMultiplier
+from .scaled_trees import AlignedSum, ExactSum
 from .unsigned_multiplier import Recoding
 
 
@@ -59,6 +61,7 @@ TILES = 64
 _MLS = {"format": MLS_E2M4}
 _INTEGER_SUM = {"acc_width": 16, "overflow": Overflow.SATURATE}
 _SCALED_SUM = {"scale": SCALE_E8M1, "acc_width": 16}
+_TILE = {"lanes": 16}
 _FLOAT = {"format": FP32, "subnormals": True}
 _MULTIPLIES = {"recoding": Recoding.NONE}
 
@@ -138,6 +141,25 @@ UNITS = {
             description="Group scaler: accumulated sum times its two group scales, to float32",
             defaults=_MLS | _SCALED_SUM,
             build=lambda format, **options: GroupScaler(element=format, **options),
+        ),
+        Unit(
+            name="fp32_adder_tree",
+            description="Float32 sum of a tile's leaves: balanced binary tree, registered",
+            defaults=_TILE,
+            structure={"levels": 1},
+            build=lambda lanes, levels: Fp32AdderTree(leaves=lanes, levels=levels),
+        ),
+        Unit(
+            name="aligned_adder_tree",
+            description="Sum of a tile aligned to its largest scale: scales, shifts, adds, rounds",
+            defaults=_MLS | _SCALED_SUM | _TILE | {"guard_bits": GUARD_BITS},
+            build=lambda format, **options: AlignedSum(element=format, **options),
+        ),
+        Unit(
+            name="exact_adder_tree",
+            description="Exact sum of an output's scaled terms, rounded once",
+            defaults=_MLS | _SCALED_SUM | _TILE | {"tiles": TILES},
+            build=lambda format, **options: ExactSum(element=format, **options),
         ),
     )
 }

@@ -16,7 +16,7 @@ from mlsmac.hw import float_adder, float_common, group_scaler, int_to_float
 from mlsmac.hw.accumulator import FloatAccumulator, IntAccumulator
 from mlsmac.hw.float_adder import FloatAdder
 from mlsmac.hw.float_multiplier import FloatMultiplier
-from mlsmac.hw.group_scaler import GroupScaler
+from mlsmac.hw.group_scaler import ScaledTerm
 from mlsmac.hw.int_to_float import IntToFloat
 from mlsmac.hw.mls_multiplier import ExponentShifter, MlsMultiplier
 from mlsmac.hw.units import configure
@@ -73,7 +73,7 @@ MUTATIONS = [Mutation(*row) for row in (
     ("ties away from zero", float_common, "round_nearest_even", "mantissa[0] | sticky", "1", "float_multiplier", FP32),
     ("wrong bias", FloatMultiplier, E, "2 * fmt.bias", "2 * fmt.bias + 1", "fp8_mac", {"format": "e4m3"}),
     ("wrong factor 9", group_scaler, "_radix4", "digits = []", "digits = []; factor -= factor == 9", "group_scaler", MLS),
-    ("sum of exponents off by one", GroupScaler, E, "w_exp + a_exp", "w_exp + a_exp + 1", "group_scaler", MLS),
+    ("sum of exponents off by one", ScaledTerm, E, "self.a_scale[man_bits:])", "self.a_scale[man_bits:] + 1)", "group_scaler", MLS),
     ("rounds to -0", IntToFloat, E, "negative & code.any()", "negative", "group_scaler", MLS),
     ("subnormal leaf not shifted", int_to_float, "round_gradually", "Mux(below, significand >> span, significand)", "significand", "group_scaler", MLS),
     ("subnormal leaf normalised", int_to_float, "round_gradually", "exponent[steps:].any()", "Const(1, 1)", "group_scaler", MLS),

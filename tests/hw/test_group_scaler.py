@@ -137,7 +137,12 @@ def test_attributes():
         (ScaleMultiplier, (65, SCALE_E8M1), ValueError, r"width must be in 2\.\.64, not 65"),
         (ScaleMultiplier, (16, "8,1"), TypeError, "scale must be a ScaleFormat, not '8,1'"),
         (GroupScaler, (16, (2, 4), SCALE_E8M1), TypeError, "element must be an ElementFormat"),
-        (GroupScaler, (1, MLS_E2M4, SCALE_E8M1), ValueError, r"width must be in 2\.\.64, not 1"),
+        (
+            GroupScaler,
+            (1, MLS_E2M4, SCALE_E8M1),
+            ValueError,
+            r"acc_width must be in 2\.\.64, not 1",
+        ),
     ],
 )
 def test_rejects(part, arguments, error, message):
