@@ -235,7 +235,7 @@ class AlignedAdderTree(_IntegerTree):
     ----------
     leaves: leaves of a block, 1..64.
     sharing: blocks of a tile, 1..64; above 1 it and `leaves` are powers of two.
-    term_width: bits of an aligned term (`Aligner.term_width`).
+    term_width: bits of an aligned term (`Aligner.term_width`), 2..128.
     exponent_width: bits of `low`, 1..10.
     offset: 2 Mg + 2F + G: the unit of a term at low = 0 is 2^-offset.
 
@@ -256,6 +256,7 @@ class AlignedAdderTree(_IntegerTree):
     def __init__(
         self, *, leaves: int, sharing: int = 1, term_width: int, exponent_width: int, offset: int
     ):
+        check_int("term_width", term_width, 2, 128)
         check_int("exponent_width", exponent_width, 1, 10)
         self._term_width = term_width
         super().__init__(
@@ -289,7 +290,7 @@ class ExactAdderTree(_IntegerTree):
     ----------
     leaves: leaves of a block, 1..64.
     sharing: blocks of a tile, 1..64; above 1 it and `leaves` are powers of two.
-    term_width: bits of a term (`ScaledTerm`).
+    term_width: bits of a term (`ScaledTerm`), 2..128.
     scale: ScaleFormat of the groups' scales.
     offset: 2 Mg + 2F: the unit of a term at exponent 0 is 2^-offset.
     tiles: most tiles of an output, 1..65536; the sum of more can wrap.
@@ -319,6 +320,7 @@ class ExactAdderTree(_IntegerTree):
         offset: int,
         tiles: int = 64,
     ):
+        check_int("term_width", term_width, 2, 128)
         check_scale(scale)
         check_int("tiles", tiles, 1, 1 << 16)
         self._scale = scale

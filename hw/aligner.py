@@ -37,7 +37,7 @@ class LargestScale(wiring.Component):
     TypeError, ValueError.
     """
 
-    def __init__(self, *, lanes: int, scale: ScaleFormat, levels: int = 3):
+    def __init__(self, *, lanes: int, scale: ScaleFormat, levels: int = 6):
         check_int("lanes", lanes, 1, MAX_LEAVES)
         check_scale(scale)
         check_int("levels", levels, 1, doublings(MAX_LEAVES))

@@ -10,8 +10,8 @@ from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
-from ..golden.formats import FP32, ElementFormat, ScaleFormat
-from .adder_trees import AlignedAdderTree, ExactAdderTree, registered
+from ..golden.formats import FP32, ElementFormat, ScaleFormat, check_int
+from .adder_trees import MAX_LEAVES, AlignedAdderTree, ExactAdderTree, registered
 from .aligner import Aligner, LargestScale
 from .group_scaler import ScaledTerm, fraction_bits
 
@@ -179,6 +179,7 @@ class ExactSum(_ScaledTree):
         scale: ScaleFormat,
         tiles: int = 64,
     ):
+        check_int("lanes", lanes, 1, MAX_LEAVES)
         terms = [ScaledTerm(acc_width=acc_width, scale=scale) for _ in range(lanes)]
         adders = ExactAdderTree(
             leaves=lanes,

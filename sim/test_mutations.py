@@ -14,6 +14,8 @@ import pytest
 
 from mlsmac.hw import float_adder, float_common, group_scaler, int_to_float
 from mlsmac.hw.accumulator import FloatAccumulator, IntAccumulator
+from mlsmac.hw.adder_trees import Fp32AdderTree, _IntegerTree
+from mlsmac.hw.aligner import Aligner, LargestScale
 from mlsmac.hw.float_adder import FloatAdder
 from mlsmac.hw.float_multiplier import FloatMultiplier
 from mlsmac.hw.group_scaler import ScaledTerm
@@ -51,6 +53,8 @@ class Mutation:
 
 
 MLS = {"format": "2,4"}
+LANES = {"lanes": 4}
+FEW_TILES = {"lanes": 2, "tiles": 2, "scale": "3,1"}
 FP32: dict[str, Any] = {}
 E = "elaborate"
 # fmt: off
@@ -79,6 +83,15 @@ MUTATIONS = [Mutation(*row) for row in (
     ("subnormal leaf normalised", int_to_float, "round_gradually", "exponent[steps:].any()", "Const(1, 1)", "group_scaler", MLS),
     ("sticky bit of subnormals", float_common, "normalise", "sticky | (~select & value[:step].any())", "sticky", "group_scaler", MLS),
     ("ties of a leaf", float_common, "round_nearest_even", "mantissa[0] | sticky", "1", "group_scaler", MLS),
+    ("wrong neighbours", Fp32AdderTree, E, "values[::2], values[1::2]", "values[: len(values) // 2], values[len(values) // 2 :]", "fp32_adder_tree", LANES),
+    ("odd leaf dropped", Fp32AdderTree, E, "[*sums, *values[2 * len(sums) :]]", "[*sums, *(Signal(32) for _ in values[2 * len(sums) :])]", "fp32_adder_tree", {"lanes": 3}),
+    ("leaves taken when not valid", Fp32AdderTree, E, "valid if level == 0 else None", "None", "fp32_adder_tree", LANES),
+    ("logical shift", Aligner, E, "Mux(select, value >> (1 << step), value)", "Mux(select, value.as_unsigned() >> (1 << step), value).as_signed()", "aligned_adder_tree", LANES),
+    ("far terms keep bits", Aligner, E, "distance[steps:].any()", "Const(0, 1)", "aligned_adder_tree", LANES),
+    ("a guard bit less", Aligner, E, "self.term.eq(value)", "self.term.eq(value & ~1)", "aligned_adder_tree", LANES),
+    ("smallest scale", LargestScale, E, "y < x", "y > x", "aligned_adder_tree", LANES),
+    ("lost carry of the exact sum", _IntegerTree, E, "acc = Signal(signed(self.sum_width)", "acc = Signal(signed(self.sum_width - 1)", "exact_adder_tree", FEW_TILES),
+    ("tiles do not add up", _IntegerTree, E, '"begins_row", begins)', '"begins_row", begins | ~begins)', "exact_adder_tree", FEW_TILES),
     ("Booth increment", UnsignedMultiplier, "_add_booth_rows", "b2 & (one | two)", "b2 & one", "fp32_mac", {"recoding": "booth4"}),
 )]
 # fmt: on

@@ -53,27 +53,50 @@ PARTS: list[tuple[str, dict[str, Any]]] = [
     ("float_adder", {"format": "fp32", "subnormals": False}),
     ("float_accumulator", {"format": "fp32"}),
     ("float_accumulator", {"format": "e4m3"}),
+]
+# What has many lanes or wide words simulates slowly: a tenth of the operations, or a fiftieth.
+SCALERS: list[tuple[str, dict[str, Any]]] = [
     ("group_scaler", {"format": "2,4"}),
     ("group_scaler", {"format": "2,4", "scale": "8,0", "acc_width": 24}),
     ("group_scaler", {"format": "2,1", "scale": "4,3"}),
     ("group_scaler", {"format": "1,6", "scale": "8,2", "acc_width": 40}),
 ]
+TREES: list[tuple[str, dict[str, Any]]] = [
+    ("fp32_adder_tree", {"lanes": 16}),
+    ("fp32_adder_tree", {"lanes": 7, "levels": 2}),
+    ("fp32_adder_tree", {"lanes": 5}),
+    ("fp32_adder_tree", {"lanes": 1}),
+    ("aligned_adder_tree", {"lanes": 4}),
+    ("aligned_adder_tree", {"lanes": 7, "scale": "8,0", "guard_bits": 0}),
+    ("aligned_adder_tree", {"lanes": 3, "scale": "4,3", "acc_width": 20}),
+    ("aligned_adder_tree", {"lanes": 1}),
+    ("exact_adder_tree", {"lanes": 4, "scale": "4,3", "tiles": 2}),
+    ("exact_adder_tree", {"lanes": 3, "scale": "8,1"}),
+    ("exact_adder_tree", {"lanes": 1, "scale": "3,0", "tiles": 1}),
+]
+UNIT_CASES = [(1, case) for case in MACS + PARTS]
+UNIT_CASES += [(10, case) for case in SCALERS] + [(50, case) for case in TREES]
 
 
 def _identifier(case: tuple[str, dict[str, Any]]) -> str:
     return configure(case[0], **case[1]).slug
 
 
-@pytest.mark.parametrize(("name", "options"), MACS + PARTS, ids=map(_identifier, MACS + PARTS))
+@pytest.mark.parametrize(
+    ("share", "case"), UNIT_CASES, ids=[_identifier(case) for _, case in UNIT_CASES]
+)
 def test_unit_matches_golden(
-    name: str, options: dict[str, Any], tmp_path_factory: Any, pytestconfig: pytest.Config
+    share: int,
+    case: tuple[str, dict[str, Any]],
+    tmp_path_factory: Any,
+    pytestconfig: pytest.Config,
 ) -> None:
-    configuration = configure(name, **options)
+    configuration = configure(case[0], **case[1])
     result = run_bench(
         configuration,
         tmp_path_factory.mktemp(configuration.slug),
         simulator=pytestconfig.getoption("--simulator"),
-        operations=pytestconfig.getoption("--operations"),
+        operations=max(pytestconfig.getoption("--operations") // share, 1),
         seed=pytestconfig.getoption("--vector-seed"),
     )
     lines = [*result.mismatches, f"waveform: {result.waveform}"]
@@ -88,7 +111,7 @@ def test_verilator_runs_the_same_bench(tmp_path: Path) -> None:
 
 
 def test_every_unit_has_a_bench() -> None:
-    assert {name for name, _ in MACS + PARTS} == set(UNITS)
+    assert {name for _, (name, _) in UNIT_CASES} == set(UNITS)
 
 
 @pytest.mark.parametrize(
