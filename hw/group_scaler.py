@@ -99,7 +99,7 @@ def _radix4(factor: int) -> list[int]:
 def _is_one_of(column: tuple[int, ...], index: Value, digits: set[int]) -> Value:
     """Whether the entry of `column` at `index` is one of `digits`."""
     table = sum((digit in digits) << place for place, digit in enumerate(column))
-    return Const(table, len(column)).bit_select(index, 1)
+    return (Const(table, len(column)) >> index)[0]
 
 
 class ScaledTerm(Combinational):
