@@ -71,7 +71,8 @@ TREES: list[tuple[str, dict[str, Any]]] = [
     ("aligned_adder_tree", {"lanes": 3, "scale": "4,3", "acc_width": 20}),
     ("aligned_adder_tree", {"lanes": 1}),
     ("exact_adder_tree", {"lanes": 4, "scale": "4,3", "tiles": 2}),
-    ("exact_adder_tree", {"lanes": 3, "scale": "8,1"}),
+    ("exact_adder_tree", {"lanes": 3, "scale": "5,1"}),
+    ("exact_adder_tree", {"lanes": 1, "scale": "8,1"}),
     ("exact_adder_tree", {"lanes": 1, "scale": "3,0", "tiles": 1}),
 ]
 UNIT_CASES = [(1, case) for case in MACS + PARTS]

@@ -89,9 +89,10 @@ def _groups(
     """
     scale: ScaleFormat = component.scale
     shape = (operations, component.lanes)
-    # All scales, and half of the time those whose sums are not too small for float32.
-    highest = rng.choice([2 * scale.max_exp, min(2 * scale.max_exp, 120)], (operations, 1))
-    centre = rng.integers(0, highest + 1)
+    # All scales, those whose sums are not too small for float32, and those around the smallest.
+    bounds = np.minimum([(0, 2 * scale.max_exp), (0, 120), (100, 150)], 2 * scale.max_exp)
+    low, high = rng.choice(bounds, operations).T[:, :, None]
+    centre = rng.integers(low, high + 1)
     spread = rng.choice([0, 1, 4, 14, 40, 2 * scale.max_exp], (operations, 1))
     total = centre + rng.integers(-spread, spread + 1, shape)
     w_exp, a_exp = _split(rng, np.clip(total, 0, 2 * scale.max_exp), scale.max_exp)
