@@ -282,7 +282,8 @@ class ExactAdderTree(_IntegerTree):
     `sum = fl(sum of term * 2^-(exponent + offset))`.
 
     Every term becomes a multiple of the smallest unit, `term << (2 max_exp - exponent)`; the
-    accumulator adds blocks and tiles, and each sum so far is converted.
+    accumulator adds blocks and tiles, and each sum so far is converted. Its carries run over the
+    whole sum, of some 2^(Eg+1) bits: for scales of few exponent bits.
     Latency 2 cycles, throughput one block a cycle. No reset: `first` defines the state.
     Source: docs/numerics.md section 8.
 
