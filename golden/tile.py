@@ -48,8 +48,8 @@ def mls_tile(
     Parameters:
         inputs: by port. `w`, `a` (T, lanes): codes {sign, exp, man} of `format`; `w_scale`,
             `a_scale` (T, lanes): codes {exp, man} of `scale`, read at `last`; `start`, `last`,
-            `first`, `final` (T,): 0 or 1, `first` and `final` read at `last`, all four 1 in step 0;
-            `tensor_scale` (T,): float32 code, read at `final`.
+            `first`, `finish` (T,): 0 or 1, `first` and `finish` read at `last`, all four 1 in step 0;
+            `tensor_scale` (T,): float32 code, read at `finish`.
         lanes: 1..64.
         acc_width, overflow: of the accumulators, as in `mls_mac`; terms, or aligned sums, of at
             most 54 bits.
@@ -130,13 +130,13 @@ def fp32_tile(
 class _Steps:
     """The control ports of a run.
 
-    Members: `start`: bool (T,); `last`: int64 (tiles,), the steps with `last`; `final`: int64
-    (outputs,), the tiles with `final`; `begin`: int64 (tiles,), the newest tile with `first`.
+    Members: `start`: bool (T,); `last`: int64 (tiles,), the steps with `last`; `finish`: int64
+    (outputs,), the tiles with `finish`; `begin`: int64 (tiles,), the newest tile with `first`.
     """
 
     start: Flags
     last: npt.NDArray[np.int64]
-    final: npt.NDArray[np.int64]
+    finish: npt.NDArray[np.int64]
     begin: npt.NDArray[np.int64]
 
     @classmethod
@@ -148,7 +148,7 @@ class _Steps:
             if len(shape) != 2 or shape[0] == 0 or shape[1] != lanes:
                 raise ValueError(f"{port} must be of shape (T, {lanes}), not {shape!r}")
         marks = {}
-        for port in ("start", "last", "first", "final"):
+        for port in ("start", "last", "first", "finish"):
             marks[port] = check_codes(port, inputs[port], 1) != 0
             if marks[port].shape != inputs["w"].shape[:1]:
                 raise ValueError(f"{port} must have an entry a step, not {marks[port].shape!r}")
@@ -156,8 +156,8 @@ class _Steps:
                 raise ValueError(f"{port} must be 1 in step 0, which is a whole output, not 0")
         last = np.flatnonzero(marks["last"])
         begin = np.where(marks["first"][last], np.arange(len(last)), 0)
-        final = np.flatnonzero(marks["final"][last])
-        return cls(marks["start"], last, final, np.maximum.accumulate(begin))
+        finish = np.flatnonzero(marks["finish"][last])
+        return cls(marks["start"], last, finish, np.maximum.accumulate(begin))
 
     def lane_sums(
         self, inputs: Mapping[str, Codes], mac: Callable[[Codes, Codes, Flags], MacTrace]
@@ -186,8 +186,8 @@ class _Steps:
     def any_since_first(self, flags: Flags) -> Flags:
         """Whether any tile (tiles,) of an output has its flag set, (outputs,)."""
         count = np.cumsum(flags)
-        begin = self.begin[self.final]
-        return count[self.final] - count[begin] + flags[begin] > 0
+        begin = self.begin[self.finish]
+        return count[self.finish] - count[begin] + flags[begin] > 0
 
     def hold(self, values: npt.NDArray[np.generic]) -> Codes:
         """Values of the outputs (outputs,) as each holds from its step to the next one's, (T,)."""
@@ -197,7 +197,7 @@ class _Steps:
     def valid(self) -> Codes:
         """1 at the last step of each output, (T,)."""
         valid = np.zeros(len(self.start), np.int64)
-        valid[self.last[self.final]] = 1
+        valid[self.last[self.finish]] = 1
         return valid
 
 
@@ -216,7 +216,7 @@ def _float_tree(leaves: Codes, *, subnormals: bool = True) -> Codes:
 def _accumulate(parts: Codes, steps: _Steps, *, subnormals: bool = True) -> Codes:
     """Float32 sums of the outputs' tiles (tiles,) in their order, (outputs,)."""
     first = steps.begin == np.arange(len(parts))
-    return accumulate_floats(parts, first, FP32, subnormals=subnormals).acc[steps.final]
+    return accumulate_floats(parts, first, FP32, subnormals=subnormals).acc[steps.finish]
 
 
 def _exact_outputs(terms: Codes, exponent: Codes, steps: _Steps, tiles: int) -> Codes:
@@ -225,11 +225,11 @@ def _exact_outputs(terms: Codes, exponent: Codes, steps: _Steps, tiles: int) -> 
     count = np.arange(len(steps.begin)) - steps.begin + 1
     if count.max() > tiles:
         raise ValueError(f"an output must have at most {tiles} tiles, not {count.max()}")
-    acc = np.empty(len(steps.final), np.int64)
-    for length in np.unique(count[steps.final]):
-        own = np.flatnonzero(count[steps.final] == length)
+    acc = np.empty(len(steps.finish), np.int64)
+    for length in np.unique(count[steps.finish]):
+        own = np.flatnonzero(count[steps.finish] == length)
         # (tiles of an output, lanes, outputs), then the leaves of an output as one axis.
-        chosen = steps.final[own] - np.arange(length)[:, np.newaxis]
+        chosen = steps.finish[own] - np.arange(length)[:, np.newaxis]
         leaves = [
             values[chosen].transpose(0, 2, 1).reshape(-1, len(own)) for values in (terms, exponent)
         ]
@@ -247,6 +247,6 @@ def _outputs(
 ) -> dict[str, Codes]:
     """Multiply the outputs' sums (outputs,) and hold each until the next."""
     if tensor_scale:
-        factor = inputs["tensor_scale"][steps.last[steps.final]]
+        factor = inputs["tensor_scale"][steps.last[steps.finish]]
         acc = multiply(acc, factor, FP32, subnormals=subnormals)
     return {"z": steps.hold(acc), "valid": steps.valid}

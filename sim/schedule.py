@@ -167,8 +167,8 @@ class Steps:
         w, a: int64 (steps, lanes): places in the tensors in C order, -1 for a zero.
         w_group, a_group: the same of the group scales, `index 0 * dimension 1 + index 1`; -1 for
             an idle lane.
-        start, last, first, final: int64 (steps,), 0 or 1: the ports of the tile.
-        outputs: places in z of the outputs, in the order of their `final`.
+        start, last, first, finish: int64 (steps,), 0 or 1: the ports of the tile.
+        outputs: places in z of the outputs, in the order of their `finish`.
     """
 
     w: Codes
@@ -178,7 +178,7 @@ class Steps:
     start: Codes
     last: Codes
     first: Codes
-    final: Codes
+    finish: Codes
     outputs: Codes
 
 
@@ -214,8 +214,8 @@ def lower(
             places[side][part] = np.where(multiplied, place, -1)
             places[2 + side][part] = np.where(pattern.used, group, -1)
     w, a, w_group, a_group = (place.reshape(-1, lanes) for place in places)
-    start, last, first, final = (np.tile(mark, len(chosen)) for mark in pattern.marks)
-    return Steps(w, a, w_group, a_group, start, last, first, final, chosen)
+    start, last, first, finish = (np.tile(mark, len(chosen)) for mark in pattern.marks)
+    return Steps(w, a, w_group, a_group, start, last, first, finish, chosen)
 
 
 def _flat(indices: Indices, shape: Shape) -> tuple[Codes, Codes]:
@@ -231,7 +231,7 @@ class _Pattern:
     """The steps of any output, (steps, lanes): which group and product of it each lane works on.
 
     Members: `used`: whether the lane has a leaf in this tile; `busy`: whether it has a product in
-    this step; `marks`: start, last, first and final, (steps,) each.
+    this step; `marks`: start, last, first and finish, (steps,) each.
     """
 
     group: Codes
@@ -261,9 +261,9 @@ class _Pattern:
         busy = used & (number >= 0) & (number < length[leaf])
         last = step == busiest[tile] - 1
         marks = (step == 0, last, last & (tile == 0), last & (tile == tiles - 1))
-        start, last, first, final = (mark.astype(np.int64) for mark in marks)
+        start, last, first, finish = (mark.astype(np.int64) for mark in marks)
         product = np.where(busy, begin[leaf] + number, 0)
-        return cls(group[leaf], product, used, busy, (start, last, first, final))
+        return cls(group[leaf], product, used, busy, (start, last, first, finish))
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,9 +278,9 @@ class Schedule:
     outputs: Codes
 
     @property
-    def finals(self) -> Codes:
+    def finishes(self) -> Codes:
         """The steps at which these outputs end."""
-        return np.flatnonzero(self.inputs["final"])[-len(self.outputs) :]
+        return np.flatnonzero(self.inputs["finish"])[-len(self.outputs) :]
 
 
 def schedule(
@@ -303,7 +303,7 @@ def schedule(
     """
     steps = lower(convolution, lanes=lanes, interval=interval, outputs=outputs)
     inputs = _codes(convolution, steps, w, a)
-    for port in ("start", "last", "first", "final"):
+    for port in ("start", "last", "first", "finish"):
         inputs[port] = getattr(steps, port)
     idle = {"w": 0, "a": 0, "w_scale": _idle_scale(w), "a_scale": _idle_scale(a)}
     for port, codes in inputs.items():
@@ -321,11 +321,11 @@ def stream(
     lanes: int,
     outputs: npt.NDArray[np.integer] | None = None,
 ) -> Schedule:
-    """`schedule` as the beats of a stream: ports `w`, `a`, `w_scale`, `a_scale`, `last`, `final`;
+    """`schedule` as the beats of a stream: ports `w`, `a`, `w_scale`, `a_scale`, `last`, `finish`;
     no idle step, none that only defines the tile.
     """
     steps = lower(convolution, lanes=lanes, outputs=outputs)
-    inputs = _codes(convolution, steps, w, a) | {"last": steps.last, "final": steps.final}
+    inputs = _codes(convolution, steps, w, a) | {"last": steps.last, "finish": steps.finish}
     return Schedule(inputs, steps.outputs)
 
 

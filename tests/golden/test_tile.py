@@ -24,12 +24,12 @@ from mlsmac.golden import (
 )
 from mlsmac.golden.reference import reference
 
-MARKS = ("start", "last", "first", "final")
+MARKS = ("start", "last", "first", "finish")
 
 
 def control(rng: np.random.Generator, steps: int) -> dict[str, np.ndarray]:
     """Marks drawn independently of each other, after a first step that is a whole output."""
-    shares = {"start": 0.25, "last": 0.3, "first": 0.4, "final": 0.4}
+    shares = {"start": 0.25, "last": 0.3, "first": 0.4, "finish": 0.4}
     marks = {port: (rng.random(steps) < share).astype(np.int64) for port, share in shares.items()}
     for mark in marks.values():
         mark[0] = 1
@@ -120,7 +120,7 @@ def mls_steps(inputs, element, scale, acc_width, overflow, tree, guard):
                 leaves.append((term, shift + 2 * scale.man_bits + 2 * element.fraction_bits))
             tiles.append(leaves)
             any_sticky |= any(sticky)
-            if inputs["final"][t]:
+            if inputs["finish"][t]:
                 if tree == "exact":
                     every = [leaf for tile in tiles for leaf in tile]
                     unit = max(exponent for _, exponent in every)
@@ -235,7 +235,7 @@ def float_steps(inputs, decode, *, subnormals, tensor_scale):
         if inputs["last"][t]:
             tile = balanced(list(acc), loop.add)
             total = tile if inputs["first"][t] else loop.add(total, tile)
-            if inputs["final"][t]:
+            if inputs["finish"][t]:
                 scaled = total
                 if tensor_scale:
                     scaled = loop.multiply(total, number(inputs["tensor_scale"][t]))
@@ -314,7 +314,7 @@ def run(**changes):
         "start": np.array([1, 1]),
         "last": np.array([1, 1]),
         "first": np.array([1, 0]),
-        "final": np.array([1, 1]),
+        "finish": np.array([1, 1]),
     }
     for name, value in changes.items():
         (inputs if name in inputs else options)[name] = value

@@ -106,12 +106,12 @@ def check(
         tiles=1 << 10,
     )
     codes = expected.z.view(np.uint32).ravel()
-    assert trace["z"][plan.finals].tolist() == codes[plan.outputs].tolist()
+    assert trace["z"][plan.finishes].tolist() == codes[plan.outputs].tolist()
     assert len(plan.outputs) == (expected.z.size if sample is None else min(sample, codes.size))
     assert len(np.unique(plan.outputs)) == len(plan.outputs)
     ends = np.flatnonzero(plan.inputs["last"])
     assert np.diff(ends).min() >= interval
-    return plan, trace["overflow"][plan.finals]
+    return plan, trace["overflow"][plan.finishes]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -177,8 +177,8 @@ def test_marks_and_idle_lanes():
     assert plan.inputs["start"].tolist() == [1, 1, 1, 1, 1]
     assert plan.inputs["last"].tolist() == [1, 1, 1, 1, 1]
     assert plan.inputs["first"].tolist() == [1, 1, 0, 1, 0]
-    assert plan.inputs["final"].tolist() == [1, 0, 1, 0, 1]
-    assert plan.finals.tolist() == [2, 4]
+    assert plan.inputs["finish"].tolist() == [1, 0, 1, 0, 1]
+    assert plan.finishes.tolist() == [2, 4]
     for port in ("w", "a"):
         assert not plan.inputs[port][0].any()
         assert plan.inputs[port][[2, 4], 2].tolist() == [0, 0]
@@ -199,11 +199,11 @@ def test_stream_is_the_schedule_without_idle_steps():
         plan = schedule(conv, *tensors, lanes=4, interval=6)
         under_way = np.cumsum(plan.inputs["start"]) - np.cumsum(plan.inputs["last"])
         busy = (under_way + plan.inputs["last"]) == 1
-        assert set(beats.inputs) == {"w", "a", "w_scale", "a_scale", "last", "final"}
+        assert set(beats.inputs) == {"w", "a", "w_scale", "a_scale", "last", "finish"}
         for port, codes in beats.inputs.items():
             assert (codes == plan.inputs[port][busy][1:]).all()
         assert beats.outputs.tolist() == plan.outputs.tolist()
-        assert beats.inputs["final"][beats.finals].tolist() == [1] * len(beats.outputs)
+        assert beats.inputs["finish"][beats.finishes].tolist() == [1] * len(beats.outputs)
 
 
 def test_every_product_once():
