@@ -13,6 +13,7 @@ from .mac import FloatMac, Fp8Mac, Fp32Mac, Mac, MlsMac, MultiplierStage
 from .mls_dot import MlsDot
 from .mls_multiplier import ExponentShifter, MlsMultiplier
 from .scaled_trees import AlignedSum, ExactSum
+from .tile import FloatTile, Fp8Tile, Fp32Tile, MlsTile, Tile
 from .units import UNITS, Configuration, Unit, configure
 from .unsigned_multiplier import Recoding, UnsignedMultiplier
 
@@ -30,9 +31,12 @@ __all__ = [
     "FloatAdder",
     "FloatMac",
     "FloatMultiplier",
+    "FloatTile",
     "Fp8Mac",
+    "Fp8Tile",
     "Fp32AdderTree",
     "Fp32Mac",
+    "Fp32Tile",
     "GroupScaler",
     "IntAccumulator",
     "IntToFloat",
@@ -41,11 +45,13 @@ __all__ = [
     "MlsDot",
     "MlsMac",
     "MlsMultiplier",
+    "MlsTile",
     "MultiplierStage",
     "Overflow",
     "Recoding",
     "ScaleMultiplier",
     "ScaledTerm",
+    "Tile",
     "Unit",
     "UnsignedMultiplier",
     "configure",

@@ -18,6 +18,7 @@ from ..golden.formats import (
     ElementFormat,
     FloatFormat,
     Overflow,
+    Tree,
     choice,
     parse_format,
     resolve_acc_width,
@@ -31,6 +32,7 @@ from .mac import Fp8Mac, Fp32Mac, MlsMac
 from .mls_dot import MlsDot
 from .mls_multiplier import ExponentShifter, MlsMultiplier
 from .scaled_trees import AlignedSum, ExactSum
+from .tile import Fp8Tile, Fp32Tile, MlsTile
 from .unsigned_multiplier import Recoding
 
 
@@ -59,11 +61,14 @@ TILES = 64
 """Default of an exact sum: most tiles of an output."""
 
 _MLS = {"format": MLS_E2M4}
-_INTEGER_SUM = {"acc_width": 16, "overflow": Overflow.SATURATE}
+_OVERFLOW = {"overflow": Overflow.SATURATE}
+_INTEGER_SUM = {"acc_width": 16} | _OVERFLOW
 _SCALED_SUM = {"scale": SCALE_E8M1, "acc_width": 16}
 _TILE = {"lanes": 16}
 _FLOAT = {"format": FP32, "subnormals": True}
+_TREE = {"tree": Tree.FP32, "guard_bits": GUARD_BITS, "tiles": TILES}
 _MULTIPLIES = {"recoding": Recoding.NONE}
+_PIPELINE = {"sharing": 1, "levels": 1} | _MULTIPLIES
 
 UNITS = {
     unit.name: unit
@@ -88,6 +93,27 @@ UNITS = {
             defaults={"format": FP8_E4M3},
             structure=_MULTIPLIES,
             build=Fp8Mac,
+        ),
+        Unit(
+            name="mls_tile",
+            description="MLS tile: lanes of MACs, group scalers, adder tree, outputs in float32",
+            defaults=_MLS | _SCALED_SUM | _OVERFLOW | _TILE | _TREE | {"tensor_scale": True},
+            structure=_PIPELINE,
+            build=lambda format, **options: MlsTile(element=format, **options),
+        ),
+        Unit(
+            name="fp8_tile",
+            description="FP8 tile: lanes of MACs, float32 adder tree, outputs in float32",
+            defaults={"format": FP8_E4M3} | _TILE | {"tensor_scale": True},
+            structure=_PIPELINE,
+            build=Fp8Tile,
+        ),
+        Unit(
+            name="fp32_tile",
+            description="FP32 tile: lanes of MACs, float32 adder tree, outputs in float32",
+            defaults=_TILE | {"subnormals": True, "tensor_scale": False},
+            structure=_PIPELINE,
+            build=Fp32Tile,
         ),
         Unit(
             name="mls_multiplier",
