@@ -12,6 +12,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--simulator", choices=SIMULATORS, default="icarus")
     group.addoption("--operations", type=int, default=DEFAULT_OPERATIONS, help="operations a MAC")
     group.addoption("--vector-seed", type=int, default=DEFAULT_SEED)
+    group.addoption("--all-outputs", action="store_true", help="every output of every layer")
 
 
 def pytest_report_header(config: pytest.Config) -> str:

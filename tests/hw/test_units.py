@@ -64,8 +64,9 @@ def test_wrong_options_are_refused(name: str, options: dict[str, Any], message: 
 def test_every_parameter_is_a_read_only_attribute(name: str) -> None:
     component = configure(name).build()
     for parameter in inspect.signature(type(component)).parameters:
-        # An accumulator's policy shares the name of its flag, which is the port.
-        attribute = "policy" if parameter == "overflow" else parameter
+        # These parameters share their names with ports.
+        ports = {"overflow": "policy", "tensor_scale": "has_tensor_scale"}
+        attribute = ports.get(parameter, parameter)
         assert hasattr(component, attribute), attribute
         with pytest.raises(AttributeError):
             setattr(component, attribute, None)

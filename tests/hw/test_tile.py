@@ -1,0 +1,100 @@
+# amaranth: UnusedElaboratable=no
+"""Tiles: their shape, timing and what they refuse."""
+
+from typing import Any
+
+import pytest
+
+from mlsmac.golden.formats import FP8_E4M3, MLS_E2M4, SCALE_E8M1, Tree
+from mlsmac.hw.collector import Collector
+from mlsmac.hw.tile import Fp8Tile, Fp32Tile, MlsTile
+from mlsmac.hw.units import configure
+
+
+def mls(**options: Any) -> MlsTile:
+    return MlsTile(element=MLS_E2M4, scale=SCALE_E8M1, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "latency"),
+    [
+        # 3 to the sums, 1 to hold them, 4 levels, the tile accumulator, product, result.
+        ({"lanes": 16}, 3 + 1 + 4 + 1 + 2),
+        ({"lanes": 16, "tensor_scale": False}, 3 + 1 + 4 + 1 + 1),
+        ({"lanes": 16, "levels": 2}, 3 + 1 + 2 + 1 + 2),
+        ({"lanes": 16, "sharing": 4}, 3 + 4 + 2 + 2 + 1 + 2),
+        ({"lanes": 1}, 3 + 1 + 0 + 1 + 2),
+        ({"lanes": 16, "tree": Tree.ALIGNED}, 3 + 1 + 2 + 1 + 2),
+        ({"lanes": 16, "tree": Tree.EXACT}, 3 + 1 + 2 + 0 + 2),
+    ],
+)
+def test_latency_counts_the_rows_of_registers(options: dict[str, Any], latency: int) -> None:
+    assert mls(**options).latency == latency
+
+
+@pytest.mark.parametrize("sharing", [1, 2, 16])
+def test_interval_leaves_room_for_every_block(sharing: int) -> None:
+    assert mls(lanes=16, sharing=sharing).interval == sharing + 3
+
+
+def test_float_tiles_hold_sums_only_where_lanes_share() -> None:
+    # The row of sums is 32 bits a lane; without it a result comes a cycle earlier.
+    direct, shared = Fp32Tile(lanes=4), Fp32Tile(lanes=4, sharing=2)
+    assert direct.latency == 3 + 2 + 1 + 1
+    assert shared.latency == 3 + 2 + 1 + 1 + 1 + 1
+    assert not direct._collector.holds_sums
+    assert shared._collector.holds_sums
+
+
+def test_stages_name_the_submodules() -> None:
+    assert mls().stages == ("macs", "collector", "scalers", "tree", "output")
+    assert Fp8Tile(format=FP8_E4M3).stages == ("macs", "collector", "tree", "output")
+
+
+def test_ports_follow_the_parameters() -> None:
+    common = {"start", "last", "first", "finish", "w", "a", "z", "valid"}
+    scaled = {"w_scale", "a_scale", "tensor_scale", "overflow"}
+    assert set(mls().signature.members) == common | scaled
+    assert set(mls(tensor_scale=False).signature.members) == common | scaled - {"tensor_scale"}
+    assert set(Fp32Tile().signature.members) == common
+    assert set(Fp8Tile(format=FP8_E4M3).signature.members) == common | {"tensor_scale"}
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"lanes": 0}, ValueError, r"lanes must be in 1\.\.64, not 0"),
+        ({"lanes": 65}, ValueError, r"lanes must be in 1\.\.64, not 65"),
+        ({"lanes": 4.0}, TypeError, "lanes must be an integer, not 4.0"),
+        ({"lanes": 4, "sharing": 8}, ValueError, r"sharing must be in 1\.\.4, not 8"),
+        ({"lanes": 6, "sharing": 2}, ValueError, "sharing must be 1, or a power of two .* not 2"),
+        ({"lanes": 9, "sharing": 3}, ValueError, "sharing must be 1, or a power of two .* not 3"),
+        ({"levels": 0}, ValueError, r"levels must be in 1\.\.6, not 0"),
+        ({"guard_bits": 33}, ValueError, r"guard_bits must be in 0\.\.32, not 33"),
+        ({"tiles": 0}, ValueError, r"tiles must be in 1\.\.65536, not 0"),
+        ({"tree": "linear"}, ValueError, "tree must be one of 'fp32', .* not 'linear'"),
+        ({"tensor_scale": 1}, TypeError, "tensor_scale must be a bool, not 1"),
+    ],
+)
+def test_wrong_parameters_are_refused(
+    options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        mls(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scale": (8, 1)}, r"scale must be a ScaleFormat or None, not \(8, 1\)"),
+        ({"has_overflow": 0}, "has_overflow must be a bool, not 0"),
+    ],
+)
+def test_collector_refuses_the_wrong_kind(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        Collector(lanes=2, shape=16, **options)
+
+
+def test_slug_tells_lanes_tree_and_sharing() -> None:
+    slug = configure("mls_tile", lanes=4, tree="aligned", sharing=2).slug
+    assert {"lanes4", "alignedtree", "sharing2"} <= set(slug.split("_"))
