@@ -48,7 +48,7 @@ def mls_tile(
     Parameters:
         inputs: by port. `w`, `a` (T, lanes): codes {sign, exp, man} of `format`; `w_scale`,
             `a_scale` (T, lanes): codes {exp, man} of `scale`, read at `last`; `start`, `last`,
-            `first`, `finish` (T,): 0 or 1, `first` and `finish` read at `last`, all four 1 in step 0;
+            `first`, `finish` (T,): 0 or 1, the latter two read at `last`, all four 1 in step 0;
             `tensor_scale` (T,): float32 code, read at `finish`.
         lanes: 1..64.
         acc_width, overflow: of the accumulators, as in `mls_mac`; terms, or aligned sums, of at

@@ -18,7 +18,7 @@ EXHAUSTIVE_BITS = 16
 """Combinational units whose inputs total at most this many bits are checked on every input."""
 
 _IDLE_SHARE = 0.05
-_OWN_CORNERS = TREE_CORNERS | TILE_CORNERS
+_OWN_CORNERS = {**TREE_CORNERS, **TILE_CORNERS}
 
 
 def make_vectors(configuration: Configuration, operations: int, seed: int) -> Vectors:

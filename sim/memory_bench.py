@@ -6,6 +6,7 @@ It compares at each step, as the cocotb bench does, and runs some hundred times 
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..golden.words import words
@@ -108,7 +109,7 @@ class MemoryBench:
         return done.stdout
 
 
-def _lines(ports: dict[str, Codes], vectors: Vectors) -> str:
+def _lines(ports: Mapping[str, Codes], vectors: Vectors) -> str:
     """A line of hexadecimal digits a step, the first port in front."""
     columns = [words(codes, vectors.widths[port]) for port, codes in ports.items()]
     widths = [vectors.widths[port] for port in ports]

@@ -16,11 +16,13 @@ from mlsmac.hw import float_adder, float_common, group_scaler, int_to_float
 from mlsmac.hw.accumulator import FloatAccumulator, IntAccumulator
 from mlsmac.hw.adder_trees import Fp32AdderTree, _IntegerTree
 from mlsmac.hw.aligner import Aligner, LargestScale
+from mlsmac.hw.collector import Collector
 from mlsmac.hw.float_adder import FloatAdder
 from mlsmac.hw.float_multiplier import FloatMultiplier
 from mlsmac.hw.group_scaler import ScaledTerm
 from mlsmac.hw.int_to_float import IntToFloat
 from mlsmac.hw.mls_multiplier import ExponentShifter, MlsMultiplier
+from mlsmac.hw.tile_stages import TileAccumulator, TileOutput, TileTree
 from mlsmac.hw.units import configure
 from mlsmac.hw.unsigned_multiplier import UnsignedMultiplier, _Tree
 from mlsmac.sim.runner import run_bench
@@ -41,6 +43,7 @@ class Mutation:
     new: str
     unit: str
     options: dict[str, Any]
+    operations: int = OPERATIONS
 
     def apply(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Compile the changed source among its own module's names, in the original's place."""
@@ -56,6 +59,9 @@ MLS = {"format": "2,4"}
 LANES = {"lanes": 4}
 FEW_TILES = {"lanes": 2, "tiles": 2, "scale": "3,1"}
 FP32: dict[str, Any] = {}
+PAIR = {"lanes": 2}
+SHARED = {"lanes": 2, "sharing": 2}
+FEW = 600
 E = "elaborate"
 # fmt: off
 MUTATIONS = [Mutation(*row) for row in (
@@ -92,6 +98,18 @@ MUTATIONS = [Mutation(*row) for row in (
     ("smallest scale", LargestScale, E, "y < x", "y > x", "aligned_adder_tree", LANES),
     ("lost carry of the exact sum", _IntegerTree, E, "acc = Signal(signed(self.sum_width)", "acc = Signal(signed(self.sum_width - 1)", "exact_adder_tree", FEW_TILES),
     ("tiles do not add up", _IntegerTree, E, '"begins_row", begins)', '"begins_row", begins | ~begins)', "exact_adder_tree", FEW_TILES),
+    ("scale codes a cycle late", Collector, E, 'codes = registered(m, f"{port}_held", getattr(self, port), self.last)', 'codes = registered(m, f"{port}_held", getattr(self, port), registered(m, f"{port}_late", self.last))', "mls_tile", PAIR, FEW),
+    ("sums before the last product", Collector, E, "MAC_LATENCY + 1", "MAC_LATENCY", "mls_tile", PAIR, FEW),
+    ("blocks in the wrong order", Collector, "_present", "block[digit]", "block[-1 - digit]", "mls_tile", {"lanes": 4, "sharing": 4}, 3_000),
+    ("one block too few", Collector, "_count", "valid & at_end", "valid", "mls_tile", SHARED, FEW),
+    ("overflow of the last tile alone", Collector, E, " | (sticky & ~self.tile_first)", "", "mls_tile", PAIR, FEW),
+    ("overflow survives first", Collector, E, " & ~self.tile_first", "", "mls_tile", PAIR, FEW),
+    ("even block dropped", Fp32AdderTree, E, "valid & ~odd", "valid & odd", "mls_tile", SHARED, FEW),
+    ("first ignored", TileAccumulator, E, "m.If(self.first)", "m.If(self.first & 0)", "mls_tile", PAIR, FEW),
+    ("tile loaded, not added", TileAccumulator, E, "x.eq(adder.sum)", "x.eq(1 << (_WIDTH - 1))", "mls_tile", PAIR, FEW),
+    ("first ahead of its tile", TileTree, E, "self.tile_first, adders.latency", "self.tile_first, 0", "mls_tile", PAIR, FEW),
+    ("finish ahead of its tile", TileTree, E, "done, self.latency", "done, self.latency - 1", "fp8_tile", {"lanes": 2}, FEW),
+    ("tensor scale skipped", TileOutput, E, "values[0] = multiplier.product", "pass", "mls_tile", PAIR, FEW),
     ("Booth increment", UnsignedMultiplier, "_add_booth_rows", "b2 & (one | two)", "b2 & one", "fp32_mac", {"recoding": "booth4"}),
 )]
 # fmt: on
@@ -105,7 +123,7 @@ def test_mutation_is_caught(
 ) -> None:
     mutation.apply(monkeypatch)
     configuration = configure(mutation.unit, **mutation.options)
-    result = run_bench(configuration, tmp_path, operations=OPERATIONS)
+    result = run_bench(configuration, tmp_path, operations=mutation.operations)
     assert result.mismatches, f"{configuration.slug} did not notice: {mutation.what}"
     assert result.waveform is not None
     assert result.waveform.stat().st_size > 0

@@ -70,7 +70,7 @@ def test_corner_vectors_reach_the_corners() -> None:
     new = vectors.outputs["valid"] == 1
     z = vectors.outputs["z"][new]
     magnitude, exponent = z & 0x7FFFFFFF, z >> 23 & 255
-    assert 0.3 < vectors.outputs["overflow"][new].mean() < 0.9
+    assert 0.2 < vectors.outputs["overflow"][new].mean() < 0.9
     for share in (magnitude == 0, (exponent == 0) & (magnitude > 0), exponent == 255):
         assert share.mean() > 0.02
     assert np.diff(np.flatnonzero(vectors.inputs["last"])).min() == 4  # the interval
@@ -100,7 +100,9 @@ def test_layers_match_golden_convolutions(tmp_path: Path, pytestconfig: pytest.C
 
 
 def _vectors(layer: QuantizedLayer, kind: str, outputs: Codes, z: Codes) -> Vectors:
-    """Steps of these outputs; `z` holds from the end of each to the next's, 0 before them."""
+    """Steps of these outputs and an idle one, which the bench repeats; `z` holds from the end of
+    each output to the next's, and is 0 before them.
+    """
     plan = schedule(
         layer.convolution(kind),
         *layer.operands(kind),
@@ -108,8 +110,12 @@ def _vectors(layer: QuantizedLayer, kind: str, outputs: Codes, z: Codes) -> Vect
         interval=TILE.interval,
         outputs=outputs,
     )
-    valid = plan.inputs["finish"]
+    inputs = {
+        port: np.concatenate([codes, codes[-1:] * (port == "tensor_scale")])
+        for port, codes in plan.inputs.items()
+    }
+    valid = inputs["finish"]
     expected = {"z": np.concatenate([[0], z])[np.cumsum(valid) - 1], "valid": valid}
     members = TILE.signature.members.items()
     widths = {name: Shape.cast(member.shape).width for name, member in members}
-    return Vectors(plan.inputs, expected, widths, TILE.latency, clocked=True)
+    return Vectors(inputs, expected, widths, TILE.latency, clocked=True)

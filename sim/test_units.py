@@ -9,6 +9,7 @@ import pytest
 from mlsmac.hw.units import UNITS, configure
 from mlsmac.sim.corners import make_vectors
 from mlsmac.sim.runner import run_bench
+from mlsmac.sim.test_tiles import TILES
 
 MACS: list[tuple[str, dict[str, Any]]] = [
     ("mls_mac", {"format": "2,4"}),
@@ -112,7 +113,8 @@ def test_verilator_runs_the_same_bench(tmp_path: Path) -> None:
 
 
 def test_every_unit_has_a_bench() -> None:
-    assert {name for _, (name, _) in UNIT_CASES} == set(UNITS)
+    cases = [case for _, case in UNIT_CASES]
+    assert {name for name, *_ in [*cases, *TILES]} == set(UNITS)
 
 
 @pytest.mark.parametrize(

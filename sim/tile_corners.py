@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from amaranth.lib import wiring
 
 from ..golden.formats import ScaleFormat
@@ -58,8 +59,10 @@ class _Tiles:
         apart[0] = 0
         last = np.cumsum(apart)
         scales = rng.permutation(_TENSOR_SCALES)[np.cumsum(empty) % len(_TENSOR_SCALES)]
+        # Benches repeat the last step, which is therefore idle.
+        kept = last < max(operations - 1, 1)
         columns = (last - length + 1, last, first, np.r_[first[1:], True], scales)
-        return cls(*(column[last < operations].astype(np.int64) for column in columns))
+        return cls(*(column[kept].astype(np.int64) for column in columns))
 
     @staticmethod
     def marks(steps: Codes, operations: int) -> Codes:
@@ -85,7 +88,7 @@ def _steps(
         for port, code in zip(("w_scale", "a_scale"), _scales(component, tiles, rng), strict=True):
             inputs[port] = rng.integers(0, 1 << component.scale.code_width, (operations, lanes))
             inputs[port][tiles.last] = code
-    _cancel(component, inputs, (rng.random(len(tiles.last)) < 1 / 8)[tile])
+    _cancel(component, inputs, rng.random(len(tiles.last))[tile] < 1 / 8)
     if component.has_tensor_scale:
         inputs["tensor_scale"] = tiles.tensor_scale[tile]
     return inputs
@@ -105,10 +108,9 @@ def _operands(
         exponent = np.clip(format.bias + (codes >> format.man_bits) % 16 - 8, 0, top - 1)
         calm = codes & ~(top << format.man_bits) | exponent << format.man_bits
         return np.where(groups.each(rng, 4), calm, codes).reshape(-1, lanes)
-    codes = [
-        sign_magnitude(rng, Groups(start, tile), component.element.code_width) for _ in range(lanes)
-    ]
-    return np.stack(codes, axis=1)
+    width = component.element.code_width
+    each = [sign_magnitude(rng, Groups(start, tile), width) for _ in range(lanes)]
+    return np.stack(each, axis=1)
 
 
 def _scales(
@@ -123,15 +125,18 @@ def _scales(
     spread = rng.choice([0, 3, 12, 40], each)
     total = np.clip(centre + rng.integers(-spread, spread + 1, shape), 0, 2 * scale.max_exp)
     exponents = _split(rng, total, scale.max_exp)
-    codes = [
+    idle = rng.random(shape) < 1 / 16
+    w, a = (
         exponent << scale.man_bits | rng.integers(0, 1 << scale.man_bits, shape)
         for exponent in exponents
-    ]
-    idle = rng.random(shape) < 1 / 16
-    return tuple(np.where(idle, (1 << scale.code_width) - 1, code) for code in codes)
+    )
+    all_ones = (1 << scale.code_width) - 1
+    return np.where(idle, all_ones, w), np.where(idle, all_ones, a)
 
 
-def _cancel(component: wiring.Component, inputs: dict[str, Codes], chosen: Codes) -> None:
+def _cancel(
+    component: wiring.Component, inputs: dict[str, Codes], chosen: npt.NDArray[np.bool_]
+) -> None:
     """In the `chosen` steps each odd lane is minus its left neighbour."""
     sign = 1 << (component.w.shape().elem_shape.width - 1)
     ports = {"w": sign} | {port: 0 for port in ("a", "w_scale", "a_scale") if port in inputs}

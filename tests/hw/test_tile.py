@@ -1,12 +1,14 @@
 # amaranth: UnusedElaboratable=no
 """Tiles: their shape, timing and what they refuse."""
 
+import re
 from typing import Any
 
 import pytest
 
 from mlsmac.golden.formats import FP8_E4M3, MLS_E2M4, SCALE_E8M1, Tree
 from mlsmac.hw.collector import Collector
+from mlsmac.hw.emit import to_rtlil
 from mlsmac.hw.tile import Fp8Tile, Fp32Tile, MlsTile
 from mlsmac.hw.units import configure
 
@@ -98,3 +100,23 @@ def test_collector_refuses_the_wrong_kind(options: dict[str, Any], message: str)
 def test_slug_tells_lanes_tree_and_sharing() -> None:
     slug = configure("mls_tile", lanes=4, tree="aligned", sharing=2).slug
     assert {"lanes4", "alignedtree", "sharing2"} <= set(slug.split("_"))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("mls_tile", {"lanes": 1}),
+        ("mls_tile", {"lanes": 3, "tensor_scale": False}),
+        ("mls_tile", {"lanes": 4, "sharing": 2}),
+        ("mls_tile", {"lanes": 3, "tree": "aligned"}),
+        ("mls_tile", {"lanes": 4, "tree": "aligned", "sharing": 4}),
+        ("mls_tile", {"lanes": 4, "tree": "exact", "sharing": 2, "scale": "4,3"}),
+        ("fp8_tile", {"lanes": 2}),
+        ("fp8_tile", {"lanes": 2, "sharing": 2}),
+    ],
+)
+def test_registers_are_the_flops_of_the_netlist(name: str, options: dict[str, Any]) -> None:
+    configuration = configure(name, **options)
+    text = to_rtlil(configuration)
+    cells = re.findall(r"cell \$dff .*\n(?:\s+parameter .*\n)*?\s+parameter \\WIDTH (\d+)", text)
+    assert sum(map(int, cells)) == configuration.build().registers
