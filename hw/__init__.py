@@ -4,11 +4,14 @@ from ..golden.formats import Overflow
 from .accumulator import FloatAccumulator, IntAccumulator
 from .adder_trees import AlignedAdderTree, ExactAdderTree, Fp32AdderTree
 from .aligner import Aligner, LargestScale
+from .axi_stream import AxiConvTile
+from .conv_tile import ConvTile
 from .emit import Emitted, emit, to_rtlil, to_verilog
 from .float_adder import FloatAdder
 from .float_multiplier import FloatMultiplier
 from .group_scaler import GroupScaler, ScaledTerm, ScaleMultiplier
 from .int_to_float import IntToFloat
+from .interfaces import Interface, StreamConfiguration, with_interface
 from .mac import FloatMac, Fp8Mac, Fp32Mac, Mac, MlsMac, MultiplierStage
 from .mls_dot import MlsDot
 from .mls_multiplier import ExponentShifter, MlsMultiplier
@@ -22,7 +25,9 @@ __all__ = [
     "AlignedAdderTree",
     "AlignedSum",
     "Aligner",
+    "AxiConvTile",
     "Configuration",
+    "ConvTile",
     "Emitted",
     "ExactAdderTree",
     "ExactSum",
@@ -40,6 +45,7 @@ __all__ = [
     "GroupScaler",
     "IntAccumulator",
     "IntToFloat",
+    "Interface",
     "LargestScale",
     "Mac",
     "MlsDot",
@@ -51,6 +57,7 @@ __all__ = [
     "Recoding",
     "ScaleMultiplier",
     "ScaledTerm",
+    "StreamConfiguration",
     "Tile",
     "Unit",
     "UnsignedMultiplier",
@@ -58,4 +65,5 @@ __all__ = [
     "emit",
     "to_rtlil",
     "to_verilog",
+    "with_interface",
 ]

@@ -12,8 +12,9 @@ from types import ModuleType
 from typing import Any
 
 from amaranth.back import rtlil, verilog
-from amaranth.hdl import ClockDomain, Fragment, Shape, Value
-from amaranth.lib.data import ArrayLayout
+from amaranth.hdl import ClockDomain, Fragment, Shape, ShapeLike, Value
+from amaranth.lib import wiring
+from amaranth.lib.data import ArrayLayout, Layout
 from amaranth.lib.wiring import In, Member
 
 from .files import write_whole
@@ -51,16 +52,22 @@ class Emitted:
 def _convert(back_end: ModuleType, configuration: Configuration, **options: Any) -> str:
     component = configuration.build()
     fragment = Fragment.get(component, None)
-    ports = [Value.cast(getattr(component, name)) for name in component.signature.members]
-    if component.registers:
-        # No register of this project is reset: the clock domain has no reset, the top no `rst`
-        # port.
-        clock = ClockDomain("sync", reset_less=True)
-        fragment.add_domains(clock)
-        ports = [clock.clk, *ports]
+    ports = [Value.cast(value) for _, _, value in component.signature.flatten(component)]
+    if clocks := _clock_ports(component):
+        # Only streams have a reset; else no register is reset, and the top has no `rst` port.
+        domain = ClockDomain("sync", reset_less="rst" not in clocks)
+        fragment.add_domains(domain)
+        ports = [*(getattr(domain, name) for name in clocks), *ports]
     return back_end.convert(
         fragment, name=configuration.slug, ports=ports, emit_src=False, **options
     )
+
+
+def _clock_ports(component: wiring.Component) -> list[str]:
+    """Ports of the clock domain that a component leaves to its surroundings."""
+    if not component.registers or "aclk" in component.signature.members:
+        return []
+    return ["clk", "rst"] if getattr(component, "has_reset", False) else ["clk"]
 
 
 def to_rtlil(configuration: Configuration) -> str:
@@ -76,9 +83,14 @@ def to_verilog(configuration: Configuration) -> str:
 def emit(configuration: Configuration) -> Emitted:
     """Verilog and sidecar of a configuration."""
     component = configuration.build()
-    ports = [_port(name, member) for name, member in component.signature.members.items()]
-    if component.registers:
-        ports.insert(0, {"name": "clk", "direction": "input", "width": 1, "signed": False})
+    ports = [_port(name, In(1)) for name in _clock_ports(component)]
+    for path, member, _ in component.signature.flatten(component):
+        ports.append(_port("__".join(map(str, path)), member))
+    streams = {
+        name: getattr(component, name)
+        for name in ("interval", "results")
+        if hasattr(component, name)
+    }
     sidecar = {
         "module": configuration.slug,
         "unit": configuration.name,
@@ -86,6 +98,7 @@ def emit(configuration: Configuration) -> Emitted:
         "parameters": parameters(configuration),
         "latency": component.latency,
         "registers": component.registers,
+        **streams,
         "ports": ports,
         "tools": {tool: importlib.metadata.version(tool) for tool in _TOOLS},
     }
@@ -93,7 +106,9 @@ def emit(configuration: Configuration) -> Emitted:
 
 
 def _port(name: str, member: Member) -> dict[str, Any]:
-    """A port as the sidecar tells of it; `lanes` where it is an array, lane 0 lowest."""
+    """A port as the sidecar tells of it; `lanes` where it is an array, lane 0 lowest; `fields`
+    where it has parts.
+    """
     shape = Shape.cast(member.shape)
     port = {
         "name": name,
@@ -101,8 +116,19 @@ def _port(name: str, member: Member) -> dict[str, Any]:
         "width": shape.width,
         "signed": shape.signed,
     }
-    array = isinstance(member.shape, ArrayLayout)
-    return {**port, "lanes": member.shape.length} if array else port
+    return {**port, **_parts(member.shape)}
+
+
+def _parts(shape: ShapeLike) -> dict[str, Any]:
+    if isinstance(shape, ArrayLayout):
+        return {"lanes": shape.length}
+    if not isinstance(shape, Layout):
+        return {}
+    fields = [
+        {"name": name, "offset": field.offset, "width": field.width, **_parts(field.shape)}
+        for name, field in shape
+    ]
+    return {"fields": fields}
 
 
 def parameters(configuration: Configuration) -> dict[str, Any]:
