@@ -1,0 +1,114 @@
+"""Benches of tiles behind streams: what they are driven with, and how they are run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from amaranth.lib.data import Layout
+
+from ..golden.reference import reference
+from ..golden.words import words
+from ..hw.interfaces import Interface, StreamConfiguration
+from .corners import make_vectors
+from .runner import BenchResult, simulate
+from .traffic import Traffic
+from .vectors import DEFAULT_OPERATIONS, DEFAULT_SEED, Codes
+
+_MODULES = {Interface.STREAM: "bench_streams", Interface.AXI: "bench_axi"}
+PAUSES = 0.3
+_TENSOR_SCALE = 0x3F400000  # 0.75
+
+
+def run_stream_bench(
+    configuration: StreamConfiguration,
+    directory: Path,
+    *,
+    simulator: str = "icarus",
+    operations: int = DEFAULT_OPERATIONS,
+    seed: int = DEFAULT_SEED,
+) -> BenchResult:
+    """Simulate a tile behind streams on the tile's own steps, both sides pausing at random, with a
+    reset on the way. Parameters and errors as `run_bench`.
+    """
+    traffic = corner_traffic(configuration, operations, seed)
+    return run_traffic(configuration, traffic, directory, simulator)
+
+
+def run_traffic(
+    configuration: StreamConfiguration, traffic: Traffic, directory: Path, simulator: str = "icarus"
+) -> BenchResult:
+    """Simulate a tile behind streams on given traffic."""
+    return simulate(configuration, _MODULES[configuration.interface], traffic, directory, simulator)
+
+
+def corner_traffic(configuration: StreamConfiguration, operations: int, seed: int) -> Traffic:
+    """The steps that the tile's own bench would drive, without the idle ones between groups and the
+    marks that a stream derives, up to the last whole output; `operations` counts them all.
+    """
+    tile = configuration.tile
+    inputs = dict(make_vectors(tile, operations, seed).inputs)
+    if "tensor_scale" in inputs:
+        inputs["tensor_scale"] = np.full(operations, _TENSOR_SCALE)
+    outputs = reference(tile.name, tile.options, inputs)
+    ends = np.flatnonzero(outputs["valid"])
+    started, ended = np.cumsum(inputs["start"]), np.cumsum(inputs["last"])
+    inside = started > ended - inputs["last"]
+    inside[ends[-1] + 1 :] = False
+    inputs["finish"] = inputs["finish"] & inputs["last"]
+    return make_traffic(
+        configuration,
+        {port: codes[inside] for port, codes in inputs.items()},
+        {port: codes[ends] for port, codes in outputs.items()},
+        tensor_scale=_TENSOR_SCALE if "tensor_scale" in inputs else 0,
+        seed=seed,
+        restart=int(inside.sum()) // 3,
+    )
+
+
+def make_traffic(
+    configuration: StreamConfiguration,
+    steps: Mapping[str, Codes],
+    results: Mapping[str, Codes],
+    *,
+    tensor_scale: int = 0,
+    source: float = PAUSES,
+    sink: float = PAUSES,
+    seed: int = DEFAULT_SEED,
+    restart: int = 0,
+    packet: int = 1,
+) -> Traffic:
+    """Traffic of `steps` (by field of a step) and the `results` (by field) expected of them."""
+    component = configuration.build()
+    axi = configuration.interface is Interface.AXI
+    core = component.core if axi else component
+    layout = component.s_axis_tdata.shape() if axi else core.i.payload.shape()
+    z = results["z"].astype(np.int64)
+    # `finish` implies `last`: half of these steps leave it out.
+    implied = steps["finish"] & np.random.default_rng(seed).integers(0, 2, len(steps["finish"]))
+    steps = {**steps, "last": steps["last"] & ~implied}
+    return Traffic(
+        steps=_packed(layout, steps),
+        last=steps["last"],
+        finish=steps["finish"],
+        results=z | (results.get("overflow", np.zeros_like(z)) << 32),
+        tensor_scale=tensor_scale,
+        interval=core.interval,
+        latency=core.latency,
+        slots=core.results,
+        source=source,
+        sink=sink,
+        seed=seed,
+        restart=restart,
+        packet=packet,
+    )
+
+
+def _packed(layout: Layout, steps: Mapping[str, Codes]) -> npt.NDArray[np.uint8]:
+    packed = [0] * len(steps["last"])
+    for name, field in layout:
+        for step, word in enumerate(words(steps[name], field.width)):
+            packed[step] |= word << field.offset
+    size = -(-layout.size // 8)
+    whole = b"".join(word.to_bytes(size, "little") for word in packed)
+    return np.frombuffer(whole, np.uint8).reshape(-1, size)
