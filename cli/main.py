@@ -14,16 +14,19 @@ from rich.table import Table
 
 from ..hw.emit import emit, plain
 from ..hw.errors import ToolError, UserError
+from ..hw.interfaces import StreamConfiguration
 from ..hw.units import UNITS, Unit
 from ..sim.vectors import DEFAULT_OPERATIONS, DEFAULT_SEED
 from .options import (
     REPORT_OPERATIONS,
     Clock,
+    Interface,
     Json,
     Liberty,
     Operations,
     Pdk,
     Quick,
+    Results,
     Script,
     Seed,
     States,
@@ -107,11 +110,13 @@ def _shown(value: Any) -> str:
 def generate(
     unit: UnitName,
     options: Mapping[str, Any],
+    interface: Interface = "wires",
+    results: Results = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="Directory to write to.")] = Path(),
     as_json: Json = False,
 ) -> None:
     """Write a unit's Verilog and its JSON sidecar (ports, latency, parameters, tool versions)."""
-    configuration = configured(unit, options)
+    configuration = configured(unit, options, interface, results)
     emitted = emit(configuration)
     paths = emitted.write(output)
     if as_json:
@@ -126,6 +131,8 @@ def generate(
 def verify(
     unit: UnitName,
     options: Mapping[str, Any],
+    interface: Interface = "wires",
+    results: Results = None,
     simulator: Annotated[str, typer.Option(help="icarus or verilator.")] = "icarus",
     operations: Operations = DEFAULT_OPERATIONS,
     seed: Seed = DEFAULT_SEED,
@@ -136,20 +143,20 @@ def verify(
 ) -> None:
     """Check a unit against the golden model in a simulator; exit 1 on any mismatch."""
     from ..sim.runner import SIMULATORS, run_bench
+    from ..sim.streams import run_stream_bench
 
-    configuration = configured(unit, options)
+    configuration = configured(unit, options, interface, results)
     if simulator not in SIMULATORS:
         raise UserError(f"--simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
     check_range("--operations", operations, 1)
     check_range("--seed", seed, 0)
     with err.status(f"simulating {configuration.slug} in {simulator}"):
-        result = run_bench(
-            configuration,
-            directory / configuration.slug,
-            simulator=simulator,
-            operations=operations,
-            seed=seed,
-        )
+        place = directory / configuration.slug
+        how: dict[str, Any] = {"simulator": simulator, "operations": operations, "seed": seed}
+        if isinstance(configuration, StreamConfiguration):
+            result = run_stream_bench(configuration, place, **how)
+        else:
+            result = run_bench(configuration, place, **how)
     waveform = str(result.waveform) if result.waveform else None
     if as_json:
         print_json(

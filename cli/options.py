@@ -9,11 +9,18 @@ from typing import Annotated, Any
 import typer
 
 from ..hw.errors import UserError
+from ..hw.interfaces import with_interface
 from ..hw.units import Configuration, configure
 
 REPORT_OPERATIONS = 2_000
 
 UnitName = Annotated[str, typer.Argument(metavar="UNIT", help="A name that `mlsmac units` lists.")]
+Interface = Annotated[
+    str, typer.Option(help="Ports: wires, or for tiles stream (valid/ready) or axi (AXI4-Stream).")
+]
+Results = Annotated[
+    int | None, typer.Option(help="Outputs that a tile behind streams holds at a time (2).")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Pdk = Annotated[
     str | None, typer.Option(help="osu018 (default), sky130, sg13g2, asap7; see mlsmac doctor.")
@@ -107,7 +114,9 @@ def takes_unit_options(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def configured(unit: str, options: Mapping[str, Any]) -> Configuration:
+def configured(
+    unit: str, options: Mapping[str, Any], interface: str = "wires", results: int | None = None
+) -> Configuration:
     """The configuration a command's options describe; UserError where they break a rule."""
     given = dict(options)
     acc_width = given["acc_width"]
@@ -116,6 +125,6 @@ def configured(unit: str, options: Mapping[str, Any]) -> Configuration:
             raise UserError(f"--acc-width must be an integer or auto, not {acc_width!r}")
         given["acc_width"] = int(acc_width)
     try:
-        return configure(unit, **given)
+        return with_interface(configure(unit, **given), interface, results)
     except (TypeError, ValueError) as error:
         raise UserError(str(error)) from None

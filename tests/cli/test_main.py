@@ -128,3 +128,15 @@ def test_report_refuses_an_unwritable_output_before_any_work(tmp_path: Path) -> 
     done = run("report", "-o", "file/out", cwd=tmp_path)
     assert done.returncode == 2
     assert "file/out" in done.stderr
+
+
+def test_generate_puts_a_tile_behind_axi(tmp_path: Path) -> None:
+    done = run("generate", "fp8_tile", "--lanes", "1", "--interface", "axi", "--json", cwd=tmp_path)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["module"] == "fp8_tile_e4m3_lanes1_axi"
+
+
+def test_only_tiles_have_streams() -> None:
+    done = run("verify", "mls_mac", "--interface", "stream")
+    assert done.returncode == 2
+    assert "interface must be wires for mls_mac, not 'stream'" in done.stderr
