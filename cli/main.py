@@ -134,7 +134,10 @@ def verify(
     interface: Interface = "wires",
     results: Results = None,
     simulator: Annotated[str, typer.Option(help="icarus or verilator.")] = "icarus",
-    operations: Operations = DEFAULT_OPERATIONS,
+    operations: Annotated[
+        int | None,
+        typer.Option(help=f"Steps to simulate; default: {DEFAULT_OPERATIONS} over the lanes."),
+    ] = None,
     seed: Seed = DEFAULT_SEED,
     directory: Annotated[
         Path, typer.Option("--build", help="Where the simulation and a waveform go.")
@@ -148,6 +151,8 @@ def verify(
     configuration = configured(unit, options, interface, results)
     if simulator not in SIMULATORS:
         raise UserError(f"--simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
+    if operations is None:
+        operations = DEFAULT_OPERATIONS // configuration.options.get("lanes", 1)
     check_range("--operations", operations, 1)
     check_range("--seed", seed, 0)
     with err.status(f"simulating {configuration.slug} in {simulator}"):

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from .formats import Overflow, Tree, check_int, choice, resolve_acc_width
 from .mac import limit
 from .quantize import Float32, Float64, MlsTensor
-from .tree import add_aligned, add_tree, aligned_width, check_lanes, exact_tree
+from .tree import EXACT_BITS, add_aligned, add_tree, aligned_width, check_lanes, exact_tree
 
 # Numba's loops where it is installed (extra `fast`), NumPy elsewhere: the same bits.
 _COMPILED = find_spec("numba") is not None
@@ -197,9 +197,9 @@ def _check_precision(
         )
     if rules.tree is Tree.ALIGNED:
         lanes = check_lanes(rules.lanes, leaves)
-        if aligned_width(width, tensor.scale, rules.guard_bits, lanes) > 54:
+        if aligned_width(width, tensor.scale, rules.guard_bits, lanes) > EXACT_BITS:
             raise ValueError(
-                f"guard_bits must keep the sum of {lanes} aligned terms within 54 bits for "
+                f"guard_bits must keep the sum of {lanes} aligned terms within {EXACT_BITS} bits for "
                 f"acc_width {width}, not {rules.guard_bits!r}"
             )
 

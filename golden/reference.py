@@ -17,6 +17,7 @@ from .mac import MacTrace, accumulate_floats, accumulate_integers, float_mac, fp
 from .quantize import Float32, element_fields, significand
 from .tile import fp8_tile, fp32_tile, mls_tile
 from .tree import (
+    EXACT_BITS,
     aligned_tree,
     aligned_width,
     exact_tree,
@@ -158,8 +159,9 @@ def _aligned_adder_tree(
     guard_bits: int,
 ) -> dict[str, Codes]:
     width = aligned_width(acc_width, scale, guard_bits, lanes)
-    if width > 54:
-        raise ValueError(f"acc_width must be such that aligned sums have 54 bits, not {width!r}")
+    if width > EXACT_BITS:
+        rule = f"acc_width must keep aligned sums within {EXACT_BITS} bits"
+        raise ValueError(f"{rule}, not {acc_width!r} ({width} bits)")
     terms, exponent = _scaled_terms(inputs, format, scale)
     return _held(inputs, _float32_codes(aligned_tree(terms.T, exponent.T, guard_bits=guard_bits)))
 

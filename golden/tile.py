@@ -23,10 +23,15 @@ from .formats import (
 )
 from .mac import MacTrace, accumulate_floats, float_mac, fp8_mac, mls_mac
 from .quantize import Float32
-from .tree import aligned_tree, aligned_width, exact_tree, fp32_tree, scale_factor, to_float32
-
-_EXACT_BITS = 54
-"""Signed bits of a term or an aligned sum that float64 holds, so that float32 rounds it once."""
+from .tree import (
+    EXACT_BITS,
+    aligned_tree,
+    aligned_width,
+    exact_tree,
+    fp32_tree,
+    scale_factor,
+    to_float32,
+)
 
 
 def mls_tile(
@@ -67,9 +72,9 @@ def mls_tile(
     kind = choice("tree", Tree, tree)
     guard, terms_added = (guard_bits, lanes) if kind is Tree.ALIGNED else (0, 1)
     bits = aligned_width(acc_width, scale, guard, terms_added)
-    if bits > _EXACT_BITS:
+    if bits > EXACT_BITS:
         raise ValueError(
-            f"acc_width must keep a tile's terms within {_EXACT_BITS} bits, not {acc_width!r} "
+            f"acc_width must keep a tile's terms within {EXACT_BITS} bits, not {acc_width!r} "
             f"({bits} bits)"
         )
     sums, sticky = steps.lane_sums(

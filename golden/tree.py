@@ -11,8 +11,10 @@ import numpy.typing as npt
 from .formats import ScaleFormat, check_int
 from .quantize import Float32, Float64, Integers
 
-# Signed bits of an aligned sum that float64 holds exactly, so that float32 rounds it once.
-_EXACT_BITS = 54
+EXACT_BITS = 54
+"""Signed bits of a term or an aligned sum that float64 holds exactly, so that float32 rounds it
+once.
+"""
 
 
 def scale_factor(man_w: Integers, man_a: Integers, scale: ScaleFormat) -> npt.NDArray[np.int64]:
