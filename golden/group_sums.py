@@ -199,8 +199,8 @@ def _check_precision(
         lanes = check_lanes(rules.lanes, leaves)
         if aligned_width(width, tensor.scale, rules.guard_bits, lanes) > EXACT_BITS:
             raise ValueError(
-                f"guard_bits must keep the sum of {lanes} aligned terms within {EXACT_BITS} bits for "
-                f"acc_width {width}, not {rules.guard_bits!r}"
+                f"guard_bits must keep the sum of {lanes} aligned terms within {EXACT_BITS} bits "
+                f"for acc_width {width}, not {rules.guard_bits!r}"
             )
 
 
