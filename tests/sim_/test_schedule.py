@@ -19,7 +19,8 @@ from mlsmac.golden import (
     mls_tile,
     quantize,
 )
-from mlsmac.sim.schedule import Convolution, Schedule, convolution, lower, schedule, stream
+from mlsmac.golden.lowering import Convolution, convolution, lower
+from mlsmac.sim.schedule import Schedule, schedule, stream
 
 KINDS = ("wa", "we", "ae")
 TREES = ("fp32", "aligned", "exact")
