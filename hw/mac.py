@@ -128,6 +128,11 @@ class Mac(wiring.Component):
         lambda self: self._multiplier.multiplier.recoding, doc="Of the significand multiplier."
     )
 
+    stages = property(
+        lambda self: ("multiplier", "accumulator"),
+        doc="Names of the submodules, in the order in which data passes them.",
+    )
+
     @property
     def latency(self) -> int:
         """Clock cycles from operands to `acc`."""
