@@ -10,7 +10,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from numpy.typing import NDArray
@@ -24,11 +24,13 @@ from .netlist import CONSTANT_NETS, Netlist
 from .power import Activity
 from .sdf import sdf_text
 from .testbench import LEAD_TICKS, TICKS_PER_NS, Bench, ShortNames, bench_text, hex_words, unit_text
-from .timing import Timing
+from .timing import ArcDelay, Timing
 from .vcd import NetActivity, VcdError, activity
 
 WARM_UP_CYCLES = 8
-"""Cycles before the window in which activity counts: by then real operands fill the pipeline."""
+"""Cycles of a MAC before the window in which activity counts: by then real operands fill the
+pipeline.
+"""
 
 
 class SimulationError(ToolError):
@@ -64,20 +66,22 @@ def simulate(
     clock_ns: float,
     clock: str | None = "clk",
     latency: int = 3,
+    warm_up: int = WARM_UP_CYCLES,
     count_states: bool = False,
 ) -> SimResult:
     """Simulate `netlist`, one operation in each clock cycle of `clock_ns`.
 
     `stimulus` holds an integer array of N codes for every input port but `clock`, `expected` one
     for every output port to compare (negative codes in two's complement). The result of operation i
-    is expected `latency` rising edges after the one with which its operands switch. `timing` None
+    is expected `latency` rising edges after the one with which its operands switch. Activity counts
+    from cycle `warm_up` on: by then every net must be defined. `timing` None
     means zero delay; else the cells have its delays, and nets glitch. A unit slower than the clock
     is simulated as it would behave: the mismatches show it. `count_states` counts event by event
     how often every cell is in each state (a minute for an FP32 MAC and a thousand operations).
     Raises: UserError (Icarus is missing), ValueError (a port without codes, codes that do not fit,
     too few of them), SimulationError (the simulator failed, an undefined net).
     """
-    operations = _operations(netlist, stimulus, expected, clock)
+    operations = _operations(netlist, stimulus, expected, clock, warm_up)
     require("iverilog", "vvp")
     names = ShortNames(netlist)
     bench = Bench(
@@ -98,8 +102,8 @@ def simulate(
         "expected.hex": hex_words(expected, {p: len(n) for p, n in netlist.outputs.items()}),
     }
     if timing is not None:
-        files["delays.sdf"] = sdf_text(netlist, timing, names.cells)
-    start, end = (LEAD_TICKS + 2 * bench.half * cycle for cycle in (WARM_UP_CYCLES, operations))
+        files |= _sdf_files(netlist, timing, names)
+    start, end = (LEAD_TICKS + 2 * bench.half * cycle for cycle in (warm_up, operations))
     with tempfile.TemporaryDirectory(prefix="mlsmac-sim-") as name:
         directory = Path(name)
         for file, text in files.items():
@@ -115,11 +119,26 @@ def simulate(
     return SimResult(found, pin_share, toggled_share, mismatches, operations, shares)
 
 
+def _sdf_files(netlist: Netlist, timing: Timing, names: ShortNames) -> dict[str, str]:
+    """The delays of each block."""
+    by_instance: dict[str, list[ArcDelay]] = {}
+    for delay in timing.delays:
+        by_instance.setdefault(delay.instance, []).append(delay)
+    files = {}
+    for number, block in enumerate(names.blocks):
+        own = [delay for name in block for delay in by_instance.get(name, ())]
+        files[f"delays{number}.sdf"] = sdf_text(
+            netlist, replace(timing, delays=tuple(own)), names.cells
+        )
+    return files
+
+
 def _operations(
     netlist: Netlist,
     stimulus: Mapping[str, NDArray],
     expected: Mapping[str, NDArray],
     clock: str | None,
+    warm_up: int,
 ) -> int:
     """Check ports and lengths of the vectors; the number of operations."""
     if set(stimulus) != set(netlist.inputs) - {clock}:
@@ -134,8 +153,8 @@ def _operations(
     if len(lengths) != 1:
         raise ValueError(f"all vectors must have one length, not {sorted(lengths)}")
     operations = lengths.pop()
-    if operations <= WARM_UP_CYCLES:
-        raise ValueError(f"operations must be more than {WARM_UP_CYCLES}, not {operations}")
+    if operations <= warm_up:
+        raise ValueError(f"operations must be more than {warm_up}, not {operations}")
     return operations
 
 

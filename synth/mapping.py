@@ -1,9 +1,10 @@
 """Technology mapping: RTLIL to a flat netlist of library cells, with Yosys and ABC.
 
-The two parts of a MAC are optimised apart and flattened last, so every cell's name begins with the
-part it came from (`multiplier.g12`) and area and power can be split. Yosys keeps its state in
-globals and ends the process on an error, so it runs in a process of its own: the result is a
-function of the arguments, and callers may run several at once.
+The stages of a unit are optimised apart and flattened last, so every cell's name begins with the
+stage it came from (`multiplier.g12`) and area and power can be split. What a unit has several of,
+as the lanes of a tile, is mapped once. Yosys keeps its state in globals and ends the process on an
+error, so it runs in a process of its own: the result is a function of the arguments, and callers
+may run several at once.
 """
 
 import json
@@ -18,9 +19,10 @@ from pathlib import Path
 
 from ..hw.errors import ToolError, UserError
 from .adder_cells import adder_cells
+from .hierarchy import distinct_modules
 from .liberty import Library, read_bytes
 from .pdk import Pdk
-from .recipes import ABC_SCRIPTS, RIPPLE, Adders, full_adder_map, yosys_script
+from .recipes import ABC_SCRIPTS, RIPPLE, STAGES, Adders, full_adder_map, yosys_script
 
 _YOSYS = "import sys; from pyosys import libyosys; libyosys.run_pass('script ' + sys.argv[1])"
 
@@ -66,7 +68,7 @@ def map_unit(
         raise UserError(f"adders must be gates in {library.name}, not {adders.value!r}")
     cells = adder_cells(library, pdk)
     files = {
-        "unit.il": rtlil,
+        "unit.il": distinct_modules(rtlil, top, STAGES),
         "constraints": f"set_driving_cell {pdk.driver}\nset_load {pdk.load_ff}\n",
         "ripple.v": RIPPLE,
         "map.ys": yosys_script(top, pdk, adders=adders, cells=cells, script=script),

@@ -52,9 +52,12 @@ class Adders(enum.Enum):
     """Ripple carries; ABC's multi-output mapper picks adder cells, the rest is mapped again."""
 
 
-PARTS = ("multiplier", "accumulator")
-"""Submodules of the top that are optimised apart, where it has them; everything else is flattened
-first.
+STAGES = (
+    frozenset(("multiplier", "accumulator")),
+    frozenset(("macs", "collector", "tree", "output")),
+)
+"""By what a module is known as a MAC or a tile: it has all of these submodules, which are optimised
+apart.
 """
 
 RIPPLE = """\
@@ -135,14 +138,13 @@ def yosys_script(
         "read_rtlil unit.il",
         f"hierarchy -check -top {top}",
         "setattr -unset init w:*",
-        *(f"setattr -set keep_hierarchy 1 {top}/c:{part}" for part in PARTS),
         *generic,
         "write_json generic.json",
         f"dfflibmap{dont_use} -liberty cells.lib",
         "select -set flops c:* t:$* %d",
         *mapped,
         *([f"hilomap -singleton {' '.join(ties)}"] if ties else []),
-        "setattr -unset keep_hierarchy c:*",
+        "setattr -mod -unset keep_hierarchy *",
         "opt_clean -purge",
         "splitnets",
         "opt_clean -purge",

@@ -6,14 +6,14 @@ needs escaping in Verilog, SDF or VCD, and its ports are single bits so that the
 only.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from numpy.typing import NDArray
 
 from ..golden.words import words
 from .cell_models import TIMESCALE
-from .netlist import CONSTANT_NETS, Netlist
+from .netlist import CONSTANT_NETS, Cell, Netlist
 
 TICKS_PER_NS = 1_000
 """Time steps of `TIMESCALE`."""
@@ -22,8 +22,16 @@ LEAD_TICKS = 1_000 * TICKS_PER_NS
 """Time before the first clock edge: by then every gate has left the X of time 0."""
 
 
+BLOCK = 256
+"""Cells of a submodule: for each cell that SDF names Icarus searches through all cells and nets of
+a module, hours for a module of 100,000 cells.
+"""
+
+
 class ShortNames:
-    """Short names in the netlist's order: `nets` net to `n<i>`, `cells` instance to `g<i>`."""
+    """Short names in the netlist's order: `nets` net to `n<i>`, `cells` instance to `g<i>`;
+    `blocks` holds the instances of each submodule `b<j>`.
+    """
 
     def __init__(self, netlist: Netlist) -> None:
         ports = (*netlist.inputs.values(), *netlist.outputs.values())
@@ -32,6 +40,8 @@ class ShortNames:
         names = (net for net in nets if net not in CONSTANT_NETS)
         self.nets = {net: f"n{i}" for i, net in enumerate(names)}
         self.cells = {name: f"g{i}" for i, name in enumerate(netlist.cells)}
+        own = list(netlist.cells)
+        self.blocks = [own[first : first + BLOCK] for first in range(0, len(own), BLOCK)]
 
     def net(self, name: str) -> str:
         """Verilog of a net or a constant."""
@@ -39,25 +49,42 @@ class ShortNames:
 
 
 def unit_text(netlist: Netlist, names: ShortNames) -> str:
-    """Module `unit`: the netlist under its short names, one scalar port for each net of a port."""
+    """Module `unit`: the netlist under its short names, one scalar port for each net of a port, its
+    cells in modules `block<j>` of `BLOCK` each.
+    """
     inputs, outputs = (list(ports) for ports in _port_nets(netlist, names))
     lines = [f"{TIMESCALE}module unit({', '.join(inputs + outputs)});"]
     lines += [f"  input {net};" for net in inputs]
     lines += [f"  output {net};" for net in outputs]
     lines += [f"  wire {net};" for net in names.nets.values()]
-    for name, cell in netlist.cells.items():
-        pins = []
-        seen: set[str] = set()
-        for pin, net in cell.pins.items():
-            wire = names.net(net)
-            if net in seen:
-                # Icarus merges the delays of two pins on one net, and SDF then finds one missing.
-                wire = f"{names.cells[name]}_{pin}"
-                lines.append(f"  wire {wire} = {names.net(net)};")
-            seen.add(net)
-            pins.append(f".{pin}({wire})")
-        lines.append(f"  {cell.kind} {names.cells[name]}({', '.join(pins)});")
-    return "\n".join([*lines, "endmodule", ""])
+    bodies = []
+    for number, block in enumerate(names.blocks):
+        cells = [netlist.cells[name] for name in block]
+        nets = dict.fromkeys(net for cell in cells for net in cell.pins.values())
+        ports = [names.nets[net] for net in nets if net in names.nets]
+        connections = ", ".join(f".{net}({net})" for net in ports)
+        lines.append(f"  block{number} b{number}({connections});")
+        bodies += [f"module block{number}({', '.join(ports)});"]
+        bodies += [f"  inout {net};" for net in ports]
+        bodies += [line for cell in cells for line in _cell_lines(cell, names)]
+        bodies += ["endmodule"]
+    return "\n".join([*lines, "endmodule", *bodies, ""])
+
+
+def _cell_lines(cell: Cell, names: ShortNames) -> Iterator[str]:
+    """A cell, after the wires that it needs."""
+    own = names.cells[cell.name]
+    pins = []
+    seen: set[str] = set()
+    for pin, net in cell.pins.items():
+        wire = names.net(net)
+        if net in seen:
+            # Icarus merges the delays of two pins on one net, and SDF then finds one missing.
+            wire = f"{own}_{pin}"
+            yield f"  wire {wire} = {names.net(net)};"
+        seen.add(net)
+        pins.append(f".{pin}({wire})")
+    yield f"  {cell.kind} {own}({', '.join(pins)});"
 
 
 def _port_nets(netlist: Netlist, names: ShortNames) -> tuple[dict[str, str], dict[str, str]]:
@@ -119,7 +146,10 @@ def bench_text(netlist: Netlist, names: ShortNames, bench: Bench) -> str:
         latency=bench.latency,
         results=", ".join(results),
         connections=connections,
-        annotate='    $sdf_annotate("delays.sdf", unit);\n' if bench.timed else "",
+        annotate="".join(
+            f'    $sdf_annotate("delays{number}.sdf", unit.b{number});\n'
+            for number in range(len(names.blocks) if bench.timed else 0)
+        ),
         driven=", ".join(f"in_{port}" for port in bench.driven),
         lead=_ns(LEAD_TICKS),
         high=_ns(bench.half),

@@ -38,6 +38,13 @@ module unit(n0, n1, n2, n3);
   wire n2;
   wire n3;
   wire n4;
+  block0 b0(.n1(n1), .n4(n4), .n0(n0), .n3(n3));
+endmodule
+module block0(n1, n4, n0, n3);
+  inout n1;
+  inout n4;
+  inout n0;
+  inout n3;
   NAND2 g0(.A(n1), .B(1'b1), .Y(n4));
   DFF g1(.CK(n0), .D(n4), .Q(n3));
 endmodule
@@ -66,7 +73,7 @@ def test_bench_text():
     assert "{in_a} <= stimulus[cycle];" in text
     assert "#1.250 clock = 0;" in text
     assert "#1.249 if (cycle >= 3 && " in text
-    assert '$sdf_annotate("delays.sdf", unit);' in text
+    assert '$sdf_annotate("delays0.sdf", unit.b0);' in text
     assert "sdf" not in bench_text(NETLIST, ShortNames(NETLIST), replace(bench, timed=False))
 
 
