@@ -19,6 +19,7 @@ from ..hw.units import UNITS, Unit
 from ..sim.vectors import DEFAULT_OPERATIONS, DEFAULT_SEED
 from .options import (
     REPORT_OPERATIONS,
+    TILE_OPERATIONS,
     Clock,
     Interface,
     Json,
@@ -210,7 +211,7 @@ def synth(
     from . import measuring
 
     configuration = configured(unit, options)
-    entry = Entry(configuration.slug, unit, configuration.options)
+    entry = Entry(configuration.slug, unit, {**configuration.options, **configuration.structure})
     result = measuring.run(
         measuring.conditions(pdk, liberty, clock_mhz, script, states),
         measuring.stimulus(operations, seed, quick),
@@ -218,7 +219,7 @@ def synth(
         entries=(entry,),
         use_cache=use_cache,
     )
-    _show(result, as_json, [measuring.sheet(result)])
+    _show(result, as_json, [measuring.sheet(result)], measuring.remarks(result))
 
 
 @app.command()
@@ -246,12 +247,49 @@ def report(
     measuring.check_writable(output)
     result = measuring.run(given, pairs, err, entries=ENTRIES, use_cache=use_cache)
     paths = measuring.write(result, output)
-    _show(result, as_json, measuring.tables(result))
+    _show(result, as_json, measuring.tables(result), measuring.remarks(result))
     for path in paths:
         err.print(str(path), highlight=False, soft_wrap=True)
 
 
-def _show(result: dict[str, Any], as_json: bool, tables: Sequence[Table]) -> None:
+@app.command()
+def tiles(
+    lanes: Annotated[str, typer.Option(help="Lane counts, commas between them.")] = "4,16,64",
+    output: Annotated[Path, typer.Option("-o", "--output", help="Directory to write to.")] = Path(
+        "build/tiles"
+    ),
+    pdk: Pdk = None,
+    liberty: Liberty = None,
+    clock_mhz: Clock = None,
+    script: Script = "area",
+    states: States = "independent",
+    operations: Operations = TILE_OPERATIONS,
+    seed: Seed = DEFAULT_SEED,
+    quick: Quick = False,
+    use_cache: UseCache = True,
+    as_json: Json = False,
+) -> None:
+    """Compare tiles of MACs (lanes, scales, adder tree, output) and write tiles.json and .html."""
+    from ..synth.tile_report import make_tile_report
+    from . import measuring
+    from . import tiles as shown
+
+    counts = shown.lane_counts(lanes)
+    given = measuring.conditions(pdk, liberty, clock_mhz, script, states)
+    pairs = measuring.stimulus(operations, seed, quick)
+    measuring.check_writable(output)
+    results = measuring.cache(use_cache)
+    with measuring.progress_bar(err) as progress:
+        result = make_tile_report(given, pairs, lanes=counts, results=results, progress=progress)
+    paths = shown.write(result, output)
+    _show(result, as_json, shown.tables(result), shown.remarks(result))
+    for path in paths:
+        err.print(str(path), highlight=False, soft_wrap=True)
+
+
+def _show(
+    result: dict[str, Any], as_json: bool, tables: Sequence[Table], remarks: Sequence[str]
+) -> None:
     """Print a report; exit 1 where a unit computed anything wrong though it meets the clock."""
     from . import measuring
 
@@ -260,7 +298,7 @@ def _show(result: dict[str, Any], as_json: bool, tables: Sequence[Table]) -> Non
     else:
         for table in tables:
             out.print(table)
-        for line in measuring.remarks(result):
+        for line in remarks:
             out.print(line, highlight=False, soft_wrap=True)
     if any(measuring.is_wrong(row) for row in result["rows"]):
         sys.exit(1)

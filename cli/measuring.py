@@ -124,11 +124,16 @@ def run(
     use_cache: bool,
 ) -> dict[str, Any]:
     """Measure the entries with a progress bar."""
-    if use_cache:
-        check_writable(CACHE)
-    results = Cache(CACHE if use_cache else None)
+    results = cache(use_cache)
     with progress_bar(console) as progress:
         return make_report(given, pairs, entries=entries, results=results, progress=progress)
+
+
+def cache(use_cache: bool) -> Cache:
+    """Where results are kept. Raises: OSError."""
+    if use_cache:
+        check_writable(CACHE)
+    return Cache(CACHE if use_cache else None)
 
 
 def is_wrong(row: dict[str, Any]) -> bool:
@@ -164,19 +169,20 @@ def tables(report: dict[str, Any]) -> list[Table]:
     operations = report["stimulus"]["operations"]
     where = f"{report['pdk']}, {report['clock_mhz']:g} MHz, {operations} operations"
     return [
-        _table(f"Energy per MAC ({where})", (*ENERGY_COLUMNS, *RATIO_COLUMNS), report["rows"]),
-        _table("Area and timing", AREA_COLUMNS, report["rows"]),
+        table(f"Energy per MAC ({where})", (*ENERGY_COLUMNS, *RATIO_COLUMNS), report["rows"]),
+        table("Area and timing", AREA_COLUMNS, report["rows"]),
     ]
 
 
-def _table(title: str, columns: Sequence[Column], rows: Sequence[dict[str, Any]]) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("unit", no_wrap=True)
+def table(title: str, columns: Sequence[Column], rows: Sequence[dict[str, Any]]) -> Table:
+    """Rows by unit, a column a figure."""
+    shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    shown.add_column("unit", no_wrap=True)
     for heading, _ in columns:
-        table.add_column(heading, justify="right")
+        shown.add_column(heading, justify="right")
     for row in rows:
-        table.add_row(row["unit"], *(show(row) for _, show in columns))
-    return table
+        shown.add_row(row["unit"], *(show(row) for _, show in columns))
+    return shown
 
 
 def sheet(report: dict[str, Any]) -> Table:

@@ -13,6 +13,7 @@ from ..hw.interfaces import with_interface
 from ..hw.units import Configuration, configure
 
 REPORT_OPERATIONS = 2_000
+TILE_OPERATIONS = 6_000
 
 UnitName = Annotated[str, typer.Argument(metavar="UNIT", help="A name that `mlsmac units` lists.")]
 Interface = Annotated[

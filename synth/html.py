@@ -8,14 +8,19 @@ import jinja2
 from markupsafe import Markup
 
 
-def render_html(report: Mapping[str, Any], plots: Mapping[str, str]) -> str:
-    """HTML text with the tables and the plots (SVG by name) inline; no script, nothing to load."""
+def render_html(
+    report: Mapping[str, Any], plots: Mapping[str, str], *, template: str = "report"
+) -> str:
+    """HTML text with the tables and the plots (SVG by name) inline; no script, nothing to load.
+
+    `template`: "report" for MACs, "tiles" for tiles.
+    """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["figure"] = figure
-    template = (files(__package__) / "templates" / "report.html").read_text(encoding="utf-8")
-    return environment.from_string(template).render(
+    text = (files(__package__) / "templates" / f"{template}.html").read_text(encoding="utf-8")
+    return environment.from_string(text).render(
         report=report, **{name: Markup(svg) for name, svg in plots.items()}
     )
 

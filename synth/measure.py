@@ -10,24 +10,24 @@ import enum
 import functools
 import importlib.metadata
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..golden.reference import Codes, reference
-from ..hw.emit import to_rtlil
+from ..hw.emit import parameters, to_rtlil
 from ..hw.errors import ToolError, UserError
 from ..hw.tools import version
 from ..hw.units import Configuration
 from . import cache, liberty
-from .gatesim import simulate
+from .gatesim import WARM_UP_CYCLES, simulate
 from .liberty import Library
 from .mapping import MappedNetlist, map_unit, possible_adders
 from .netlist import Netlist, parse_yosys_json
 from .pdk import Pdk
 from .power import PowerResult, evaluate
-from .recipes import PARTS, Adders
+from .recipes import Adders
 from .sta import analyse_paths
 from .timing import Timing, analyse
 
@@ -83,6 +83,19 @@ class Build:
     adders: Adders
 
 
+@dataclass(frozen=True)
+class Workload:
+    """What a unit is measured on.
+
+    Members: `inputs`: codes by port, an entry a cycle; `warm_up`: cycles before energy counts;
+    `macs`: products in each cycle from then on, on average, that are none of an idle lane or cycle.
+    """
+
+    inputs: Mapping[str, Codes]
+    warm_up: int = WARM_UP_CYCLES
+    macs: float = 1.0
+
+
 def builds(configuration: Configuration, conditions: Conditions, library: Library) -> list[Build]:
     """Every build of a unit that computes the same. The script "speed" is for gates alone."""
     possible = possible_adders(library, conditions.pdk)
@@ -93,7 +106,7 @@ def builds(configuration: Configuration, conditions: Conditions, library: Librar
 def measure(
     build: Build,
     conditions: Conditions,
-    inputs: Mapping[str, Codes],
+    workload: Workload,
     *,
     results: cache.Cache,
 ) -> dict[str, Any]:
@@ -103,22 +116,22 @@ def measure(
     tools raise.
     """
     configuration = build.configuration
-    rtlil = to_rtlil(configuration)
-    expected = reference(configuration.name, configuration.options, inputs)
-    ports = (item for ports in (inputs, expected) for item in sorted(ports.items()))
+    # The sources and the configuration say what the RTLIL and golden's results are.
     key = cache.digest(
         [
-            *(rtlil, build.adders.value, tool_versions(), cache.code_digest(*_PACKAGES)),
+            *(configuration.name, parameters(configuration), build.adders.value),
+            *(tool_versions(), cache.code_digest(*_PACKAGES)),
             *(conditions.pdk.name, conditions.pdk.liberty.read_bytes()),
             *(conditions.clock_mhz, conditions.script, conditions.states.value),
-            *(part for item in ports for part in item),
+            *(workload.warm_up, workload.macs),
+            *(part for item in sorted(workload.inputs.items()) for part in item),
         ]
     )
 
     def compute() -> dict[str, Any]:
         library = load_library(conditions.pdk.liberty)
         mapped = map_unit(
-            rtlil,
+            to_rtlil(configuration),
             configuration.slug,
             conditions.pdk,
             library,
@@ -126,8 +139,9 @@ def measure(
             script=conditions.script,
         )
         netlist = _Mapped.of(configuration, conditions, library, mapped)
+        expected = reference(configuration.name, configuration.options, workload.inputs)
         names = {"slug": configuration.slug, "adders": build.adders.value}
-        return names | netlist.metrics(inputs, expected)
+        return names | netlist.metrics(workload, expected)
 
     return results.get(key, compute)
 
@@ -148,16 +162,20 @@ def best(builds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         *("slug", "adders", "area_um2", "critical_path_ns", "meets_timing", ENERGY),
         *("mismatches", "mismatches_zero_delay"),
     )
-    chosen = min(builds, key=lambda build: _rank(build))
+    chosen = min(builds, key=rank)
     return {**chosen, "builds": [{field: build[field] for field in fields} for build in builds]}
 
+
+MAC_STAGES = ("multiplier", "accumulator")
+"""Stages of a MAC, whose energies have fields of their own."""
 
 ENERGY = "energy_pj_per_mac"
 """The field that builds and units are compared by."""
 
 
-def _rank(build: Mapping[str, Any]) -> tuple[bool, float]:
-    """Builds that meet the clock and compute first, by energy; then the others by their path."""
+def rank(build: Mapping[str, Any]) -> tuple[bool, float]:
+    """Orders builds: those that meet the clock and compute first, by energy; then the others by
+    their path."""
     usable = build["meets_timing"] and build[ENERGY] is not None
     return not usable, build[ENERGY] if usable else build["critical_path_ns"]
 
@@ -174,6 +192,7 @@ class _Mapped:
     timing: Timing
     registers: int
     latency: int
+    stages: tuple[str, ...]
 
     @property
     def clock(self) -> str | None:
@@ -195,10 +214,11 @@ class _Mapped:
             rule = f"{configuration.slug} must map to its {component.registers} registers"
             raise MeasureError(f"{rule}, not to {flops} flops")
         timing = analyse(netlist, library, _clock(flops))
-        declared = component.registers, component.latency
+        stages = getattr(component, "stages", ())
+        declared = component.registers, component.latency, stages
         return cls(configuration, conditions, library, mapped, netlist, timing, *declared)
 
-    def metrics(self, inputs: Mapping[str, Codes], expected: Mapping[str, Codes]) -> dict[str, Any]:
+    def metrics(self, workload: Workload, expected: Mapping[str, Codes]) -> dict[str, Any]:
         """Area, timing, and energy in both activity modes."""
         pdk = self.conditions.pdk
         paths = analyse_paths(
@@ -208,18 +228,19 @@ class _Mapped:
             clock_ns=self.conditions.clock_ns,
             clock=self.clock,
         )
-        zero = self._energy(inputs, expected, None)
-        real = self._energy(inputs, expected, self.timing)
+        zero = self._energy(workload, expected, None)
+        real = self._energy(workload, expected, self.timing)
         return {
             "area_um2": round(self.mapped.area, 3),
             "gate_equivalents": round(self.mapped.area / self.library[pdk.nand2].area_um2, 1),
             "cells": sum(self.mapped.cells.values()),
             "flops": self.registers,
-            "area_um2_by_stage": self._by_stage(self._area),
+            "area_um2_by_stage": self._areas(),
             "critical_path_ns": paths.critical_path_ns,
             "meets_timing": paths.meets_timing,
             ENERGY: real["total_pj"],
-            **{f"{stage}_pj": real["by_stage_pj"].get(stage) for stage in PARTS},
+            "energy_pj_by_stage": real["by_stage_pj"],
+            **{f"{stage}_pj": real["by_stage_pj"].get(stage) for stage in MAC_STAGES},
             f"{ENERGY}_zero_delay": zero["total_pj"],
             "leakage_uw": real["leakage_uw"],
             "energy_split_pj": real["split_pj"],
@@ -232,7 +253,7 @@ class _Mapped:
 
     def _energy(
         self,
-        inputs: Mapping[str, Codes],
+        workload: Workload,
         expected: Mapping[str, Codes],
         timing: Timing | None,
     ) -> dict[str, Any]:
@@ -241,11 +262,12 @@ class _Mapped:
             self.netlist,
             self.library,
             timing,
-            inputs,
+            workload.inputs,
             expected,
             clock_ns=self.conditions.clock_ns,
             clock=self.clock,
             latency=self.latency,
+            warm_up=workload.warm_up,
             count_states=self.conditions.states is States.COUNTED,
         )
         if simulated.pin_share < MIN_ACTIVITY_SHARE:
@@ -272,9 +294,13 @@ class _Mapped:
             clock_net=self.clock,
             shares=simulated.shares,
         )
-        return self._energies(power) | checks
+        return self._energies(power, workload.macs) | checks
 
-    def _energies(self, power: PowerResult) -> dict[str, Any]:
+    def _energies(self, power: PowerResult, macs: float) -> dict[str, Any]:
+        def pj(watts: float) -> float:
+            """Energy a MAC."""
+            return float(f"{watts / (self.conditions.clock_mhz * 1e6 * macs) * 1e12:.6g}")
+
         cells = power.of(power.instances)
         clock = power.nets.get(self.clock, 0.0) if self.clock else 0.0
         parts = {
@@ -287,35 +313,39 @@ class _Mapped:
             "inputs": sum(power.nets.values()) - clock,
         }
         return {
-            "total_pj": self._pj(power.total),
-            "split_pj": {name: self._pj(watts) for name, watts in parts.items()},
-            "by_stage_pj": self._by_stage(lambda stage: self._stage_pj(power, stage, clock)),
+            "total_pj": pj(power.total),
+            "split_pj": {name: pj(watts) for name, watts in parts.items()},
+            "by_stage_pj": {stage: pj(watts) for stage, watts in self._watts(power, clock)},
             "leakage_uw": float(f"{cells.leakage * 1e6:.6g}"),
         }
 
-    def _pj(self, watts: float) -> float:
-        """Energy an operation: one a clock cycle."""
-        return float(f"{watts / (self.conditions.clock_mhz * 1e6) * 1e12:.6g}")
+    def _by_stage(self) -> dict[str, list[str]]:
+        """Names of the cells of every stage; nothing for a part, which has no stages."""
+        names: dict[str, list[str]] = {stage: [] for stage in self.stages}
+        for name in self.netlist.cells if self.stages else ():
+            names[name.partition(".")[0]].append(name)
+        return names
 
-    def _by_stage(self, value: Callable[[str], float]) -> dict[str, float]:
-        """`value` of each stage of a MAC; nothing for a part, which has no stages."""
-        whole = self.configuration.name.endswith("_mac")
-        return {stage: value(stage) for stage in PARTS} if whole else {}
+    def _areas(self) -> dict[str, float]:
+        """Cell area of every stage."""
+        cells = self.netlist.cells
+        return {
+            stage: round(sum(self.library[cells[name].kind].area_um2 for name in names), 3)
+            for stage, names in self._by_stage().items()
+        }
 
-    def _area(self, stage: str) -> float:
-        cells = self.netlist.cells.items()
-        own = (cell.kind for name, cell in cells if name.startswith(f"{stage}."))
-        return round(sum(self.library[kind].area_um2 for kind in own), 3)
-
-    def _stage_pj(self, power: PowerResult, stage: str, clock: float) -> float:
-        """Cells of the stage, its share of the clock net by flops, and the nets of its input
-        ports.
+    def _watts(self, power: PowerResult, clock: float) -> Iterator[tuple[str, float]]:
+        """Watts of each stage: its cells, its share of the clock net by flops, and the nets of the
+        input ports that no earlier stage reads.
         """
-        own = sum(name.startswith(f"{stage}.") for name in power.flops)
-        watts = power.below(f"{stage}.").total + clock * own / len(power.flops)
-        if stage == PARTS[0]:  # all operand ports lead to the multiplier's registers
-            watts += sum(power.nets.values()) - clock
-        return self._pj(watts)
+        unread = power.nets.keys() - {self.clock}
+        for stage, names in self._by_stage().items():
+            flops = len(power.flops.intersection(names))
+            read = {net for name in names for net in self.netlist.cells[name].pins.values()}
+            inputs = sorted(read & unread)
+            unread = unread - read
+            watts = power.of(names).total + clock * flops / len(power.flops)
+            yield stage, watts + sum(power.nets[net] for net in inputs)
 
 
 def _clock(registers: int) -> str | None:

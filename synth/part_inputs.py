@@ -1,5 +1,5 @@
-"""Inputs of every unit from the one stimulus: MACs take it as it is, parts take what they see
-inside a MAC.
+"""What every unit is measured on, from the one stimulus: MACs take it as it is, parts take what
+they see inside a MAC or a tile, tiles whole outputs of the same tensors.
 """
 
 from collections.abc import Callable, Mapping
@@ -7,30 +7,65 @@ from typing import Any
 
 import numpy as np
 
-from ..golden.formats import FP32, ElementFormat
+from ..golden.formats import FP32, ElementFormat, Overflow
 from ..golden.quantize import element_fields
 from ..golden.reference import Codes, reference
+from ..hw.units import Configuration, configure
+from . import tile_stimulus
+from .measure import Workload
 from .stimulus import Stimulus
+from .tile_stimulus import TileStimulus
 
 Inputs = dict[str, Codes]
 
 _OF_A_MULTIPLIER = ("format", "subnormals")
 
 
+def workload(configuration: Configuration, stimulus: Stimulus) -> Workload:
+    """What a unit is measured on. A tile gets about as many products as the stimulus has pairs."""
+    if not configuration.name.endswith("_tile"):
+        return Workload(unit_inputs(configuration.name, configuration.options, stimulus))
+    tile = configuration.build()
+    steps = tile_steps(stimulus, configuration.options["lanes"], tile.interval)
+    # From then on every register has been defined by the first output.
+    warm_up = tile.latency + tile.interval
+    macs = float(steps.products[warm_up:].mean())
+    return Workload(steps.inputs(configuration.options), warm_up, macs)
+
+
+def tile_steps(stimulus: Stimulus, lanes: int, interval: int, *, times: int = 1) -> TileStimulus:
+    """Steps of a tile, about `times` as many products as the stimulus has pairs, of the same
+    tensors.
+    """
+    return tile_stimulus.build(
+        times * len(stimulus),
+        stimulus.seed,
+        lanes=lanes,
+        interval=interval,
+        kinds=stimulus.kinds,
+        layers=stimulus.layers,
+    )
+
+
 def unit_inputs(unit: str, options: Mapping[str, Any], stimulus: Stimulus) -> Inputs:
     """Codes for every input port of `unit`, one entry an operation.
 
     The operands are the stimulus in the unit's number format; a multiplier multiplies the pairs, an
-    accumulator adds their products, an adder adds each product to the sum so far.
+    accumulator adds their products, an adder adds each product to the sum so far; scalers and
+    trees get the sums and scales of a tile's groups.
     Raises: ValueError for an unknown unit.
     """
+    if unit in _BEHIND_MACS:
+        return _BEHIND_MACS[unit](dict(options), stimulus)
     format = options.get("format", FP32)
     w, a = stimulus.encode(format)
     mac = {"w": w, "a": a, "start": stimulus.start.astype(np.int64)}
     if unit.endswith("_mac"):
         return mac
     if unit not in _PARTS:
-        raise ValueError(f"unit must be a MAC or one of {', '.join(_PARTS)}, not {unit!r}")
+        raise ValueError(
+            f"unit must be a MAC or one of {', '.join((*_PARTS, *_BEHIND_MACS))}, not {unit!r}"
+        )
     return _PARTS[unit](mac, dict(options))
 
 
@@ -83,4 +118,46 @@ _PARTS: Mapping[str, Callable[[Inputs, dict[str, Any]], Inputs]] = {
     "int_accumulator": _products("mls_multiplier"),
     "float_accumulator": _products("float_multiplier"),
     "float_adder": _adder,
+}
+
+
+def _groups(options: dict[str, Any], stimulus: Stimulus) -> Inputs:
+    """Sums and scale codes of groups, (tiles, lanes), as a tile's MACs leave them."""
+    steps = tile_steps(stimulus, options["lanes"], 1, times=options["lanes"])
+    ports = steps.inputs(options)
+    last = ports["last"].astype(bool)
+    mac = {name: options[name] for name in ("format", "acc_width")} | {"overflow": _SATURATE}
+    sums = [
+        reference("mls_mac", mac, {"w": w, "a": a, "start": ports["start"]})["acc"][last]
+        for w, a in zip(ports["w"].T, ports["a"].T, strict=True)
+    ]
+    scales = {port: ports[port][last] for port in ("w_scale", "a_scale")}
+    marks = {"valid": ports["last"][last], "first": ports["first"][last]}
+    return {"p": np.stack(sums, axis=1), **scales, **marks}
+
+
+def _group_scaler(options: dict[str, Any], stimulus: Stimulus) -> Inputs:
+    groups = _groups(options | {"lanes": 1}, stimulus)
+    return {port: groups[port].ravel() for port in ("p", "w_scale", "a_scale")}
+
+
+def _float_leaves(options: dict[str, Any], stimulus: Stimulus) -> Inputs:
+    scaler = dict(configure("group_scaler").options)
+    groups = _groups(scaler | options, stimulus)
+    leaves = reference("group_scaler", scaler, groups)["z"]
+    return {"i": leaves, "valid": groups["valid"]}
+
+
+def _aligned_leaves(options: dict[str, Any], stimulus: Stimulus) -> Inputs:
+    groups = _groups(options, stimulus)
+    del groups["first"]
+    return groups
+
+
+_SATURATE = Overflow.SATURATE
+_BEHIND_MACS: Mapping[str, Callable[[dict[str, Any], Stimulus], Inputs]] = {
+    "group_scaler": _group_scaler,
+    "fp32_adder_tree": _float_leaves,
+    "aligned_adder_tree": _aligned_leaves,
+    "exact_adder_tree": _groups,
 }

@@ -7,6 +7,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 _STYLE: Any = {
     "svg.hashsalt": "mlsmac",
@@ -54,6 +55,47 @@ def _stacked(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
         )
         axes.text(energy + 0.01 * largest, place, f"{energy:.3g}", va="center")
     axes.set_xlim(0, 1.12 * largest)
+
+
+_STAGE_COLOURS = {
+    "macs": _MULTIPLIER,
+    "collector": "#9fc3dd",
+    "scalers": "#7a5ba8",
+    "tree": _ACCUMULATOR,
+    "output": "#8a8a8a",
+}
+
+
+def tile_plot(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Energy a MAC of tiles by stage, a panel a lane count."""
+    counts = list(dict.fromkeys(row["lanes"] for row in rows))
+    units = list(dict.fromkeys(row["unit"] for row in rows))
+    with matplotlib.rc_context(_STYLE):
+        height = len(counts) * (0.3 * len(units) + 0.7)
+        figure = Figure(figsize=(7.2, height + 0.6), layout="constrained")
+        panels = figure.subplots(len(counts), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, count in zip(panels, counts, strict=True):
+            own = [row for row in reversed(rows) if row["lanes"] == count]
+            for place, row in enumerate(own):
+                _stages(axes, place, row)
+            axes.set_yticks(range(len(own)), [row["unit"] for row in own])
+            axes.set_title(f"{count} lanes", loc="left")
+        panels[-1].set_xlabel("energy per MAC, pJ")
+        panels[0].set_xmargin(0.12)
+        marks = [Patch(color=colour, label=stage) for stage, colour in _STAGE_COLOURS.items()]
+        panels[0].legend(handles=marks, loc="lower right", frameon=False, ncols=len(marks))
+        return _svg(figure)
+
+
+def _stages(axes: Axes, place: int, row: Mapping[str, Any]) -> None:
+    if row["energy_pj_per_mac"] is None:
+        axes.text(0, place, " not at this clock", va="center", color="#a00000")
+        return
+    left = 0.0
+    for stage, width in row["energy_pj_by_stage"].items():
+        axes.barh(place, width, 0.7, left, color=_STAGE_COLOURS[stage])
+        left += width
+    axes.text(left, place, f" {row['energy_pj_per_mac']:.3g}", va="center")
 
 
 def area_plot(rows: Sequence[Mapping[str, Any]]) -> str:

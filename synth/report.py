@@ -17,7 +17,7 @@ from ..hw.emit import plain
 from ..hw.units import Configuration, configure
 from .cache import Cache
 from .measure import ENERGY, Build, Conditions, best, builds, load_library, measure, tool_versions
-from .part_inputs import unit_inputs
+from .part_inputs import unit_inputs, workload
 from .stimulus import Stimulus
 from .stimulus import build as build_stimulus
 
@@ -95,11 +95,11 @@ def make_report(
     """
     rows = measure_all(conditions, stimulus, entries, results, progress)
     baselines = {
-        kind: row for kind in BASELINES if (row := _cheapest(kind, entries, rows)) is not None
+        kind: row for kind in BASELINES if (row := cheapest(kind, entries, rows)) is not None
     }
     for row, entry in zip(rows, entries, strict=True):
         for kind in BASELINES:
-            row[f"ratio_to_{kind}"] = _ratio(baselines.get(kind), row)
+            row[f"ratio_to_{kind}"] = ratio(ENERGY, baselines.get(kind), row)
         row["paper"] = paper_row(entry.paper)
     return {
         "schema": SCHEMA,
@@ -107,19 +107,24 @@ def make_report(
         "clock_mhz": conditions.clock_mhz,
         "script": conditions.script,
         "states": conditions.states.value,
-        "stimulus": {
-            "operations": len(stimulus),
-            "seed": stimulus.seed,
-            "kinds": [kind.value for kind in stimulus.kinds],
-            "digest": stimulus.digest,
-        },
+        "stimulus": stimulus_row(stimulus),
         "tools": tool_versions(),
         "baselines": {kind: row["unit"] for kind, row in baselines.items()},
         "rows": rows,
     }
 
 
-def _cheapest(
+def stimulus_row(stimulus: Stimulus) -> dict[str, Any]:
+    """What the operands are drawn from."""
+    return {
+        "operations": len(stimulus),
+        "seed": stimulus.seed,
+        "kinds": [kind.value for kind in stimulus.kinds],
+        "digest": stimulus.digest,
+    }
+
+
+def cheapest(
     kind: str, entries: Sequence[Entry], rows: Sequence[dict[str, Any]]
 ) -> dict[str, Any] | None:
     """The row of least energy that meets the clock, among the entries that answer to the paper's
@@ -131,11 +136,11 @@ def _cheapest(
     return min(own, key=lambda row: row[ENERGY], default=None)
 
 
-def _ratio(baseline: Mapping[str, Any] | None, row: Mapping[str, Any]) -> float | None:
-    """How many times less than the baseline; None where either has no energy."""
+def ratio(field: str, baseline: Mapping[str, Any] | None, row: Mapping[str, Any]) -> float | None:
+    """How many times less than the baseline; None where there is none or the row has no energy."""
     if baseline is None or row[ENERGY] is None:
         return None
-    return float(round(baseline[ENERGY] / row[ENERGY], 3))
+    return float(round(baseline[field] / row[field], 3))
 
 
 def paper_row(kind: str | None) -> dict[str, float] | None:
@@ -161,38 +166,44 @@ def measure_all(
 ) -> list[dict[str, Any]]:
     """A row for each entry, all its builds measured, on all cores."""
     library = load_library(conditions.pdk.liberty)
-    jobs = [
-        (index, build)
-        for index, entry in enumerate(entries)
-        for build in builds(entry.configuration(), conditions, library)
+    every = [builds(entry.configuration(), conditions, library) for entry in entries]
+    measured = measure_builds(conditions, stimulus, every, results, progress)
+    return [
+        _describe(entry, stimulus) | best(own) for entry, own in zip(entries, measured, strict=True)
     ]
-    done: dict[int, dict[str, Any]] = {}
+
+
+def measure_builds(
+    conditions: Conditions,
+    stimulus: Stimulus,
+    entries: Sequence[Sequence[Build]],
+    results: Cache,
+    progress: Progress | None = None,
+) -> list[list[dict[str, Any]]]:
+    """What `measure` says of every build of every entry, on all cores."""
+    done: list[list[dict[str, Any]]] = [[{} for _ in own] for own in entries]
+    jobs = [(place, build) for place, own in enumerate(entries) for build in enumerate(own)]
     with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
         places = {
-            pool.submit(_job, build, conditions, stimulus, results): place
-            for place, (_, build) in enumerate(jobs)
+            pool.submit(_job, build, conditions, stimulus, results): (place, number)
+            for place, (number, build) in jobs
         }
         try:
-            for job in as_completed(places):
-                result = done[places[job]] = job.result()
+            for count, job in enumerate(as_completed(places), 1):
+                place, number = places[job]
+                result = done[place][number] = job.result()
                 if progress:
-                    progress(f"{result['slug']}, {result['adders']}", len(done), len(jobs))
+                    progress(f"{result['slug']}, {result['adders']}", count, len(jobs))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return [
-        _describe(entry, stimulus)
-        | best([done[place] for place, (of, _) in enumerate(jobs) if of == index])
-        for index, entry in enumerate(entries)
-    ]
+    return done
 
 
 def _job(
     build: Build, conditions: Conditions, stimulus: Stimulus, results: Cache
 ) -> dict[str, Any]:
-    configuration = build.configuration
-    inputs = unit_inputs(configuration.name, configuration.options, stimulus)
-    return measure(build, conditions, inputs, results=results)
+    return measure(build, conditions, workload(build.configuration, stimulus), results=results)
 
 
 def _describe(entry: Entry, stimulus: Stimulus) -> dict[str, Any]:
@@ -206,9 +217,7 @@ def _describe(entry: Entry, stimulus: Stimulus) -> dict[str, Any]:
         "unit": entry.label,
         "options": {name: plain(value) for name, value in options.items()},
         "zero_product_share": round(zeros, 4),
-        "accumulator": _accumulator(configuration, stimulus.seed)
-        if "acc_width" in options
-        else None,
+        "accumulator": accumulator_row(options, stimulus.seed) if "overflow" in options else None,
     }
 
 
@@ -218,14 +227,14 @@ def _range_stimulus(seed: int) -> Stimulus:
     return build_stimulus(RANGE_OPERATIONS, seed)
 
 
-def _accumulator(configuration: Configuration, seed: int) -> dict[str, Any]:
+def accumulator_row(options: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Proven length and the overflow seen, by kind of convolution: share of groups that
     overflowed.
     """
-    options = configuration.options
     stimulus = _range_stimulus(seed)
-    inputs = unit_inputs(configuration.name, options, stimulus)
-    outputs = reference(configuration.name, options, inputs)
+    inputs = unit_inputs("mls_mac", options, stimulus)
+    mac = {name: options[name] for name in ("format", "acc_width", "overflow")}
+    outputs = reference("mls_mac", mac, inputs)
     last = np.append(stimulus.start[1:], True)
     flags = outputs["overflow"][last].astype(bool)
     kinds = stimulus.kind[last]

@@ -11,7 +11,7 @@ from mlsmac.cli.measuring import is_wrong
 from mlsmac.synth import pdk, report
 from mlsmac.synth.cache import Cache, code_digest, digest
 from mlsmac.synth.html import figure, render_html
-from mlsmac.synth.measure import Build, Conditions, MeasureError, best, measure
+from mlsmac.synth.measure import Build, Conditions, MeasureError, Workload, best, measure
 from mlsmac.synth.part_inputs import unit_inputs
 from mlsmac.synth.plots import area_plot, energy_plot
 from mlsmac.synth.recipes import Adders
@@ -41,6 +41,7 @@ def row(unit: str, energy: float | None, **changes: Any) -> dict[str, Any]:
         "critical_path_ns": 9.5,
         "meets_timing": energy is not None,
         "energy_pj_per_mac": energy,
+        "energy_pj_by_stage": {},
         "multiplier_pj": energy and 0.6 * energy,
         "accumulator_pj": energy and 0.4 * energy,
         "energy_pj_per_mac_zero_delay": 7.0,
@@ -106,7 +107,7 @@ def test_a_wrong_build_is_told_even_if_another_wins() -> None:
 def test_a_baseline_must_meet_the_clock() -> None:
     entries = [report.Entry(name, "fp32_mac", {}, "fp32") for name in "ab"]
     rows = [row("a", 1.0, meets_timing=False), row("b", 2.0)]
-    chosen = report._cheapest("fp32", entries, rows)
+    chosen = report.cheapest("fp32", entries, rows)
     assert chosen is not None
     assert chosen["unit"] == "b"
 
@@ -257,7 +258,7 @@ def test_a_wrong_netlist_gives_no_energy_and_a_missing_flop_is_an_error(
     conditions = Conditions(pdk=pdk.find(), clock_mhz=40.0)
     configuration = report.Entry("MLS", "mls_mac").configuration()
     build_of_gates = Build(configuration, Adders.GATES)
-    inputs = unit_inputs("mls_mac", configuration.options, build(OPERATIONS, SEED))
+    pairs = Workload(unit_inputs("mls_mac", configuration.options, build(OPERATIONS, SEED)))
 
     def off_by_one(*arguments: Any) -> dict[str, Any]:
         from mlsmac.golden.reference import reference
@@ -268,14 +269,14 @@ def test_a_wrong_netlist_gives_no_energy_and_a_missing_flop_is_an_error(
 
     with monkeypatch.context() as patch:
         patch.setattr("mlsmac.synth.measure.reference", off_by_one)
-        wrong = measure(build_of_gates, conditions, inputs, results=Cache(None))
+        wrong = measure(build_of_gates, conditions, pairs, results=Cache(None))
     assert wrong["mismatches"] > 0
     assert wrong["energy_pj_per_mac"] is None
     assert wrong["energy_pj_per_mac_zero_delay"] is None
 
     monkeypatch.setattr("mlsmac.hw.mac.Mac.registers", 49)
     with pytest.raises(MeasureError, match="must map to its 49 registers, not to 48 flops"):
-        measure(build_of_gates, conditions, inputs, results=Cache(None))
+        measure(build_of_gates, conditions, pairs, results=Cache(None))
 
 
 @pytest.mark.eda

@@ -1,0 +1,161 @@
+"""What a MAC costs in a tile: MACs, scales, adder tree and output, MLS beside floating point."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..hw.emit import parameters
+from .cache import Cache
+from .measure import (
+    ENERGY,
+    MAC_STAGES,
+    Build,
+    Conditions,
+    best,
+    builds,
+    load_library,
+    rank,
+    tool_versions,
+)
+from .part_inputs import tile_steps
+from .report import (
+    BASELINES,
+    Entry,
+    Progress,
+    accumulator_row,
+    cheapest,
+    measure_builds,
+    ratio,
+    stimulus_row,
+)
+from .stimulus import Stimulus
+from .tile_stimulus import SEGMENT
+
+SCHEMA = 1
+LANES = (4, 16, 64)
+
+_MLS = {"format": "2,4"}
+# The longest leaf of the stimulus has `SEGMENT` products: no sum can overflow.
+_PROVEN = {"acc_width": "auto", "length": SEGMENT}
+ENTRIES = (
+    Entry("FP32 flush", "fp32_tile", {"subnormals": False}, "fp32"),
+    Entry("FP8 E5M2", "fp8_tile", {"format": "e5m2"}, "fp8"),
+    Entry("FP8 E4M3", "fp8_tile", {"format": "e4m3"}, "fp8"),
+    Entry("MLS <2,4>", "mls_tile", _MLS, "mls"),
+    Entry("MLS <2,4> sharing 4", "mls_tile", _MLS | {"sharing": 4}, "mls"),
+    Entry("MLS <2,4> safe", "mls_tile", _MLS | _PROVEN),
+    Entry("MLS <2,4> aligned", "mls_tile", _MLS | {"tree": "aligned"}),
+    Entry("MLS <2,4> exact, <4,1>", "mls_tile", _MLS | {"tree": "exact", "scale": "4,1"}),
+    Entry("MLS <2,1> exact, <4,3>", "mls_tile", {"format": "2,1", "tree": "exact", "scale": "4,3"}),
+)
+"""Tiles of each lane count. Exact sums have small scales: `<8,1>` makes them 600 bits wide."""
+
+CLAIM = {
+    "fp32": {"ratio": 15.2, "ratio_3x3": 6.9, "ratio_1x1": 3.6},
+    "fp8": {"ratio": 3.95},
+}
+"""The paper's: ratios with one float32 add for each 3x3 group, by its Table 5, and by its Eq. 9."""
+
+
+def make_tile_report(
+    conditions: Conditions,
+    stimulus: Stimulus,
+    *,
+    lanes: Sequence[int] = LANES,
+    entries: Sequence[Entry] = ENTRIES,
+    results: Cache,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The report as JSON's types; docs/report.md describes every field.
+
+    All builds of an entry compete in the tile of the fewest lanes; its winner (adders, recoding)
+    is built with more lanes.
+    Raises: what measuring raises.
+    """
+    rows = _rows(conditions, stimulus, sorted(lanes), entries, results, progress)
+    baselines = {}
+    for count in sorted(lanes):
+        own = [row for row in rows if row["lanes"] == count]
+        chosen = {kind: cheapest(kind, entries, own) for kind in BASELINES}
+        baselines[str(count)] = {kind: row["unit"] for kind, row in chosen.items() if row}
+        for row in own:
+            for kind in BASELINES:
+                row[f"ratio_to_{kind}"] = ratio(ENERGY, chosen[kind], row)
+                row[f"area_ratio_to_{kind}"] = ratio("area_um2", chosen[kind], row)
+    return {
+        "schema": SCHEMA,
+        "pdk": conditions.pdk.name,
+        "clock_mhz": conditions.clock_mhz,
+        "script": conditions.script,
+        "states": conditions.states.value,
+        "stimulus": stimulus_row(stimulus) | {"segment": SEGMENT},
+        "tools": tool_versions(),
+        "baselines": baselines,
+        "paper": CLAIM,
+        "rows": rows,
+    }
+
+
+def _rows(
+    conditions: Conditions,
+    stimulus: Stimulus,
+    lanes: Sequence[int],
+    entries: Sequence[Entry],
+    results: Cache,
+    progress: Progress | None,
+) -> list[dict[str, Any]]:
+    """A row for each entry of the first lane count, then of the next."""
+    library = load_library(conditions.pdk.liberty)
+    wide = {count: [_with_lanes(entry, count) for entry in entries] for count in lanes}
+    trials = [builds(x.configuration(), conditions, library) for x in wide[lanes[0]]]
+    others = (len(lanes) - 1) * len(entries)
+    before, total = 0, sum(len(own) for own in trials) + others
+
+    def step(what: str, done: int, _: int) -> None:
+        if progress:
+            progress(what, before + done, total)
+
+    measured = measure_builds(conditions, stimulus, trials, results, step)
+    before = total - others
+    winners = [
+        own[told.index(min(told, key=rank))] for own, told in zip(trials, measured, strict=True)
+    ]
+    chosen = [
+        [_alike(winner, entry)]
+        for count in lanes[1:]
+        for entry, winner in zip(wide[count], winners, strict=True)
+    ]
+    measured += measure_builds(conditions, stimulus, chosen, results, step)
+    every = [entry for count in lanes for entry in wide[count]]
+    return [_row(entry, stimulus, told) for entry, told in zip(every, measured, strict=True)]
+
+
+def _with_lanes(entry: Entry, lanes: int) -> Entry:
+    return replace(entry, options={**entry.options, "lanes": lanes})
+
+
+def _alike(winner: Build, entry: Entry) -> Build:
+    """The build of `entry` with the structure and the adders of another tile's."""
+    configuration = entry.configuration()
+    structure = winner.configuration.structure
+    return Build(replace(configuration, structure=structure), winner.adders)
+
+
+def _row(entry: Entry, stimulus: Stimulus, measured: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    configuration = entry.configuration()
+    options, lanes = configuration.options, configuration.options["lanes"]
+    steps = tile_steps(stimulus, lanes, configuration.build().interval)
+    row = best(measured)
+    for stage in MAC_STAGES:  # of a MAC alone
+        del row[f"{stage}_pj"]
+    return {
+        "unit": entry.label,
+        "lanes": lanes,
+        "options": parameters(configuration),
+        "steps": len(steps.products),
+        "macs": int(steps.products.sum()),
+        "utilisation": round(float(steps.products[1:].mean()) / lanes, 4),
+        "gate_equivalents_per_lane": round(row["gate_equivalents"] / lanes, 1),
+        "accumulator": accumulator_row(options, stimulus.seed) if "overflow" in options else None,
+        **row,
+    }
