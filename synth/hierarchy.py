@@ -95,9 +95,13 @@ def distinct_modules(rtlil: str, top: str, stages: Iterable[frozenset[str]]) -> 
     distinct = merge(modules, name)
     kept = _kept(distinct, stages)
     mark = "attribute \\keep_hierarchy 1\n"
+    # In the order of the text, which Yosys's results depend on.
+    ordered = [distinct[name] for name in modules if name in distinct]
     return "\n".join(
-        replace(module, attributes=mark + module.attributes).text if name in kept else module.text
-        for name, module in distinct.items()
+        replace(module, attributes=mark + module.attributes).text
+        if module.name in kept
+        else module.text
+        for module in ordered
     )
 
 
