@@ -68,7 +68,6 @@ class Collector(wiring.Component):
     all_w_scales, all_a_scales: Out, scale codes of all lanes; only with `scale`.
     presented: Out, there is a block.
     block: Out, its number; only with `sharing` above 1.
-    end: Out, it is the tile's last.
     tile_first, tile_finish: Out, this tile begins, ends an output; while blocks are presented.
     tile_overflow: Out, a sum of this output up to this tile overflowed; only with `has_overflow`.
 
@@ -103,7 +102,7 @@ class Collector(wiring.Component):
                 members[f"all_{port}s"] = Out(self._codes(lanes))
         if has_overflow:
             members |= {"acc_overflow": In(lanes), "tile_overflow": Out(1)}
-        members |= {"presented": Out(1), "end": Out(1), "tile_first": Out(1), "tile_finish": Out(1)}
+        members |= {port: Out(1) for port in ("presented", "tile_first", "tile_finish")}
         if sharing > 1:
             members["block"] = Out(range(sharing))
         super().__init__(members)
@@ -176,11 +175,10 @@ class Collector(wiring.Component):
     def _count(self, m: Module, capture):
         """Count the blocks, from `capture` to the last: the block's number."""
         if not self.holds_sums:
-            m.d.comb += [self.presented.eq(capture), self.end.eq(capture)]
+            m.d.comb += self.presented.eq(capture)
             return None
         if self.sharing == 1:
-            valid = registered(m, "valid", capture)
-            m.d.comb += [self.presented.eq(valid), self.end.eq(valid)]
+            m.d.comb += self.presented.eq(registered(m, "valid", capture))
             return None
         valid = Signal(name="valid", reset_less=True)
         block = Signal(range(self.sharing), name="count", reset_less=True)
@@ -190,5 +188,5 @@ class Collector(wiring.Component):
             m.d.sync += block.eq(0)
         with m.Elif(valid & ~at_end):
             m.d.sync += block.eq(block + 1)
-        m.d.comb += [self.presented.eq(valid), self.block.eq(block), self.end.eq(valid & at_end)]
+        m.d.comb += [self.presented.eq(valid), self.block.eq(block)]
         return block

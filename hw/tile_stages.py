@@ -13,7 +13,6 @@ from .float_common import check_flag
 from .float_multiplier import FloatMultiplier
 from .mac import Mac
 from .unsigned_multiplier import Recoding
-from .values import named
 
 _WIDTH = FP32.code_width
 
@@ -123,9 +122,8 @@ class TileTree(wiring.Component):
     leaves: In, the adders' `i`.
     block, low: In, as the adders have them.
     presented: In, the leaves are a block of a tile.
-    end: In, it is the tile's last.
     tile_first, tile_finish: In, with blocks: the tile begins, ends an output.
-    tile_overflow: In, with `end`: flag of the output up to this tile; only with `has_overflow`.
+    tile_overflow: In, with the last block: flag of the output so far; only with `has_overflow`.
     sum: Out, 32 bits, sum of an output.
     sum_valid: Out, it is complete.
     sum_overflow: Out, with `sum_valid`: its flag; only with `has_overflow`.
@@ -142,7 +140,7 @@ class TileTree(wiring.Component):
             if port in ports
         } | {port: port for port in ("block", "low") if port in ports}
         members = {source: ports[port] for port, source in self._drives.items()}
-        members |= {port: In(1) for port in ("presented", "end", "tile_first", "tile_finish")}
+        members |= {port: In(1) for port in ("presented", "tile_first", "tile_finish")}
         members |= {"sum": Out(_WIDTH), "sum_valid": Out(1)}
         if has_overflow:
             members |= {"tile_overflow": In(1), "sum_overflow": Out(1)}
@@ -161,7 +159,7 @@ class TileTree(wiring.Component):
         """Register bits: those of the adders, and what travels beside them."""
         bits = self.adders.registers + self.latency * (1 + self.has_overflow)
         if self._accumulator is not None:
-            bits += self._accumulator.registers + self.adders.latency
+            bits += self._accumulator.registers + 1 + self.adders.latency
         return bits
 
     def elaborate(self, platform):
@@ -170,7 +168,7 @@ class TileTree(wiring.Component):
         m.d.comb += [
             getattr(adders, port).eq(getattr(self, source)) for port, source in self._drives.items()
         ]
-        total = adders.sum
+        total, valid = adders.sum, adders.sum_valid
         if self._accumulator is not None:
             m.submodules.accumulator = accumulator = self._accumulator
             m.d.comb += [
@@ -178,12 +176,9 @@ class TileTree(wiring.Component):
                 accumulator.valid.eq(adders.sum_valid),
                 accumulator.first.eq(_delayed(m, "first", self.tile_first, adders.latency)),
             ]
-            total = accumulator.sum
-        done = named(m, "done", self.presented & self.end & self.tile_finish)
-        m.d.comb += [
-            self.sum.eq(total),
-            self.sum_valid.eq(_delayed(m, "done", done, self.latency)),
-        ]
+            total, valid = accumulator.sum, registered(m, "added", adders.sum_valid)
+        finish = _delayed(m, "finish", self.tile_finish, self.latency)
+        m.d.comb += [self.sum.eq(total), self.sum_valid.eq(valid & finish)]
         if self.has_overflow:
             flag = _delayed(m, "overflow", self.tile_overflow, self.latency)
             m.d.comb += self.sum_overflow.eq(flag)

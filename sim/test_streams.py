@@ -16,13 +16,14 @@ from mlsmac.golden import (
     conv2d_weight_grad,
     quantize,
 )
+from mlsmac.golden.lowering import convolution
 from mlsmac.golden.reference import reference
 from mlsmac.hw.axi_stream import AxiConvTile
 from mlsmac.hw.conv_tile import ConvTile
 from mlsmac.hw.interfaces import StreamConfiguration, with_interface
 from mlsmac.hw.units import configure
 from mlsmac.sim.runner import BenchResult
-from mlsmac.sim.schedule import convolution, schedule, stream, tensor_scale_code
+from mlsmac.sim.schedule import schedule, stream, tensor_scale_code
 from mlsmac.sim.streams import make_traffic, run_stream_bench, run_traffic
 from mlsmac.sim.test_mutations import Mutation
 from mlsmac.sim.traffic import Traffic

@@ -154,7 +154,7 @@ def _row(entry: Entry, stimulus: Stimulus, measured: Sequence[Mapping[str, Any]]
         "options": parameters(configuration),
         "steps": len(steps.products),
         "macs": int(steps.products.sum()),
-        "utilisation": round(float(steps.products[1:].mean()) / lanes, 4),
+        "utilisation": round(float(steps.products[1:-1].mean()) / lanes, 4),
         "gate_equivalents_per_lane": round(row["gate_equivalents"] / lanes, 1),
         "accumulator": accumulator_row(options, stimulus.seed) if "overflow" in options else None,
         **row,

@@ -140,7 +140,7 @@ def build(
     check_int("seed", seed, 0, (1 << 31) - 1)
     check_int("lanes", lanes, 1, 1 << 20)
     layers = load() if layers is None else tuple(layers)
-    parts, runs = [_idle_output(lanes)], []
+    parts, runs = [_idle_step(lanes, 1)], []
     for kind in kinds:
         rng = np.random.default_rng([seed, *kind.encode()])
         choices = _fullest(kind, layers, lanes)
@@ -155,6 +155,8 @@ def build(
                 parts.append(_without_zeros(steps, interval))
                 runs.append(Run(number, kind, output))
                 missing -= products
+    # A simulation holds the last step: it must not be one with `last`, which `interval` spaces.
+    parts.append(_idle_step(lanes, 0))
     return TileStimulus(_joined(parts), tuple(runs), seed, tuple(layers))
 
 
@@ -198,10 +200,10 @@ def _in_pool(steps: Steps, kind: Kind, number: int, layers: Sequence[Layer]) -> 
     return replace(steps, **moved)
 
 
-def _idle_output(lanes: int) -> Steps:
-    """One step that is a whole output of idle lanes."""
+def _idle_step(lanes: int, marks: int) -> Steps:
+    """One step of idle lanes; with `marks` 1 a whole output."""
     idle = np.full((1, lanes), -1)
-    mark = np.ones(1, np.int64)
+    mark = np.full(1, marks, np.int64)
     return Steps(idle, idle, idle, idle, mark, mark, mark, mark, np.empty(0, np.int64))
 
 
