@@ -162,7 +162,7 @@ def best(builds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         *("slug", "adders", "area_um2", "critical_path_ns", "meets_timing", ENERGY),
         *("mismatches", "mismatches_zero_delay"),
     )
-    chosen = min(builds, key=rank)
+    chosen = min(builds, key=_rank)
     return {**chosen, "builds": [{field: build[field] for field in fields} for build in builds]}
 
 
@@ -173,7 +173,7 @@ ENERGY = "energy_pj_per_mac"
 """The field that builds and units are compared by."""
 
 
-def rank(build: Mapping[str, Any]) -> tuple[bool, float]:
+def _rank(build: Mapping[str, Any]) -> tuple[bool, float]:
     """Orders builds: those that meet the clock and compute first, by energy; then the others by
     their path."""
     usable = build["meets_timing"] and build[ENERGY] is not None

@@ -5,7 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from ..hw.emit import parameters
+from ..hw.units import Configuration
 from .cache import Cache
+from .liberty import Library
 from .measure import (
     ENERGY,
     MAC_STAGES,
@@ -14,10 +16,10 @@ from .measure import (
     best,
     builds,
     load_library,
-    rank,
     tool_versions,
 )
 from .part_inputs import tile_steps
+from .recipes import Adders
 from .report import (
     BASELINES,
     Entry,
@@ -68,11 +70,17 @@ def make_tile_report(
 ) -> dict[str, Any]:
     """The report as JSON's types; docs/report.md describes every field.
 
-    All builds of an entry compete in the tile of the fewest lanes; its winner (adders, recoding)
-    is built with more lanes.
     Raises: what measuring raises.
     """
-    rows = _rows(conditions, stimulus, sorted(lanes), entries, results, progress)
+    library = load_library(conditions.pdk.liberty)
+    every = [
+        replace(entry, options={**entry.options, "lanes": count})
+        for count in sorted(lanes)
+        for entry in entries
+    ]
+    single = [[tile_build(entry.configuration(), conditions, library)] for entry in every]
+    measured = measure_builds(conditions, stimulus, single, results, progress)
+    rows = [_row(entry, stimulus, told) for entry, told in zip(every, measured, strict=True)]
     baselines = {}
     for count in sorted(lanes):
         own = [row for row in rows if row["lanes"] == count]
@@ -96,49 +104,13 @@ def make_tile_report(
     }
 
 
-def _rows(
-    conditions: Conditions,
-    stimulus: Stimulus,
-    lanes: Sequence[int],
-    entries: Sequence[Entry],
-    results: Cache,
-    progress: Progress | None,
-) -> list[dict[str, Any]]:
-    """A row for each entry of the first lane count, then of the next."""
-    library = load_library(conditions.pdk.liberty)
-    wide = {count: [_with_lanes(entry, count) for entry in entries] for count in lanes}
-    trials = [builds(x.configuration(), conditions, library) for x in wide[lanes[0]]]
-    others = (len(lanes) - 1) * len(entries)
-    before, total = 0, sum(len(own) for own in trials) + others
-
-    def step(what: str, done: int, _: int) -> None:
-        if progress:
-            progress(what, before + done, total)
-
-    measured = measure_builds(conditions, stimulus, trials, results, step)
-    before = total - others
-    winners = [
-        own[told.index(min(told, key=rank))] for own, told in zip(trials, measured, strict=True)
-    ]
-    chosen = [
-        [_alike(winner, entry)]
-        for count in lanes[1:]
-        for entry, winner in zip(wide[count], winners, strict=True)
-    ]
-    measured += measure_builds(conditions, stimulus, chosen, results, step)
-    every = [entry for count in lanes for entry in wide[count]]
-    return [_row(entry, stimulus, told) for entry, told in zip(every, measured, strict=True)]
-
-
-def _with_lanes(entry: Entry, lanes: int) -> Entry:
-    return replace(entry, options={**entry.options, "lanes": lanes})
-
-
-def _alike(winner: Build, entry: Entry) -> Build:
-    """The build of `entry` with the structure and the adders of another tile's."""
-    configuration = entry.configuration()
-    structure = winner.configuration.structure
-    return Build(replace(configuration, structure=structure), winner.adders)
+def tile_build(configuration: Configuration, conditions: Conditions, library: Library) -> Build:
+    """The one build of a tile: adders of full adder cells where the library and the script have
+    them, else of gates; multipliers as configured.
+    """
+    adders = [build.adders for build in builds(configuration, conditions, library)]
+    chosen = Adders.FULL_ADDERS if Adders.FULL_ADDERS in adders else Adders.GATES
+    return Build(configuration, chosen)
 
 
 def _row(entry: Entry, stimulus: Stimulus, measured: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

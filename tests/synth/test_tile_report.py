@@ -8,7 +8,6 @@ import pytest
 from mlsmac.cli.tiles import lane_counts, remarks, tables
 from mlsmac.hw import configure
 from mlsmac.hw.errors import UserError
-from mlsmac.hw.unsigned_multiplier import Recoding
 from mlsmac.synth import pdk
 from mlsmac.synth.cache import Cache
 from mlsmac.synth.html import render_html
@@ -55,7 +54,7 @@ def test_a_tile_is_measured_by_stages(measured):
 @pytest.fixture
 def made(conditions, measured, monkeypatch):
     """A report whose measurements are made up: a build costs as much as it has lanes, FP8 three
-    times that, and Booth recoding half.
+    times that.
     """
     calls = []
 
@@ -71,8 +70,6 @@ def made(conditions, measured, monkeypatch):
     def invented(one):
         configuration = one.configuration
         energy = configuration.options["lanes"] * (3.0 if "fp8" in configuration.name else 1.0)
-        if configuration.structure["recoding"] is Recoding.BOOTH4:
-            energy /= 2
         return {"slug": configuration.slug, "energy_pj_per_mac": energy}
 
     monkeypatch.setattr("mlsmac.synth.tile_report.measure_builds", measure_builds)
@@ -98,14 +95,10 @@ def test_ratios_are_to_tiles_of_the_same_lanes(made):
 
 
 @pytest.mark.eda
-def test_the_winner_of_the_smallest_tile_is_built_with_more_lanes(made):
+def test_every_tile_has_one_build_of_full_adders(made):
     _, calls = made
-    assert [len(own) for own in calls] == [6, 6, 1, 1]
-    for own in calls[2:]:
-        (slug, adders) = own[0]
-        assert "lanes2" in slug
-        assert slug.endswith("booth4")
-        assert adders is Adders.GATES
+    assert [len(own) for own in calls] == [1, 1, 1, 1]
+    assert {adders for own in calls for _, adders in own} == {Adders.FULL_ADDERS}
 
 
 @pytest.mark.eda
