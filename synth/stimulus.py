@@ -31,7 +31,7 @@ class Kind(enum.StrEnum):
 
     WE = "we"
     """Input gradient: da[n, ci, y, x] += w[co, ci, i, j] * e[n, co, (y + p - i) / s,
-    (x + p - j) / s], the kernel flipped; only where both quotients are whole."""
+    (x + p - j) / s]; only where both quotients are whole."""
 
     AE = "ae"
     """Weight gradient: dw[co, ci, i, j] += a[n, ci, y s - p + i, x s - p + j] * e[n, co, y, x]."""
@@ -45,7 +45,8 @@ class Taps(NamedTuple):
 
 
 def axis_taps(kind: Kind, size: int, kernel: int, stride: int, padding: int) -> list[Taps]:
-    """The pairs along one axis, an entry a position of the result, ordered by the second operand.
+    """The pairs along one axis, an entry a position of the result, in the order of
+    docs/numerics.md section 9.
 
     `size` is the activations' extent. Products with padding are never formed: windows that touch it
     are left out (wa, we), the plane of the weight gradient is cut to the inside (ae). Positions
@@ -60,7 +61,7 @@ def axis_taps(kind: Kind, size: int, kernel: int, stride: int, padding: int) -> 
             positions.append(taps if all(0 <= a < size for _, a in taps) else [])
     elif kind is Kind.WE:
         for y in range(size):
-            reached = [(i, *divmod(y + padding - i, stride)) for i in reversed(ends)]
+            reached = [(i, *divmod(y + padding - i, stride)) for i in ends]
             taps = [(i, place) for i, place, rest in reached if rest == 0]
             positions.append(taps if all(0 <= e < outputs for _, e in taps) else [])
     else:

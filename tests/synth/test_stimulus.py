@@ -140,10 +140,11 @@ def test_group_lengths_stride_1_and_2() -> None:
     } == {9}
 
 
-def test_pairs_come_in_the_order_of_the_second_operand() -> None:
+def test_pairs_come_in_the_order_of_the_first_operand() -> None:
+    """docs/numerics.md section 9: of the kernel in W*A and W*E, of the plane in A*E."""
     stimulus = build(3000, 4, layers=[random_layer(3, 1, 1)])
     for group in groups(stimulus):
-        assert (np.diff(stimulus.second[list(group)]) > 0).all()
+        assert (np.diff(stimulus.first[list(group)]) > 0).all()
 
 
 @pytest.mark.parametrize("operations", [3, 100, 1001, 5000])
