@@ -117,7 +117,7 @@ UNITS = {
         ),
         Unit(
             name="mls_multiplier",
-            description="MLS element multiplier: mantissa product and two exponent shifts",
+            description="MLS element multiplier: mantissa product and a shift by both exponents",
             defaults=_MLS,
             structure=_MULTIPLIES,
             build=lambda format, **options: MlsMultiplier(element=format, **options),
@@ -131,7 +131,7 @@ UNITS = {
         ),
         Unit(
             name="exponent_shifter",
-            description="Left shift of an MLS mantissa product by one exponent field",
+            description="Left shift of an MLS mantissa product by two exponent fields",
             defaults=_MLS,
             build=lambda format: ExponentShifter(
                 width=2 * (format.man_bits + 1), exp_bits=format.exp_bits
