@@ -91,8 +91,7 @@ class MemoryBench:
         if f"STEPS {vectors.operations}\n" not in text:
             raise BenchError("the bench ended early in verilator")
         wrong = re.findall(r"WRONG (.*)", text)
-        checked = vectors.operations * len(vectors.outputs)
-        return BenchResult(vectors.operations, checked, tuple(wrong), None)
+        return BenchResult(vectors.operations, vectors.checks, tuple(wrong), None)
 
     def _call(self, *command: str) -> str:
         program = str(self._folder / command[0]) if "/" in command[0] else command[0]

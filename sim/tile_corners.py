@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 
 from ..golden.formats import ScaleFormat
 from .operands import Groups, float_codes, sign_magnitude
-from .tree_corners import _split
+from .tree_corners import split
 from .vectors import Codes
 
 _LONGEST_GROUP = 12
@@ -124,7 +124,7 @@ def _scales(
     centre = rng.choice([0, 0, 8, 20, 60, 110, 125, 140, 2 * scale.max_exp], each)
     spread = rng.choice([0, 3, 12, 40], each)
     total = np.clip(centre + rng.integers(-spread, spread + 1, shape), 0, 2 * scale.max_exp)
-    exponents = _split(rng, total, scale.max_exp)
+    exponents = split(rng, total, scale.max_exp)
     idle = rng.random(shape) < 1 / 16
     w, a = (
         exponent << scale.man_bits | rng.integers(0, 1 << scale.man_bits, shape)

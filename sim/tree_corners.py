@@ -23,7 +23,7 @@ def _sums(rng: np.random.Generator, shape: tuple[int, ...], width: int) -> Codes
     return np.where(rng.random(shape) < 0.5, chosen, ~chosen)
 
 
-def _split(rng: np.random.Generator, total: Codes, largest: int) -> tuple[Codes, Codes]:
+def split(rng: np.random.Generator, total: Codes, largest: int) -> tuple[Codes, Codes]:
     """Two numbers in 0..largest whose sum is `total`."""
     first = rng.integers(np.maximum(total - largest, 0), np.minimum(total, largest) + 1)
     return first, total - first
@@ -36,7 +36,7 @@ def _scaler(
     scale: ScaleFormat = component.scale
     count = np.arange(operations) % ((2 * scale.max_exp + 1) << (2 * scale.man_bits))
     mantissas = (1 << scale.man_bits) - 1
-    w_exp, a_exp = _split(rng, count >> (2 * scale.man_bits), scale.max_exp)
+    w_exp, a_exp = split(rng, count >> (2 * scale.man_bits), scale.max_exp)
     return {
         "p": _sums(rng, (operations,), component.acc_width),
         "w_scale": w_exp << scale.man_bits | (count & mantissas),
@@ -95,7 +95,7 @@ def _groups(
     centre = rng.integers(low, high + 1)
     spread = rng.choice([0, 1, 4, 14, 40, 2 * scale.max_exp], (operations, 1))
     total = centre + rng.integers(-spread, spread + 1, shape)
-    w_exp, a_exp = _split(rng, np.clip(total, 0, 2 * scale.max_exp), scale.max_exp)
+    w_exp, a_exp = split(rng, np.clip(total, 0, 2 * scale.max_exp), scale.max_exp)
     mantissas = (1 << scale.man_bits) - 1
     w_man, a_man = (rng.integers(0, mantissas + 1, shape) for _ in "wa")
     p = _sums(rng, shape, component.acc_width)
