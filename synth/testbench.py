@@ -56,7 +56,7 @@ class ShortNames:
 
 def unit_text(netlist: Netlist, names: ShortNames) -> str:
     """Module `unit`: the netlist under its short names, one scalar port for each net of a port, its
-    cells in modules `block<j>` of `BLOCK` each.
+    cells in the modules `block<j>` of `names.blocks`.
     """
     inputs, outputs = (list(ports) for ports in _port_nets(netlist, names))
     lines = [f"{TIMESCALE}module unit({', '.join(inputs + outputs)});"]
