@@ -142,8 +142,9 @@ class ConvTile(wiring.Component):
             lanes = getattr(tile, port)
             for lane, code in enumerate(step[port]):
                 m.d.comb += lanes[lane].eq(Mux(accept, code, idle))
-        for port in self._operands.members.keys() - {"w", "a"}:
-            m.d.comb += getattr(tile, port).eq(step[port])
+        for port in ("w_scale", "a_scale"):
+            if port in self._operands.members:
+                m.d.comb += getattr(tile, port).eq(step[port])
         if hasattr(self, "tensor_scale"):
             m.d.comb += tile.tensor_scale.eq(self.tensor_scale)
 

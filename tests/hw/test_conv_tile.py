@@ -3,8 +3,10 @@
 
 import functools
 import json
+import os
 import random
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +114,24 @@ def test_registers_are_those_of_the_netlist(interface: str, tmp_path: Path) -> N
     )
     tile = configure("mls_tile", lanes=3).build()
     assert flops == unit.sidecar["registers"] - tile.registers
+
+
+def test_netlist_does_not_depend_on_the_order_of_sets() -> None:
+    program = (
+        "from mlsmac.hw import configure, to_rtlil, with_interface\n"
+        "print(to_rtlil(with_interface(configure('mls_tile', lanes=1), 'stream')))"
+    )
+    texts = set()
+    for seed in "123":
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        texts.add(done.stdout)
+    assert len(texts) == 1
 
 
 def test_latency_and_interval() -> None:
