@@ -11,7 +11,7 @@ from .float_adder import FloatAdder
 from .float_common import check_flag
 from .group_scaler import check_scale
 from .int_to_float import IntToFloat
-from .values import named
+from .values import named, registered
 
 MAX_LEAVES = 64
 """Most leaves of a block."""
@@ -358,14 +358,3 @@ class ExactAdderTree(_IntegerTree):
     def _begins(self):
         first_block = super()._begins()
         return self.first if first_block is None else self.first & first_block
-
-
-def registered(m: Module, name: str, value, enable=None):
-    """A register called `name` that takes `value`: always, or where `enable` is 1."""
-    register = Signal(value.shape(), name=name, reset_less=True)
-    if enable is None:
-        m.d.sync += register.eq(value)
-    else:
-        with m.If(enable):
-            m.d.sync += register.eq(value)
-    return register

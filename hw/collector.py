@@ -7,9 +7,9 @@ from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from ..golden.formats import ScaleFormat, check_int
-from .adder_trees import MAX_LEAVES, registered
+from .adder_trees import MAX_LEAVES
 from .float_common import check_flag
-from .values import named
+from .values import named, registered
 
 MAC_LATENCY = 3
 """Clock cycles from operands to the accumulator, in every MAC (docs/numerics.md section 6)."""

@@ -11,9 +11,10 @@ from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from ..golden.formats import FP32, ElementFormat, ScaleFormat, check_int
-from .adder_trees import MAX_LEAVES, AlignedAdderTree, ExactAdderTree, registered
+from .adder_trees import MAX_LEAVES, AlignedAdderTree, ExactAdderTree
 from .aligner import Aligner, LargestScale
 from .group_scaler import ScaledTerm, fraction_bits
+from .values import registered
 
 _INPUTS = ("p", "w_scale", "a_scale", "valid")
 """Ports of every tree."""

@@ -7,12 +7,12 @@ from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from ..golden.formats import FP32
-from .adder_trees import registered
 from .float_adder import FloatAdder
 from .float_common import check_flag
 from .float_multiplier import FloatMultiplier
 from .mac import Mac
 from .unsigned_multiplier import Recoding
+from .values import registered
 
 _WIDTH = FP32.code_width
 

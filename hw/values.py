@@ -8,3 +8,14 @@ def named(m: Module, name: str, value: Value) -> Signal:
     signal = Signal(value.shape(), name=name)
     m.d.comb += signal.eq(value)
     return signal
+
+
+def registered(m: Module, name: str, value: Value, enable: Value | None = None) -> Signal:
+    """A register called `name` that takes `value`: always, or where `enable` is 1."""
+    register = Signal(value.shape(), name=name, reset_less=True)
+    if enable is None:
+        m.d.sync += register.eq(value)
+    else:
+        with m.If(enable):
+            m.d.sync += register.eq(value)
+    return register
