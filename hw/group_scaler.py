@@ -160,9 +160,10 @@ class ScaledTerm(Combinational):
 
 
 def fraction_bits(element: ElementFormat, scale: ScaleFormat) -> int:
-    """2F + 2 Mg: a term at exponent 0 is in units of 2^-fraction_bits."""
+    """2F + 2 Mg: a term at exponent 0 is in units of 2^-fraction_bits. Raises: TypeError."""
     if not isinstance(element, ElementFormat):
         raise TypeError(f"element must be an ElementFormat, not {element!r}")
+    check_scale(scale)
     return 2 * (element.fraction_bits + scale.man_bits)
 
 

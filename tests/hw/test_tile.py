@@ -97,6 +97,11 @@ def test_collector_refuses_the_wrong_kind(options: dict[str, Any], message: str)
         Collector(lanes=2, shape=16, **options)
 
 
+def test_scale_of_the_wrong_kind_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"scale must be a ScaleFormat, not \(8, 1\)"):
+        MlsTile(element=MLS_E2M4, scale=(8, 1))
+
+
 def test_slug_tells_lanes_tree_and_sharing() -> None:
     slug = configure("mls_tile", lanes=4, tree="aligned", sharing=2).slug
     assert {"lanes4", "alignedtree", "sharing2"} <= set(slug.split("_"))
