@@ -63,7 +63,7 @@ def with_interface(
         if results is not None:
             raise ValueError(f"results must be given with streams only, not {results!r}")
         return configuration
-    if not configuration.name.endswith("_tile"):
+    if not configuration.is_tile:
         raise ValueError(f"interface must be wires for {configuration.name}, not {kind.value!r}")
     slots = DEFAULT_RESULTS if results is None else results
     wrapped = StreamConfiguration(

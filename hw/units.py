@@ -191,6 +191,9 @@ UNITS = {
 }
 
 
+TILE_UNITS = ("mls_tile", "fp8_tile", "fp32_tile")
+
+
 @dataclass(frozen=True)
 class Configuration:
     """A unit with a value for each of its options: what hardware and reference are both made from.
@@ -206,6 +209,11 @@ class Configuration:
     def unit(self) -> Unit:
         """What is configured."""
         return UNITS[self.name]
+
+    @property
+    def is_tile(self) -> bool:
+        """Whether it is a tile, which takes steps under a rule instead of an operation a cycle."""
+        return self.name in TILE_UNITS
 
     def build(self) -> wiring.Component:
         """A fresh component."""

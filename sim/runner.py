@@ -44,16 +44,18 @@ def run_bench(
     simulator: str = "icarus",
     operations: int = DEFAULT_OPERATIONS,
     seed: int = DEFAULT_SEED,
+    waves: bool = True,
 ) -> BenchResult:
     """Simulate a unit on vectors from `seed` and compare every output with the golden model.
 
     Everything happens in a temporary folder, so that runs do not meet. On a mismatch the run is
-    repeated up to it with a waveform, which goes to `directory`; so does the log of a failure.
+    repeated up to it with a waveform (unless not `waves`), which goes to `directory`; so does the
+    log of a failure.
     Raises: ValueError for a number of operations below 1; UserError where a tool is missing;
     BenchError where the simulator fails or checks fewer outputs than there are.
     """
     vectors = make_vectors(configuration, operations, seed)
-    return simulate(configuration, "bench_vectors", vectors, directory, simulator)
+    return simulate(configuration, "bench_vectors", vectors, directory, simulator, waves=waves)
 
 
 class Inputs(Protocol):
@@ -78,7 +80,13 @@ class Inputs(Protocol):
 
 
 def simulate(
-    configuration: Configuration, module: str, inputs: Inputs, directory: Path, simulator: str
+    configuration: Configuration,
+    module: str,
+    inputs: Inputs,
+    directory: Path,
+    simulator: str,
+    *,
+    waves: bool = True,
 ) -> BenchResult:
     """Run the bench `module` on a configuration. Raises: UserError, BenchError as `run_bench`."""
     require(*SIMULATORS[simulator])
@@ -92,7 +100,7 @@ def simulate(
         wrong = summary["wrong"]
         if not wrong and summary["checked"] != inputs.checks:
             raise BenchError(f"bench checked {summary['checked']} outputs of {inputs.checks}")
-        if wrong:
+        if wrong and waves:
             bench.run(inputs.until(wrong[-1]), waves=True)
             waveform = bench.keep_waveform()
     lines = tuple(inputs.describe(each) for each in wrong)

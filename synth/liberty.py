@@ -13,8 +13,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from .boolean import Expr, parse
 from .cells import (
@@ -43,6 +44,8 @@ class Library:
     name: str
     volts: float
     cells: Mapping[str, LibertyCell]
+    parser: object = field(repr=False, compare=False)
+    """Owns the tree that cells are read from: in C++, where nothing else keeps it."""
 
     def __getitem__(self, kind: str) -> LibertyCell:
         """The cell `kind`, for timing and power. Raises: LibertyError (absent, incomplete)."""
@@ -118,7 +121,7 @@ def load(path: Path | str) -> Library:
     for what, mark in _REQUIRED.items():
         if not re.search(mark, data):
             raise LibertyError(f"{path.name} must have {what}, but there is none")
-    return _library(_tree(data))
+    return _library(_parser(data))
 
 
 def check_syntax(path: Path) -> None:
@@ -145,7 +148,8 @@ _REQUIRED: Mapping[str, bytes] = {
 }
 
 
-def _tree(data: bytes) -> Node:
+def _parser(data: bytes) -> Any:
+    """The parser of a Liberty text, its tree in `ast`."""
     import libparse  # only whoever reads a Liberty file needs it
 
     with tempfile.NamedTemporaryFile("w+b", suffix=".lib") as file:  # libparse wants a C FILE
@@ -153,10 +157,11 @@ def _tree(data: bytes) -> Node:
         file.flush()
         # The parser closes the descriptor itself.
         handle = open(os.open(file.name, os.O_RDONLY), closefd=False)  # noqa: SIM115
-        return libparse.LibertyParser(handle).ast
+        return libparse.LibertyParser(handle)
 
 
-def _library(root: Node) -> Library:
+def _library(parser: Any) -> Library:
+    root: Node = parser.ast
     head = list(root.children)
     values = {node.id: unquote(node.value) for node in head if node.value}
     name = unquote(root.args[0])
@@ -179,7 +184,7 @@ def _library(root: Node) -> Library:
     }
     cells = {unquote(node.args[0]): node for node in head if node.id == "cell"}
     read = _CellReader(TableReader(units, templates)).cell
-    return Library(name, float(volts) * units.volt, _LazyCells(cells, read))
+    return Library(name, float(volts) * units.volt, _LazyCells(cells, read), parser)
 
 
 class _CellReader:

@@ -97,9 +97,16 @@ class Workload:
 
 
 def builds(configuration: Configuration, conditions: Conditions, library: Library) -> list[Build]:
-    """Every build of a unit that computes the same. The script "speed" is for gates alone."""
+    """Every build of a unit that computes the same. The script "speed" is for gates alone.
+
+    A tile takes minutes to measure and has one build: adders of full adder cells where there are
+    any, multipliers as configured.
+    """
     possible = possible_adders(library, conditions.pdk)
     adders = possible if conditions.script == "area" else [Adders.GATES]
+    if configuration.is_tile:
+        full = Adders.FULL_ADDERS
+        return [Build(configuration, full if full in adders else Adders.GATES)]
     return [Build(variant, kind) for variant in configuration.variants() for kind in adders]
 
 

@@ -23,7 +23,7 @@ _OF_A_MULTIPLIER = ("format", "subnormals")
 
 def workload(configuration: Configuration, stimulus: Stimulus) -> Workload:
     """What a unit is measured on. A tile gets about as many products as the stimulus has pairs."""
-    if not configuration.name.endswith("_tile"):
+    if not configuration.is_tile:
         return Workload(unit_inputs(configuration.name, configuration.options, stimulus))
     tile = configuration.build()
     steps = tile_steps(stimulus, configuration.options["lanes"], tile.interval)

@@ -5,13 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from ..hw.emit import parameters
-from ..hw.units import Configuration
 from .cache import Cache
-from .liberty import Library
 from .measure import (
     ENERGY,
     MAC_STAGES,
-    Build,
     Conditions,
     best,
     builds,
@@ -19,7 +16,6 @@ from .measure import (
     tool_versions,
 )
 from .part_inputs import tile_steps
-from .recipes import Adders
 from .report import (
     BASELINES,
     Entry,
@@ -78,7 +74,7 @@ def make_tile_report(
         for count in sorted(lanes)
         for entry in entries
     ]
-    single = [[tile_build(entry.configuration(), conditions, library)] for entry in every]
+    single = [builds(entry.configuration(), conditions, library) for entry in every]
     measured = measure_builds(conditions, stimulus, single, results, progress)
     rows = [_row(entry, stimulus, told) for entry, told in zip(every, measured, strict=True)]
     baselines = {}
@@ -102,15 +98,6 @@ def make_tile_report(
         "paper": CLAIM,
         "rows": rows,
     }
-
-
-def tile_build(configuration: Configuration, conditions: Conditions, library: Library) -> Build:
-    """The one build of a tile: adders of full adder cells where the library and the script have
-    them, else of gates; multipliers as configured.
-    """
-    adders = [build.adders for build in builds(configuration, conditions, library)]
-    chosen = Adders.FULL_ADDERS if Adders.FULL_ADDERS in adders else Adders.GATES
-    return Build(configuration, chosen)
 
 
 def _row(entry: Entry, stimulus: Stimulus, measured: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
