@@ -94,23 +94,24 @@ def test_verilog_lints_and_elaborates(interface: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("interface", ["stream", "axi"])
 def test_registers_are_those_of_the_netlist(interface: str, tmp_path: Path) -> None:
-    from pyosys import libyosys
-
     unit = emitted(interface)
     unit.write(tmp_path)
-    design = libyosys.Design()
-    for command in (
-        f"read_verilog {tmp_path}/{unit.slug}.v",
+    commands = (
+        f"read_verilog {unit.slug}.v",
         f"hierarchy -check -top {unit.slug}",
         "proc; memory; techmap; opt",
-    ):
-        libyosys.run_pass(f"tee -q -o {tmp_path}/log {command}", design)
-    modules = {module.name.str(): module for module in design.modules_.values()}
+        "write_json netlist.json",
+    )
+    # In a process of its own: Yosys and libparse define the same names, and would meet.
+    program = f"from pyosys import libyosys; [libyosys.run_pass(c) for c in {commands!r}]"
+    command = [sys.executable, "-c", program]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+    modules = json.loads((tmp_path / "netlist.json").read_text())["modules"]
     flops = sum(
-        "DFF" in cell.type.str()
+        "DFF" in cell["type"]
         for name, module in modules.items()
         if ".tile" not in name
-        for cell in module.cells_.values()
+        for cell in module["cells"].values()
     )
     tile = configure("mls_tile", lanes=3).build()
     assert flops == unit.sidecar["registers"] - tile.registers

@@ -116,7 +116,7 @@ def test_stages_of_a_mac_are_apart_and_nothing_else(unit):
 
 
 def test_stages_and_lanes_of_a_tile_are_apart():
-    configuration = configure("mls_tile", lanes=4)
+    configuration = configure("mls_tile", lanes=3)
     text = to_rtlil(configuration)
     merged = parse(distinct_modules(text, configuration.slug, STAGES))
     assert len(merged) < len(parse(text)) / 2
