@@ -115,10 +115,18 @@ def takes_unit_options(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+_TRIAL = 32
+"""Steps that golden computes to see whether it takes a configuration."""
+
+
 def configured(
     unit: str, options: Mapping[str, Any], interface: str = "wires", results: int | None = None
 ) -> Configuration:
-    """The configuration a command's options describe; UserError where they break a rule."""
+    """The configuration a command's options describe; UserError where they break a rule, one of
+    golden's included: a unit that cannot be verified is not generated.
+    """
+    from ..sim.corners import make_vectors
+
     given = dict(options)
     acc_width = given["acc_width"]
     if acc_width not in (None, "auto"):
@@ -126,6 +134,8 @@ def configured(
             raise UserError(f"--acc-width must be an integer or auto, not {acc_width!r}")
         given["acc_width"] = int(acc_width)
     try:
-        return with_interface(configure(unit, **given), interface, results)
+        configuration = configure(unit, **given)
+        make_vectors(configuration, _TRIAL, 0)
+        return with_interface(configuration, interface, results)
     except (TypeError, ValueError) as error:
         raise UserError(str(error)) from None

@@ -317,7 +317,7 @@ def _to_mls_codes(codes: npt.NDArray[np.int64], fmt: BlockFormat) -> npt.NDArray
     """MLS codes of a block format's element codes."""
     half = 1 << (fmt.element.code_width - 1)
     if fmt.element_coding is ElementCoding.INTEGER:
-        _refuse("codes", codes, codes == half, f"above the integer -{half}")
+        _refuse("codes", codes, codes == half, f"a code other than {half}, which is -{half}")
         return np.where(codes > half, 3 * half - codes, codes)
     _refuse("codes", codes, codes % half > fmt.max_code, "numbers")
     return codes

@@ -83,7 +83,7 @@ def tile_plot(rows: Sequence[Mapping[str, Any]]) -> str:
         panels[-1].set_xlabel("energy per MAC, pJ")
         panels[0].set_xmargin(0.12)
         marks = [Patch(color=colour, label=stage) for stage, colour in _STAGE_COLOURS.items()]
-        panels[0].legend(handles=marks, loc="lower right", frameon=False, ncols=len(marks))
+        figure.legend(handles=marks, loc="outside upper center", frameon=False, ncols=len(marks))
         return _svg(figure)
 
 

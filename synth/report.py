@@ -3,7 +3,9 @@ paper.
 """
 
 import functools
+import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -183,7 +185,7 @@ def measure_builds(
     """What `measure` says of every build of every entry, on all cores."""
     done: list[list[dict[str, Any]]] = [[{} for _ in own] for own in entries]
     jobs = [(place, build) for place, own in enumerate(entries) for build in enumerate(own)]
-    with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), initializer=_end_on_sigterm) as pool:
         places = {
             pool.submit(_job, build, conditions, stimulus, results): (place, number)
             for place, (number, build) in jobs
@@ -196,8 +198,17 @@ def measure_builds(
                     progress(f"{result['slug']}, {result['adders']}", count, len(jobs))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                worker.terminate()  # leaving the pool waits for its jobs, which take minutes
             raise
     return done
+
+
+def _end_on_sigterm() -> None:
+    """A worker ends on SIGTERM, whatever the command does: as an exception it would be a job's
+    result, and the pool would wait for more.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _job(

@@ -51,6 +51,11 @@ def test_generate_writes_verilog_and_sidecar(tmp_path: Path) -> None:
             ["generate", "mls_mac", "--recoding", "wallace"],
             "recoding must be one of 'none', 'booth4'",
         ),
+        (
+            ["verify", "mls_tile", "--acc-width", "64", "--lanes", "2"],
+            "acc_width must keep a tile's terms within 54 bits, not 64 (68 bits)",
+        ),
+        (["generate", "group_scaler", "--acc-width", "64"], "acc_width must be in 2..49, not 64"),
         (["verify", "mls_mac", "--simulator", "vcs"], "--simulator must be one of icarus"),
         (["verify", "mls_mac", "--operations", "0"], "--operations must be in 1.."),
         (["verify", "mls_mac", "--seed", "-1"], "--seed must be in 0.."),
