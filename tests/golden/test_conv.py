@@ -439,3 +439,15 @@ def test_captured_layer(name, tree):
     )
     place = {"stride": layer.stride, "padding": layer.padding}
     check_all(w, a, e, **place, tree=tree, lanes=4)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("acc_width", [30, 31, 32, 40])
+def test_sums_close_to_32_bits(acc_width, way, monkeypatch):
+    """9216 largest products of <2,5> sum up to 1.09 * 2^29: 30 bits overflow, 31 do not."""
+    monkeypatch.setattr(group_sums, "_COMPILED", way)
+    ones = quantize(np.ones((1, 1, 96, 96), np.float32), ElementFormat(2, 5), SCALE_E8M1)
+    result = conv2d_weight_grad(ones, ones, kernel_size=(1, 1), acc_width=acc_width)
+    total = min(9216 * 252**2, (1 << (acc_width - 1)) - 1)
+    assert result.z.item() == np.float32(total * 2.0 ** -(2 * ones.element.fraction_bits))
+    assert result.overflow_count == (acc_width == 30)
