@@ -14,15 +14,16 @@ import numpy.typing as npt
 from .floats import add, multiply
 from .formats import FP32, ElementFormat, FloatFormat, Overflow, ScaleFormat, check_int
 from .mac import MacTrace, accumulate_floats, accumulate_integers, float_mac, fp8_mac, mls_mac
-from .quantize import Float32, element_fields, significand
+from .quantize import element_fields, significand
 from .tile import fp8_tile, fp32_tile, mls_tile
 from .tree import (
     EXACT_BITS,
     aligned_tree,
     aligned_width,
     exact_tree,
+    float32_codes,
     fp32_tree,
-    scale_factor,
+    scaled_terms,
     to_float32,
 )
 
@@ -122,31 +123,21 @@ def _float_accumulator(inputs: Ports, *, format: FloatFormat, subnormals: bool) 
     )
 
 
-def _scaled_terms(inputs: Ports, format: ElementFormat, scale: ScaleFormat) -> tuple[Codes, Codes]:
-    """T and the exponents e of T * 2^-e, from sums `p` and the codes of their scales."""
-    (exp_w, man_w), (exp_a, man_a) = (
-        (inputs[port] >> scale.man_bits, inputs[port] & ((1 << scale.man_bits) - 1))
-        for port in ("w_scale", "a_scale")
-    )
-    exponent = exp_w + exp_a + 2 * (scale.man_bits + format.fraction_bits)
-    return inputs["p"] * scale_factor(man_w, man_a, scale), exponent
-
-
-def _float32_codes(values: Float32) -> Codes:
-    return values.view(np.uint32).astype(np.int64)
+def _leaf_terms(inputs: Ports, format: ElementFormat, scale: ScaleFormat) -> tuple[Codes, Codes]:
+    return scaled_terms(inputs["p"], inputs["w_scale"], inputs["a_scale"], format, scale)
 
 
 def _group_scaler(
     inputs: Ports, *, format: ElementFormat, scale: ScaleFormat, acc_width: int
 ) -> dict[str, Codes]:
     check_int("acc_width", acc_width, 2, 53 - 2 * scale.man_bits - 2)  # T is exact in float64
-    return {"z": _float32_codes(to_float32(*_scaled_terms(inputs, format, scale)))}
+    return {"z": float32_codes(to_float32(*_leaf_terms(inputs, format, scale)))}
 
 
 def _fp32_adder_tree(inputs: Ports, *, lanes: int) -> dict[str, Codes]:
     leaves = inputs["i"].astype(np.uint32).view(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
-        return _held(inputs, _float32_codes(fp32_tree(leaves.T)))
+        return _held(inputs, float32_codes(fp32_tree(leaves.T)))
 
 
 def _aligned_adder_tree(
@@ -162,8 +153,8 @@ def _aligned_adder_tree(
     if width > EXACT_BITS:
         rule = f"acc_width must keep aligned sums within {EXACT_BITS} bits"
         raise ValueError(f"{rule}, not {acc_width!r} ({width} bits)")
-    terms, exponent = _scaled_terms(inputs, format, scale)
-    return _held(inputs, _float32_codes(aligned_tree(terms.T, exponent.T, guard_bits=guard_bits)))
+    terms, exponent = _leaf_terms(inputs, format, scale)
+    return _held(inputs, float32_codes(aligned_tree(terms.T, exponent.T, guard_bits=guard_bits)))
 
 
 def _exact_adder_tree(
@@ -176,7 +167,7 @@ def _exact_adder_tree(
     tiles: int,
 ) -> dict[str, Codes]:
     check_int("acc_width", acc_width, 2, 64 - 2 * scale.man_bits - 2)  # T in 64 bits
-    terms, exponent = _scaled_terms(inputs, format, scale)
+    terms, exponent = _leaf_terms(inputs, format, scale)
     valid = np.flatnonzero(inputs["valid"])
     starts = np.flatnonzero(inputs["first"][valid])
     place = np.arange(len(valid)) - np.repeat(starts, np.diff(starts, append=len(valid)))
@@ -187,7 +178,7 @@ def _exact_adder_tree(
         steps = valid[newest - np.arange(last + 1)[:, None]]
         leaves = [np.moveaxis(x[steps], 1, 2).reshape(-1, len(newest)) for x in (terms, exponent)]
         sums[steps[0]] = exact_tree(*leaves)
-    return _held(inputs, _float32_codes(sums))
+    return _held(inputs, float32_codes(sums))
 
 
 def _held(inputs: Ports, sums: Codes) -> dict[str, Codes]:

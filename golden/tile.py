@@ -22,14 +22,14 @@ from .formats import (
     choice,
 )
 from .mac import MacTrace, accumulate_floats, float_mac, fp8_mac, mls_mac
-from .quantize import Float32
 from .tree import (
     EXACT_BITS,
     aligned_tree,
     aligned_width,
     exact_tree,
+    float32_codes,
     fp32_tree,
-    scale_factor,
+    scaled_terms,
     to_float32,
 )
 
@@ -81,11 +81,10 @@ def mls_tile(
         inputs,
         lambda w, a, start: mls_mac(w, a, start, format, acc_width=acc_width, overflow=overflow),
     )
-    codes = [steps.lane_codes(inputs, port, scale.code_width) for port in ("w_scale", "a_scale")]
-    w_exp, a_exp = (code >> scale.man_bits for code in codes)
-    w_man, a_man = (code & ((1 << scale.man_bits) - 1) for code in codes)
-    terms = sums * scale_factor(w_man, a_man, scale)
-    exponent = w_exp + a_exp + 2 * (scale.man_bits + format.fraction_bits)
+    w_scale, a_scale = (
+        steps.lane_codes(inputs, port, scale.code_width) for port in ("w_scale", "a_scale")
+    )
+    terms, exponent = scaled_terms(sums, w_scale, a_scale, format, scale)
     if kind is Tree.EXACT:
         acc = _exact_outputs(terms, exponent, steps, tiles)
     else:
@@ -93,7 +92,7 @@ def mls_tile(
             parts = fp32_tree(to_float32(terms, exponent).T)
         else:
             parts = aligned_tree(terms.T, exponent.T, guard_bits=guard_bits)
-        acc = _accumulate(_codes(parts), steps)
+        acc = _accumulate(float32_codes(parts), steps)
     outputs = _outputs(acc, inputs, steps, tensor_scale=tensor_scale)
     outputs["overflow"] = steps.hold(steps.any_since_first(np.any(sticky, axis=1)))
     return outputs
@@ -206,10 +205,6 @@ class _Steps:
         return valid
 
 
-def _codes(values: Float32) -> Codes:
-    return values.view(np.uint32).astype(np.int64)
-
-
 def _float_tree(leaves: Codes, *, subnormals: bool = True) -> Codes:
     """Float32 sum of `leaves` (lanes, tiles): neighbours first, an odd last one passing through."""
     while len(leaves) > 1:
@@ -238,7 +233,7 @@ def _exact_outputs(terms: Codes, exponent: Codes, steps: _Steps, tiles: int) -> 
         leaves = [
             values[chosen].transpose(0, 2, 1).reshape(-1, len(own)) for values in (terms, exponent)
         ]
-        acc[own] = _codes(exact_tree(*leaves))
+        acc[own] = float32_codes(exact_tree(*leaves))
     return acc
 
 

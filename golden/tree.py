@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .formats import ScaleFormat, check_int
+from .formats import ElementFormat, ScaleFormat, check_int
 from .quantize import Float32, Float64, Integers
 
 EXACT_BITS = 54
@@ -21,6 +21,30 @@ def scale_factor(man_w: Integers, man_a: Integers, scale: ScaleFormat) -> npt.ND
     """`(2^Mg + man_w) * (2^Mg + man_a)`: 4, 6, 6, 9 for `<8,1>`; at most 2 Mg + 2 bits."""
     hidden = np.int64(1 << scale.man_bits)
     return (hidden + man_w) * (hidden + man_a)
+
+
+def scaled_terms(
+    sums: npt.NDArray[np.int64],
+    w_scale: npt.NDArray[np.int64],
+    a_scale: npt.NDArray[np.int64],
+    element: ElementFormat,
+    scale: ScaleFormat,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """T and e of the groups' values `T * 2^-e`: `T = P * scale factor`, `e = eg_w + eg_a + 2 Mg +
+    2F`.
+
+    Parameters: `sums`: P; `w_scale`, `a_scale`: scale codes {exp, man}; one shape.
+    Source: docs/numerics.md section 7.
+    """
+    mask = (1 << scale.man_bits) - 1
+    exponent = (w_scale >> scale.man_bits) + (a_scale >> scale.man_bits)
+    unit = 2 * (scale.man_bits + element.fraction_bits)
+    return sums * scale_factor(w_scale & mask, a_scale & mask, scale), exponent + unit
+
+
+def float32_codes(values: Float32) -> npt.NDArray[np.int64]:
+    """Codes of float32 numbers."""
+    return values.view(np.uint32).astype(np.int64)
 
 
 def to_float32(term: npt.NDArray[Any], exponent: Integers | int) -> Float32:
