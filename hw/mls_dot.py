@@ -5,13 +5,12 @@ from amaranth.hdl import Cat, Module, signed
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
-from ..golden.formats import ElementFormat, check_int
+from ..golden.formats import ElementFormat, check_int, min_acc_width
+from .adder_trees import MAX_LEAVES
 from .combinational import Combinational
 from .mls_multiplier import MlsMultiplier
 from .unsigned_multiplier import Recoding
 from .values import named
-
-MAX_LANES = 64
 
 
 class MlsDot(Combinational):
@@ -38,7 +37,7 @@ class MlsDot(Combinational):
     """
 
     def __init__(self, *, element: ElementFormat, lanes: int, recoding: Recoding = Recoding.NONE):
-        check_int("lanes", lanes, 1, MAX_LANES)
+        check_int("lanes", lanes, 1, MAX_LEAVES)
         self._multipliers = [
             MlsMultiplier(element=element, recoding=recoding) for _ in range(lanes)
         ]
@@ -56,8 +55,8 @@ class MlsDot(Combinational):
 
     @property
     def sum_width(self) -> int:
-        """Bits of `sum`, its sign included: |sum| <= lanes * max_significand^2."""
-        return int(self.lanes * self.element.max_significand**2).bit_length() + 1
+        """Bits of `sum`, its sign included: those of an accumulator that is proven to hold it."""
+        return min_acc_width(self.element, self.lanes)
 
     def elaborate(self, platform):
         m = Module()
