@@ -144,6 +144,15 @@ def is_wrong(row: dict[str, Any]) -> bool:
     )
 
 
+def verdict(name: str, row: dict[str, Any]) -> list[str]:
+    """A line where a unit computed something else than golden."""
+    if is_wrong(row):
+        return [f"{name}: A BUILD COMPUTES WRONG RESULTS, see builds in the JSON"]
+    if row["mismatches"]:
+        return [f"{name}: {row['mismatches']} wrong results with delays: no energy given"]
+    return []
+
+
 def check_writable(directory: Path) -> None:
     """Fail now rather than after minutes of work. Raises: OSError."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -212,12 +221,7 @@ def remarks(report: dict[str, Any]) -> list[str]:
             period = 1e3 / report["clock_mhz"]
             path = figure(row["critical_path_ns"])
             lines.append(f"{row['unit']} misses the clock: {path} ns of {period:g} ns")
-        if is_wrong(row):
-            lines.append(f"{row['unit']}: A BUILD COMPUTES WRONG RESULTS, see builds in the JSON")
-        elif row["mismatches"]:
-            lines.append(
-                f"{row['unit']}: {row['mismatches']} wrong results with delays: no energy given"
-            )
+        lines += verdict(row["unit"], row)
         if accumulator := row["accumulator"]:
             lines.append(
                 f"{row['unit']}: {accumulator['width']}-bit accumulator, proven for "

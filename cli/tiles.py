@@ -10,7 +10,7 @@ from ..hw.errors import UserError
 from ..hw.files import write_whole
 from ..synth.html import figure, render_html
 from ..synth.plots import tile_plot
-from .measuring import Column, is_wrong, table
+from .measuring import Column, table, verdict
 
 
 def _stage(name: str) -> Column:
@@ -78,10 +78,7 @@ def remarks(report: dict[str, Any]) -> list[str]:
         name = f"{row['unit']}, {row['lanes']} lanes"
         if not row["meets_timing"]:
             lines.append(f"{name} misses the clock: {figure(row['critical_path_ns'])} ns")
-        if is_wrong(row):
-            lines.append(f"{name}: A BUILD COMPUTES WRONG RESULTS, see builds in the JSON")
-        elif row["mismatches"]:
-            lines.append(f"{name}: {row['mismatches']} wrong results with delays: no energy given")
+        lines += verdict(name, row)
     fp32, fp8 = report["paper"]["fp32"], report["paper"]["fp8"]
     lines += [
         f"the paper, one float32 add a 3x3 group, by its Table 5: x FP32 {fp32['ratio']}, "

@@ -105,19 +105,25 @@ def make_report(
         row["paper"] = paper_row(entry.paper)
     return {
         "schema": SCHEMA,
-        "pdk": conditions.pdk.name,
-        "clock_mhz": conditions.clock_mhz,
-        "script": conditions.script,
-        "states": conditions.states.value,
-        "stimulus": stimulus_row(stimulus),
-        "tools": tool_versions(),
+        **circumstances(conditions, stimulus),
         "baselines": {kind: row["unit"] for kind, row in baselines.items()},
         "rows": rows,
     }
 
 
-def stimulus_row(stimulus: Stimulus) -> dict[str, Any]:
-    """What the operands are drawn from."""
+def circumstances(conditions: Conditions, stimulus: Stimulus) -> dict[str, Any]:
+    """What all rows of a report share: conditions, what the operands are drawn from, tools."""
+    return {
+        "pdk": conditions.pdk.name,
+        "clock_mhz": conditions.clock_mhz,
+        "script": conditions.script,
+        "states": conditions.states.value,
+        "stimulus": _stimulus_row(stimulus),
+        "tools": tool_versions(),
+    }
+
+
+def _stimulus_row(stimulus: Stimulus) -> dict[str, Any]:
     return {
         "operations": len(stimulus),
         "seed": stimulus.seed,

@@ -13,7 +13,6 @@ from .measure import (
     best,
     builds,
     load_library,
-    tool_versions,
 )
 from .part_inputs import tile_steps
 from .report import (
@@ -22,9 +21,9 @@ from .report import (
     Progress,
     accumulator_row,
     cheapest,
+    circumstances,
     measure_builds,
     ratio,
-    stimulus_row,
 )
 from .stimulus import Stimulus
 from .tile_stimulus import SEGMENT
@@ -86,14 +85,11 @@ def make_tile_report(
             for kind in BASELINES:
                 row[f"ratio_to_{kind}"] = ratio(ENERGY, chosen[kind], row)
                 row[f"area_ratio_to_{kind}"] = ratio("area_um2", chosen[kind], row)
+    shared = circumstances(conditions, stimulus)
+    shared["stimulus"]["segment"] = SEGMENT
     return {
         "schema": SCHEMA,
-        "pdk": conditions.pdk.name,
-        "clock_mhz": conditions.clock_mhz,
-        "script": conditions.script,
-        "states": conditions.states.value,
-        "stimulus": stimulus_row(stimulus) | {"segment": SEGMENT},
-        "tools": tool_versions(),
+        **shared,
         "baselines": baselines,
         "paper": CLAIM,
         "rows": rows,
