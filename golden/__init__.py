@@ -16,6 +16,10 @@ from .formats import (
     FP8_E5M2,
     FP16,
     FP32,
+    INT4,
+    INT8,
+    INT16,
+    LNS8,
     MLS_E0M2,
     MLS_E0M4,
     MLS_E1M2,
@@ -34,13 +38,13 @@ from .formats import (
     SCALE_E8M1,
     ElementFormat,
     FloatFormat,
+    IntFormat,
+    LnsFormat,
     Overflow,
     ScaleFormat,
     Specials,
     Tree,
-    min_acc_width,
     ocp_value_ratio,
-    safe_length,
 )
 from .mac import (
     MacTrace,
@@ -54,6 +58,7 @@ from .mac import (
 from .quantize import Carry, Grouping, MlsTensor, Rounding, quantize, random_words, significand
 from .tile import fp8_tile, fp32_tile, mls_tile
 from .tree import aligned_tree, exact_tree, fp32_tree, scale_factor, to_float32
+from .widths import min_acc_width, safe_length
 
 __all__ = [
     "BF16",
@@ -62,6 +67,10 @@ __all__ = [
     "FP8_E5M2",
     "FP16",
     "FP32",
+    "INT4",
+    "INT8",
+    "INT16",
+    "LNS8",
     "MLS_E0M2",
     "MLS_E0M4",
     "MLS_E1M2",
@@ -86,6 +95,8 @@ __all__ = [
     "ElementFormat",
     "FloatFormat",
     "Grouping",
+    "IntFormat",
+    "LnsFormat",
     "MacTrace",
     "MlsTensor",
     "Overflow",

@@ -26,10 +26,10 @@ from .formats import (
     ElementFormat,
     ScaleFormat,
     check_int,
-    min_acc_width,
     ocp_value_ratio,
 )
 from .quantize import Float32, Float64, MlsTensor, element_fields, significand
+from .widths import min_acc_width
 
 _E8M0_BIAS = 127
 # The largest E4M3 numbers lie in [2^8, 2^9).

@@ -7,7 +7,7 @@ sign.
 
 import enum
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 
@@ -199,6 +199,63 @@ class FloatFormat:
         return f"E{self.exp_bits}M{self.man_bits}"
 
 
+@dataclass(frozen=True)
+class IntFormat:
+    """Two's complement integer of `width` bits, an operand of Banner et al. and of Su et al.
+
+    Value: the code itself, -2^(width-1) to 2^(width-1) - 1, times what its tensor is scaled by.
+
+    Parameters: `width` 2..16, sign included.
+    Raises: TypeError, ValueError.
+    """
+
+    width: int
+
+    def __post_init__(self) -> None:
+        check_int("width", self.width, 2, 16)
+
+    @property
+    def code_width(self) -> int:
+        """Bits of a code."""
+        return self.width
+
+    @property
+    def max_code(self) -> int:
+        """Largest number."""
+        return (1 << (self.width - 1)) - 1
+
+    def __str__(self) -> str:
+        return f"INT{self.width}"
+
+
+@dataclass(frozen=True)
+class LnsFormat:
+    """Logarithmic number: sign and an exponent in steps of 2^-fraction_bits (LNS-Madam).
+
+    Code, most significant bit first: sign (1), exponent field `e` (exp_bits), read as a fixed-point
+    number of `fraction_bits` fraction bits. Value `(-1)^sign * 2^((e - 2^exp_bits) /
+    2^fraction_bits)` for e >= 1, always below 1; `e = 0` is zero.
+
+    Parameters: `exp_bits` 2..8, `fraction_bits` 1..exp_bits - 1, at most 4.
+    Raises: TypeError, ValueError.
+    """
+
+    exp_bits: int
+    fraction_bits: int
+
+    def __post_init__(self) -> None:
+        check_int("exp_bits", self.exp_bits, 2, 8)
+        check_int("fraction_bits", self.fraction_bits, 1, min(self.exp_bits - 1, 4))
+
+    @property
+    def code_width(self) -> int:
+        """Bits of a code: sign, exponent field."""
+        return 1 + self.exp_bits
+
+    def __str__(self) -> str:
+        return f"LNS<{self.exp_bits},{self.fraction_bits}>"
+
+
 # The paper's sweet spots: <2,4> for ImageNet, <2,1> for CIFAR-10; the rest of its Tables 2 and 3.
 MLS_E2M4 = ElementFormat(2, 4)
 MLS_E2M1 = ElementFormat(2, 1)
@@ -230,6 +287,11 @@ FP16 = FloatFormat(5, 10)
 FP8_E5M2 = FloatFormat(5, 2)
 FP8_E4M3 = FloatFormat(4, 3, Specials.NAN_ONLY)
 
+INT4 = IntFormat(4)
+INT8 = IntFormat(8)
+INT16 = IntFormat(16)
+LNS8 = LnsFormat(7, 3)
+
 ELEMENT_PRESETS = {
     "mls_e2m4": MLS_E2M4,
     "mls_e2m1": MLS_E2M1,
@@ -255,28 +317,36 @@ FLOAT_PRESETS = {
 
 SCALE_PRESETS = {"e8m0": SCALE_E8M0, "e8m1": SCALE_E8M1, "nvfp4": NVFP4_SCALE}
 
-Format = TypeVar("Format", ElementFormat, ScaleFormat, FloatFormat)
+INT_PRESETS = {"int4": INT4, "int8": INT8, "int16": INT16}
+LNS_PRESETS = {"lns8": LNS8}
+
+Format = TypeVar("Format", ElementFormat, ScaleFormat, FloatFormat, IntFormat, LnsFormat)
 
 _PRESETS: dict[type, dict[str, Any]] = {
     ElementFormat: ELEMENT_PRESETS,
     ScaleFormat: SCALE_PRESETS,
     FloatFormat: FLOAT_PRESETS,
+    IntFormat: INT_PRESETS,
+    LnsFormat: LNS_PRESETS,
 }
 
 
 def parse_format(name: str, kind: type[Format], text: str) -> Format:
-    """Read the format called `name` as a user writes it: a preset's name, or `E,M`.
+    """Read the format called `name` as a user writes it: a preset's name, or its widths with commas
+    between them (`E,M`).
 
-    Raises: ValueError for an unknown preset, a malformed pair, or widths out of range.
+    Raises: ValueError for an unknown preset, a wrong number of widths, or widths out of range.
     """
     presets: dict[str, Format] = _PRESETS[kind]
     if text.lower() in presets:
         return presets[text.lower()]
+    widths = [field.name for field in fields(kind) if field.type in (int, "int")]
     parts = text.strip("<>").split(",")
-    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
-        names = ", ".join(presets)
-        raise ValueError(f"{name} must be E,M (two integers) or one of {names}, not {text!r}")
-    return kind(int(parts[0]), int(parts[1]))
+    if len(parts) != len(widths) or not all(part.strip().isdecimal() for part in parts):
+        rule = f"{','.join(widths)} (integers) or one of {', '.join(presets)}"
+        raise ValueError(f"{name} must be {rule}, not {text!r}")
+    make: Any = kind
+    return make(*map(int, parts))
 
 
 class Overflow(enum.Enum):
@@ -301,44 +371,6 @@ class Tree(enum.Enum):
 
     EXACT = "exact"
     """One fixed-point sum of all leaves, one rounding at the end."""
-
-
-def safe_length(element: ElementFormat, acc_width: int) -> int:
-    """Products of `element` that a signed `acc_width`-bit accumulator holds whatever the operands.
-
-    `floor((2^(acc_width-1) - 1) / max_significand^2)`: 2 for `<2,4>` in 16 bits, 227 for `<2,1>`.
-    Raises: TypeError, ValueError for a width outside 2..64.
-    """
-    check_int("acc_width", acc_width, 2, 64)
-    return ((1 << (acc_width - 1)) - 1) // element.max_significand**2
-
-
-def min_acc_width(element: ElementFormat, length: int) -> int:
-    """Smallest accumulator width in bits, sign included, that is proven to hold `length` products.
-
-    `ceil(log2(length * max_significand^2 + 1)) + 1`: 19 for nine products of `<2,4>`.
-    Raises: TypeError, ValueError for a length outside 1..2^30.
-    """
-    check_int("length", length, 1, 1 << 30)
-    return int(length * element.max_significand**2).bit_length() + 1
-
-
-def resolve_acc_width(element: ElementFormat, acc_width: int | str, length: int | None) -> int:
-    """Accumulator width in bits: `acc_width` itself, or for "auto" the smallest proven safe for
-    `length` products.
-
-    Raises: TypeError, ValueError, also where `length` is given without "auto" or missing with it.
-    """
-    if (acc_width == "auto") != (length is not None):
-        raise ValueError(
-            f"length must be given with acc_width 'auto' and only then, not {length!r}"
-        )
-    if acc_width == "auto" and length is not None:
-        return min_acc_width(element, length)
-    if not isinstance(acc_width, int):
-        raise TypeError(f"acc_width must be an integer or 'auto', not {acc_width!r}")
-    check_int("acc_width", acc_width, 2, 64)
-    return acc_width
 
 
 def ocp_value_ratio(element: ElementFormat) -> float:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .formats import Overflow, Tree, check_int, choice, resolve_acc_width
+from .formats import Overflow, Tree, check_int, choice
 from .mac import limit
 from .quantize import Float32, Float64, MlsTensor
 from .tree import EXACT_BITS, add_aligned, add_tree, aligned_width, check_lanes, exact_tree
+from .widths import resolve_acc_width
 
 # Numba's loops where it is installed (extra `fast`), NumPy elsewhere: the same bits.
 _COMPILED = find_spec("numba") is not None
@@ -145,7 +146,9 @@ def plan_sums(left: MlsTensor, right: MlsTensor, length: int, groups: int, rules
     segment = min(length, rules.segment or length)
     segments = tuple(slice(i, min(i + segment, length)) for i in range(0, length, segment))
     auto = rules.acc_width == "auto"
-    width = resolve_acc_width(left.element, rules.acc_width, segment if auto else None)
+    width = resolve_acc_width(
+        left.element.max_significand**2, rules.acc_width, segment if auto else None
+    )
     leaves = groups * len(segments)
     largest_factor = ((2 << left.scale.man_bits) - 1) ** 2
     _check_precision(left, rules, segment, leaves, width)

@@ -5,7 +5,8 @@ from amaranth.hdl import Cat, Module, signed
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
-from ..golden.formats import ElementFormat, check_int, min_acc_width
+from ..golden.formats import ElementFormat, check_int
+from ..golden.widths import min_acc_width
 from .adder_trees import MAX_LEAVES
 from .combinational import Combinational
 from .mls_multiplier import MlsMultiplier

@@ -21,8 +21,8 @@ from ..golden.formats import (
     Tree,
     choice,
     parse_format,
-    resolve_acc_width,
 )
+from ..golden.widths import resolve_acc_width
 from .accumulator import FloatAccumulator, IntAccumulator
 from .adder_trees import Fp32AdderTree
 from .float_adder import FloatAdder
@@ -36,11 +36,16 @@ from .tile import Fp8Tile, Fp32Tile, MlsTile
 from .unsigned_multiplier import Recoding
 
 
+def _largest_mls_product(options: Mapping[str, Any]) -> int:
+    return int(options["format"].max_significand ** 2)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Unit:
     """A named kind of hardware: what it is, its options with their defaults, how to build it.
 
     `defaults` are options that decide what it computes; `structure` decides only how.
+    `largest_product`, where there is an integer accumulator: magnitude of the largest product.
     """
 
     name: str
@@ -48,6 +53,7 @@ class Unit:
     defaults: Mapping[str, Any]
     structure: Mapping[str, enum.Enum | int] = field(default_factory=dict)
     build: Callable[..., wiring.Component]
+    largest_product: Callable[[Mapping[str, Any]], int] = _largest_mls_product
 
 
 def _int_accumulator(format: ElementFormat, acc_width: int, overflow: Overflow) -> IntAccumulator:
@@ -291,7 +297,8 @@ def configure(name: str, **options: Any) -> Configuration:
         elif is_dataclass(default) and isinstance(values[option], str):
             values[option] = parse_format(option, type(default), values[option])
     if "acc_width" in values:
-        values["acc_width"] = resolve_acc_width(values["format"], values["acc_width"], length)
+        largest = unit.largest_product(values)
+        values["acc_width"] = resolve_acc_width(largest, values["acc_width"], length)
     configuration = Configuration(
         name,
         {option: values[option] for option in unit.defaults},

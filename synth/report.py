@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from ..golden.formats import FP32, safe_length
+from ..golden.formats import FP32
 from ..golden.reference import reference
+from ..golden.widths import products_held
 from ..hw.emit import plain
-from ..hw.units import Configuration, configure
+from ..hw.units import UNITS, Configuration, configure
 from .cache import Cache
 from .measure import ENERGY, Build, Conditions, best, builds, load_library, measure, tool_versions
 from .part_inputs import unit_inputs, workload
@@ -257,7 +258,9 @@ def accumulator_row(options: Mapping[str, Any], seed: int) -> dict[str, Any]:
     kinds = stimulus.kind[last]
     return {
         "width": options["acc_width"],
-        "safe_length": safe_length(options["format"], options["acc_width"]),
+        "safe_length": products_held(
+            UNITS["mls_mac"].largest_product(options), options["acc_width"]
+        ),
         "groups": len(flags),
         "overflows": int(flags.sum()),
         "overflow_rate": round(float(flags.mean()), 6),

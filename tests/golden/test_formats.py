@@ -29,7 +29,8 @@ from mlsmac.golden import (
     safe_length,
     significand,
 )
-from mlsmac.golden.formats import choice, parse_format, resolve_acc_width
+from mlsmac.golden.formats import INT8, LNS8, IntFormat, LnsFormat, choice, parse_format
+from mlsmac.golden.widths import resolve_acc_width
 
 
 @pytest.mark.parametrize(
@@ -136,6 +137,10 @@ def test_float_properties_match_finfo(fmt, kind):
         ("MXFP6_E3M2", ElementFormat, MXFP6_E3M2),
         ("5,2", FloatFormat, FP8_E5M2),
         ("e4m3", FloatFormat, FP8_E4M3),
+        ("12", IntFormat, IntFormat(12)),
+        ("int8", IntFormat, INT8),
+        ("lns8", LnsFormat, LNS8),
+        ("6,2", LnsFormat, LnsFormat(6, 2)),
     ],
 )
 def test_formats_as_users_write_them(text, kind, expected):
@@ -143,8 +148,8 @@ def test_formats_as_users_write_them(text, kind, expected):
 
 
 def test_accumulator_width_resolution():
-    assert resolve_acc_width(MLS_E2M4, 16, None) == 16
-    assert resolve_acc_width(MLS_E2M4, "auto", 9) == 19
+    assert resolve_acc_width(124**2, 16, None) == 16
+    assert resolve_acc_width(124**2, "auto", 9) == 19
 
 
 @pytest.mark.parametrize(
@@ -160,20 +165,24 @@ def test_accumulator_width_resolution():
         (lambda: FloatFormat(9, 4), ValueError, "exp_bits must be in 2..8, not 9"),
         (lambda: FloatFormat(8, 24), ValueError, "man_bits must be in 1..23, not 24"),
         (lambda: FloatFormat(8, 23, "ieee"), TypeError, "specials must be a Specials"),
+        (lambda: IntFormat(1), ValueError, "width must be in 2..16, not 1"),
+        (lambda: LnsFormat(9, 3), ValueError, "exp_bits must be in 2..8, not 9"),
+        (lambda: LnsFormat(7, 5), ValueError, "fraction_bits must be in 1..4, not 5"),
+        (lambda: parse_format("format", IntFormat, "8,8"), ValueError, "format must be width"),
         (lambda: FP8_E4M3.infinity, ValueError, "has no infinity"),
         (lambda: safe_length(MLS_E2M4, 65), ValueError, "acc_width must be in 2..64, not 65"),
         (lambda: min_acc_width(MLS_E2M4, 0), ValueError, "length must be in 1.."),
-        (lambda: parse_format("format", ElementFormat, "2"), ValueError, "format must be E,M"),
-        (lambda: parse_format("format", ElementFormat, "e4m3"), ValueError, "format must be E,M"),
+        (lambda: parse_format("format", ElementFormat, "2"), ValueError, "format must be exp"),
+        (lambda: parse_format("format", ElementFormat, "e4m3"), ValueError, "format must be exp"),
         (
             lambda: parse_format("format", ElementFormat, "9,9"),
             ValueError,
             "exp_bits must be in 0..5",
         ),
-        (lambda: resolve_acc_width(MLS_E2M4, "auto", None), ValueError, "length must be given"),
-        (lambda: resolve_acc_width(MLS_E2M4, 16, 9), ValueError, "length must be given"),
-        (lambda: resolve_acc_width(MLS_E2M4, 1, None), ValueError, "acc_width must be in 2..64"),
-        (lambda: resolve_acc_width(MLS_E2M4, "16", None), TypeError, "acc_width must be an int"),
+        (lambda: resolve_acc_width(124**2, "auto", None), ValueError, "length must be given"),
+        (lambda: resolve_acc_width(124**2, 16, 9), ValueError, "length must be given"),
+        (lambda: resolve_acc_width(124**2, 1, None), ValueError, "acc_width must be in 2..64"),
+        (lambda: resolve_acc_width(124**2, "16", None), TypeError, "acc_width must be an int"),
         (lambda: choice("carry", Carry, "up"), ValueError, "carry must be one of 'clip', 'carry'"),
         (lambda: ocp_value_ratio(MLS_E0M4), ValueError, "element must have exponent bits"),
     ],

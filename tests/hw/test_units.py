@@ -40,7 +40,7 @@ def test_slug_names_the_configuration(name: str, options: dict[str, Any], slug: 
     [
         ("mac", {}, "unit must be one of mls_mac, .*, not 'mac'"),
         ("mls_mac", {"format": "9,9"}, r"exp_bits must be in 0\.\.5, not 9"),
-        ("mls_mac", {"format": "2;4"}, "format must be E,M .* not '2;4'"),
+        ("mls_mac", {"format": "2;4"}, "format must be exp_bits,man_bits .* not '2;4'"),
         ("mls_mac", {"acc_width": 1}, r"acc_width must be in 2\.\.64, not 1"),
         ("mls_mac", {"acc_width": "auto"}, "length must be given with acc_width 'auto'"),
         ("mls_mac", {"length": 9}, "length must be given with acc_width 'auto'"),
