@@ -207,7 +207,7 @@ def synth(
     as_json: Json = False,
 ) -> None:
     """Measure one unit at its best build: area, timing, and energy from simulated activity."""
-    from ..synth.report import Entry
+    from ..synth.systems import Entry
     from . import measuring
 
     configuration = configured(unit, options)
@@ -239,7 +239,7 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Compare every MAC on real tensors and write report.json and report.html."""
-    from ..synth.report import ENTRIES
+    from ..synth.systems import ENTRIES
     from . import measuring
 
     given = measuring.conditions(pdk, liberty, clock_mhz, script, states)

@@ -7,6 +7,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from .systems import BASELINES
+
 
 def render_html(
     report: Mapping[str, Any], plots: Mapping[str, str], *, template: str = "report"
@@ -20,8 +22,12 @@ def render_html(
     )
     environment.filters["figure"] = figure
     text = (files(__package__) / "templates" / f"{template}.html").read_text(encoding="utf-8")
+    sources = dict.fromkeys(row["claim"]["source"] for row in report["rows"] if row.get("claim"))
     return environment.from_string(text).render(
-        report=report, **{name: Markup(svg) for name, svg in plots.items()}
+        report=report,
+        kinds=BASELINES,
+        sources=list(sources),
+        **{name: Markup(svg) for name, svg in plots.items()},
     )
 
 

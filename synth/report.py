@@ -1,6 +1,4 @@
-"""The main job: every MAC under one wrapper, one clock, one stimulus, one script, beside the
-paper.
-"""
+"""The main job: every MAC under one wrapper, one clock, one stimulus, one script."""
 
 import functools
 import multiprocessing
@@ -8,7 +6,6 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,65 +14,16 @@ from ..golden.formats import FP32
 from ..golden.reference import reference
 from ..golden.widths import products_held
 from ..hw.emit import plain
-from ..hw.units import UNITS, Configuration, configure
+from ..hw.units import UNITS
 from .cache import Cache
 from .measure import ENERGY, Build, Conditions, best, builds, load_library, measure, tool_versions
 from .part_inputs import unit_inputs, workload
 from .stimulus import Stimulus
 from .stimulus import build as build_stimulus
+from .systems import BASELINES, ENTRIES, Entry
 
-SCHEMA = 1
+SCHEMA = 2
 
-
-@dataclass(frozen=True)
-class PaperUnit:
-    """A column of the paper's Table 5: mW at 100 MHz in TSMC 65 nm, by Design Compiler."""
-
-    multiplier_mw: float
-    accumulator_mw: float
-
-    @property
-    def energy_pj(self) -> float:
-        """Energy an operation, at one operation a cycle of 100 MHz."""
-        return round((self.multiplier_mw + self.accumulator_mw) * 10, 4)
-
-
-BASELINES = ("fp32", "fp8")
-"""The paper's units that ratios are against."""
-
-PAPER = {
-    "fp32": PaperUnit(0.532, 0.140),
-    "fp8": PaperUnit(0.023, 0.140),
-    "mls": PaperUnit(0.0192, 0.0094),
-}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A row of the report: a label, the unit with its options, and the paper's unit it answers
-    to.
-    """
-
-    label: str
-    unit: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    paper: str | None = None
-
-    def configuration(self) -> Configuration:
-        """The unit's configuration."""
-        return configure(self.unit, **self.options)
-
-
-ENTRIES = (
-    Entry("FP32", "fp32_mac", {"subnormals": True}, "fp32"),
-    Entry("FP32 flush", "fp32_mac", {"subnormals": False}, "fp32"),
-    Entry("FP8 E5M2", "fp8_mac", {"format": "e5m2"}, "fp8"),
-    Entry("FP8 E4M3", "fp8_mac", {"format": "e4m3"}, "fp8"),
-    Entry("MLS <2,4>", "mls_mac", {"format": "2,4"}, "mls"),
-    # The longest group of the stimulus is a plane of 16 x 16: no sum can overflow.
-    Entry("MLS <2,4> safe", "mls_mac", {"format": "2,4", "acc_width": "auto", "length": 256}),
-    Entry("MLS <2,1>", "mls_mac", {"format": "2,1"}, "mls"),
-)
 
 RANGE_OPERATIONS = 300_000
 """Operations on which overflows are counted, by the golden model: rare events need many."""
@@ -103,7 +51,7 @@ def make_report(
     for row, entry in zip(rows, entries, strict=True):
         for kind in BASELINES:
             row[f"ratio_to_{kind}"] = ratio(ENERGY, baselines.get(kind), row)
-        row["paper"] = paper_row(entry.paper)
+        row["claim"] = entry.claim and entry.claim.row()
     return {
         "schema": SCHEMA,
         **circumstances(conditions, stimulus),
@@ -136,11 +84,11 @@ def _stimulus_row(stimulus: Stimulus) -> dict[str, Any]:
 def cheapest(
     kind: str, entries: Sequence[Entry], rows: Sequence[dict[str, Any]]
 ) -> dict[str, Any] | None:
-    """The row of least energy that meets the clock, among the entries that answer to the paper's
+    """The row of least energy that meets the clock, among the entries of the baseline's
     `kind`.
     """
     pairs = zip(entries, rows, strict=True)
-    own = [row for entry, row in pairs if entry.paper == kind and row["meets_timing"]]
+    own = [row for entry, row in pairs if kind in entry.kinds and row["meets_timing"]]
     own = [row for row in own if row[ENERGY] is not None]
     return min(own, key=lambda row: row[ENERGY], default=None)
 
@@ -150,20 +98,6 @@ def ratio(field: str, baseline: Mapping[str, Any] | None, row: Mapping[str, Any]
     if baseline is None or row[ENERGY] is None:
         return None
     return float(round(baseline[field] / row[field], 3))
-
-
-def paper_row(kind: str | None) -> dict[str, float] | None:
-    """The paper's energies and ratios for the row's kind of unit."""
-    if kind is None:
-        return None
-    energy = PAPER[kind].energy_pj
-    return {
-        "multiplier_mw": PAPER[kind].multiplier_mw,
-        "accumulator_mw": PAPER[kind].accumulator_mw,
-        "energy_pj_per_mac": energy,
-        "ratio_to_fp32": round(PAPER["fp32"].energy_pj / energy, 2),
-        "ratio_to_fp8": round(PAPER["fp8"].energy_pj / energy, 2),
-    }
 
 
 def measure_all(
@@ -235,7 +169,9 @@ def _describe(entry: Entry, stimulus: Stimulus) -> dict[str, Any]:
         "unit": entry.label,
         "options": {name: plain(value) for name, value in options.items()},
         "zero_product_share": round(zeros, 4),
-        "accumulator": accumulator_row(options, stimulus.seed) if "overflow" in options else None,
+        "accumulator": accumulator_row(configuration.name, options, stimulus.seed)
+        if "overflow" in options
+        else None,
     }
 
 
@@ -245,22 +181,19 @@ def _range_stimulus(seed: int) -> Stimulus:
     return build_stimulus(RANGE_OPERATIONS, seed)
 
 
-def accumulator_row(options: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Proven length and the overflow seen, by kind of convolution: share of groups that
-    overflowed.
+def accumulator_row(unit: str, options: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Of the MAC `unit`: proven length and the overflow seen, by kind of convolution (share of
+    groups that overflowed). The MAC reads its own among the options.
     """
     stimulus = _range_stimulus(seed)
-    inputs = unit_inputs("mls_mac", options, stimulus)
-    mac = {name: options[name] for name in ("format", "acc_width", "overflow")}
-    outputs = reference("mls_mac", mac, inputs)
+    mac = {name: options[name] for name in UNITS[unit].defaults}
+    outputs = reference(unit, mac, unit_inputs(unit, mac, stimulus))
     last = np.append(stimulus.start[1:], True)
     flags = outputs["overflow"][last].astype(bool)
     kinds = stimulus.kind[last]
     return {
         "width": options["acc_width"],
-        "safe_length": products_held(
-            UNITS["mls_mac"].largest_product(options), options["acc_width"]
-        ),
+        "safe_length": products_held(UNITS[unit].largest_product(options), options["acc_width"]),
         "groups": len(flags),
         "overflows": int(flags.sum()),
         "overflow_rate": round(float(flags.mean()), 6),

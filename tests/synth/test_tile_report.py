@@ -15,13 +15,13 @@ from mlsmac.synth.measure import Build, Conditions, measure
 from mlsmac.synth.part_inputs import workload
 from mlsmac.synth.plots import tile_plot
 from mlsmac.synth.recipes import Adders
-from mlsmac.synth.report import Entry
 from mlsmac.synth.stimulus import build
+from mlsmac.synth.systems import Entry
 from mlsmac.synth.tile_report import make_tile_report
 
 ENTRIES = (
-    Entry("FP8", "fp8_tile", {"format": "e4m3"}, "fp8"),
-    Entry("MLS", "mls_tile", {"format": "2,1"}, "mls"),
+    Entry("FP8", "fp8_tile", {"format": "e4m3"}, ("fp8",)),
+    Entry("MLS", "mls_tile", {"format": "2,1"}),
 )
 # Quick to map: no float32 multiplier.
 SMALL = {"format": "2,1", "lanes": 2, "tensor_scale": False}
