@@ -8,6 +8,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, NullFormatter
 
 _STYLE: Any = {
     "svg.hashsalt": "mlsmac",
@@ -22,7 +23,7 @@ _MULTIPLIER, _ACCUMULATOR, _GLITCH_FREE = "#2f6f9f", "#e08a3c", "#222222"
 def energy_plot(rows: Sequence[Mapping[str, Any]]) -> str:
     """Energy an operation by unit: multiplier, accumulator; a mark at zero delay."""
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(7.2, 0.55 * len(rows) + 1.4), layout="constrained")
+        figure = Figure(figsize=(7.2, 0.3 * len(rows) + 1.4), layout="constrained")
         axes = figure.subplots()
         shown = list(reversed(rows))
         _stacked(axes, shown)
@@ -55,6 +56,7 @@ def _stacked(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
         )
         axes.text(energy + 0.01 * largest, place, f"{energy:.3g}", va="center")
     axes.set_xlim(0, 1.12 * largest)
+    axes.set_ylim(-0.7, len(rows) - 0.3)
 
 
 _STAGE_COLOURS = {
@@ -99,27 +101,32 @@ def _stages(axes: Axes, place: int, row: Mapping[str, Any]) -> None:
 
 
 def area_plot(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Area against energy, both logarithmic, a labelled point a unit."""
+    """Area against energy, both logarithmic; labels on the right in the order of the energies, each
+    with a line to its point, so that units that are alike do not cover one another.
+    """
+    measured = [row for row in rows if row["energy_pj_per_mac"] is not None]
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+        figure = Figure(figsize=(7.2, max(4.2, 0.24 * len(measured) + 0.8)), layout="constrained")
         axes = figure.subplots()
-        measured = [row for row in rows if row["energy_pj_per_mac"] is not None]
-        for number, row in enumerate(sorted(measured, key=lambda row: row["energy_pj_per_mac"])):
+        ordered = sorted(measured, key=lambda row: row["energy_pj_per_mac"])
+        for number, row in enumerate(ordered):
             place = (row["gate_equivalents"], row["energy_pj_per_mac"])
             axes.plot(*place, "o", color=_MULTIPLIER)
-            # Labels in turn on the right and on the left: neighbours do not meet.
-            right = number % 2 == 0
             axes.annotate(
                 row["unit"],
                 place,
-                (8 if right else -8, -4),
-                textcoords="offset points",
-                ha="left" if right else "right",
+                (1.03, (number + 0.5) / len(ordered)),
+                textcoords="axes fraction",
+                va="center",
+                arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "lw": 0.8},
             )
         if measured:
             axes.set_xscale("log")
             axes.set_yscale("log")
-            axes.margins(0.18)
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axis.set_major_formatter("{x:g}")
+                axis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("area, gate equivalents (NAND2)")
         axes.set_ylabel("energy per MAC, pJ")
         axes.grid(alpha=0.25, which="both")
