@@ -41,11 +41,22 @@ from .formats import (
     IntFormat,
     LnsFormat,
     Overflow,
+    Rounding,
     ScaleFormat,
     Specials,
     Tree,
     ocp_value_ratio,
 )
+from .integers import (
+    RangeTrace,
+    int_mac,
+    quantize_affine,
+    quantize_fixed_point,
+    quantize_symmetric,
+    range_statistic,
+    requantize,
+)
+from .lfsr import lane_seed, lfsr_words
 from .mac import (
     MacTrace,
     accumulate_floats,
@@ -55,7 +66,7 @@ from .mac import (
     fp32_mac,
     mls_mac,
 )
-from .quantize import Carry, Grouping, MlsTensor, Rounding, quantize, random_words, significand
+from .quantize import Carry, Grouping, MlsTensor, quantize, random_words, significand
 from .tile import fp8_tile, fp32_tile, mls_tile
 from .tree import aligned_tree, exact_tree, fp32_tree, scale_factor, to_float32
 from .widths import min_acc_width, safe_length
@@ -100,6 +111,7 @@ __all__ = [
     "MacTrace",
     "MlsTensor",
     "Overflow",
+    "RangeTrace",
     "Rounding",
     "ScaleCoding",
     "ScaleFormat",
@@ -122,14 +134,22 @@ __all__ = [
     "fp32_tile",
     "fp32_tree",
     "from_float32",
+    "int_mac",
+    "lane_seed",
+    "lfsr_words",
     "min_acc_width",
     "mls_mac",
     "mls_tile",
     "multiply",
     "ocp_value_ratio",
     "quantize",
+    "quantize_affine",
     "quantize_blocks",
+    "quantize_fixed_point",
+    "quantize_symmetric",
     "random_words",
+    "range_statistic",
+    "requantize",
     "round_encode",
     "safe_length",
     "scale_factor",

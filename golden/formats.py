@@ -359,6 +359,26 @@ class Overflow(enum.Enum):
     """Keep the low `width` bits, two's complement."""
 
 
+class Rounding(enum.Enum):
+    """Where the random word R of `r = (floor(t * 2^k) + R) >> k` comes from."""
+
+    STOCHASTIC = "stochastic"
+    """R is uniform in [0, 2^k), one word per element in C order."""
+
+    NEAREST = "nearest"
+    """R = 2^(k-1): nearest, ties away from zero."""
+
+
+LFSR_BITS = 32
+"""Bits of a random generator's state, which is never zero."""
+
+MAX_RANDOM_BITS = 24
+"""Bits of a random word."""
+
+MAX_LANES = 1024
+"""Lanes of a random generator."""
+
+
 class Tree(enum.Enum):
     """How the scaled sums of groups add up."""
 

@@ -62,7 +62,7 @@ def mls_mac(
     """
     if not isinstance(element, ElementFormat):
         raise TypeError(f"element must be an ElementFormat, not {element!r}")
-    w, a, begins = _check_operands(w, a, start, element.code_width)
+    w, a, begins = check_operands(w, a, start, element.code_width, element.code_width)
     # Products of 5-bit exponents are wider than int64: those take Python's integers.
     kind = object if element.product_width > 62 else np.int64
     product = _signed(w, element).astype(kind) * _signed(a, element)
@@ -83,7 +83,7 @@ def accumulate_integers(
     """
     check_int("acc_width", acc_width, 2, 64)
     policy = choice("overflow", Overflow, overflow)
-    _check_start(start, product)
+    check_start(start, product)
     # Sums before limiting, and their distance from `low`, stay within 3 * 2^61: in int64.
     if acc_width > 62 or max(-int(product.min()), int(product.max())) > 1 << 61:
         product = product.astype(object)
@@ -127,7 +127,7 @@ def float_mac(
     for name, value in (("fmt", fmt), ("acc_format", acc_format)):
         if not isinstance(value, FloatFormat):
             raise TypeError(f"{name} must be a FloatFormat, not {value!r}")
-    w, a, begins = _check_operands(w, a, start, fmt.code_width)
+    w, a, begins = check_operands(w, a, start, fmt.code_width, fmt.code_width)
     product = multiply(w, a, fmt, out=acc_format, subnormals=subnormals)
     return accumulate_floats(product, begins, acc_format, subnormals=subnormals)
 
@@ -144,7 +144,7 @@ def accumulate_floats(
     -0 is the identity of addition, of -0 itself too. Parameters: `product`: codes of `fmt`, (T,);
     the rest as in `float_mac`. Raises: TypeError, ValueError.
     """
-    _check_start(start, product)
+    check_start(start, product)
     acc = np.full(product.shape, 1 << (fmt.code_width - 1), np.int64)
     for now, first in _positions(start):
         # Before its own operation, an entry of `acc` holds -0.
@@ -170,19 +170,21 @@ def fp8_mac(w: npt.ArrayLike, a: npt.ArrayLike, start: npt.ArrayLike, fmt: Float
     return float_mac(w, a, start, fmt)
 
 
-def _check_operands(
-    w: npt.ArrayLike, a: npt.ArrayLike, start: npt.ArrayLike, width: int
+def check_operands(
+    w: npt.ArrayLike, a: npt.ArrayLike, start: npt.ArrayLike, w_width: int, a_width: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    w, a, begins = check_codes("w", w, width), check_codes("a", a, width), np.asarray(start)
+    """A MAC's operand codes and start marks. Raises: TypeError, ValueError."""
+    w, a, begins = check_codes("w", w, w_width), check_codes("a", a, a_width), np.asarray(start)
     if w.ndim != 1 or w.size == 0:
         raise ValueError(f"w must be of shape (T,) with T >= 1, not {w.shape!r}")
     if a.shape != w.shape:
         raise ValueError(f"a must be of w's shape {w.shape!r}, not {a.shape!r}")
-    _check_start(begins, w)
+    check_start(begins, w)
     return w, a, begins
 
 
-def _check_start(start: npt.NDArray[np.bool_], operand: npt.NDArray[Any]) -> None:
+def check_start(start: npt.NDArray[np.bool_], operand: npt.NDArray[Any]) -> None:
+    """Raise unless `start` marks segments of `operand`: TypeError, ValueError."""
     if start.dtype != np.bool_:
         raise TypeError(f"start must be a bool array, not {start.dtype!r}")
     if start.shape != operand.shape:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .formats import ElementFormat, ScaleFormat, check_int, choice
+from .formats import ElementFormat, Rounding, ScaleFormat, check_int, choice
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -39,16 +39,6 @@ class Grouping(enum.Enum):
 
     NONE = "none"
     """The whole tensor is one group."""
-
-
-class Rounding(enum.Enum):
-    """Where the random word R of `r = (floor(t * 2^k) + R) >> k` comes from."""
-
-    STOCHASTIC = "stochastic"
-    """R is uniform in [0, 2^k), one word per element in C order."""
-
-    NEAREST = "nearest"
-    """R = 2^(k-1): nearest, ties away from zero."""
 
 
 class Carry(enum.Enum):
@@ -194,7 +184,7 @@ def quantize(
     carry_rule = choice("carry", Carry, carry)
     _check_formats(element, scale, random_bits)
     _check_input(x, grouping)
-    words = _resolve_words(x.shape, rule, random_bits, rng, random)
+    words = rounding_words(x.shape, rule, random_bits, rng, random)
     cells = np.ascontiguousarray(x).reshape(_cell_shape(x.shape, grouping))
     maxima = _group_maxima(cells, grouping)
     _check_finite(x, maxima)
@@ -244,7 +234,7 @@ def _check_input(x: Float32, grouping: Grouping) -> None:
         raise ValueError(f"x must be of at least one element, not of shape {x.shape!r}")
 
 
-def _resolve_words(
+def rounding_words(
     shape: tuple[int, ...],
     rule: Rounding,
     random_bits: int,

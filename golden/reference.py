@@ -12,7 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from .floats import add, multiply
-from .formats import FP32, ElementFormat, FloatFormat, Overflow, ScaleFormat, check_int
+from .formats import (
+    FP32,
+    ElementFormat,
+    FloatFormat,
+    IntFormat,
+    Overflow,
+    Rounding,
+    ScaleFormat,
+    check_int,
+)
+from .integers import int_mac, range_statistic, requantize
+from .lfsr import lfsr_words
 from .mac import MacTrace, accumulate_floats, accumulate_integers, float_mac, fp8_mac, mls_mac
 from .quantize import element_fields, significand
 from .tile import fp8_tile, fp32_tile, mls_tile
@@ -66,6 +77,16 @@ def _fp32_mac(inputs: Ports, *, subnormals: bool) -> dict[str, Codes]:
 
 def _fp8_mac(inputs: Ports, *, format: FloatFormat) -> dict[str, Codes]:
     return _states(fp8_mac(inputs["w"], inputs["a"], inputs["start"].astype(bool), format))
+
+
+def _int_mac(
+    inputs: Ports, *, format: IntFormat, a_format: IntFormat, zero_points: bool, **options: Any
+) -> dict[str, Codes]:
+    operands: dict[str, Any] = {
+        port: inputs[port] for port in ("w", "a", *(("w_zero", "a_zero") if zero_points else ()))
+    }
+    start = inputs["start"].astype(bool)
+    return _states(int_mac(start=start, w_fmt=format, a_fmt=a_format, **operands, **options))
 
 
 def _sign_and_magnitude(inputs: Ports, format: ElementFormat) -> tuple[Codes, Codes]:
@@ -188,10 +209,42 @@ def _held(inputs: Ports, sums: Codes) -> dict[str, Codes]:
     return {"sum": sums[newest], "sum_valid": inputs["valid"]}
 
 
+def _range_statistic(inputs: Ports, *, format: IntFormat) -> dict[str, Codes]:
+    trace = range_statistic(inputs["x"], inputs["start"].astype(bool), format)
+    return {"max": trace.max, "min": trace.min, "range": trace.range}
+
+
+def _requantizer(
+    inputs: Ports,
+    *,
+    format: IntFormat,
+    acc_width: int,
+    rounding: Rounding,
+    random_bits: int,
+    lfsr_seed: int,
+) -> dict[str, Codes]:
+    acc = inputs["acc"] << (64 - acc_width) >> (64 - acc_width)  # its sign extended
+    words = None
+    if rounding is Rounding.STOCHASTIC:
+        words = _lfsr(inputs, lanes=1, random_bits=random_bits, lfsr_seed=lfsr_seed)["word"][:, 0]
+    code, overflow = requantize(acc, inputs["shift"], words, format, random_bits=random_bits)
+    return {"code": code, "overflow": overflow.astype(np.int64)}
+
+
+def _lfsr(inputs: Ports, *, lanes: int, random_bits: int, lfsr_seed: int) -> dict[str, Codes]:
+    """The words in their order, from the first one at every start. The first step is one."""
+    steps = np.arange(len(inputs["start"]))
+    place = steps - np.maximum.accumulate(np.where(inputs["start"], steps, 0))
+    count = int(place.max()) + 1
+    words = lfsr_words(count, lanes=lanes, random_bits=random_bits, seed=lfsr_seed)
+    return {"word": words[place]}
+
+
 _MODELS: Mapping[str, Callable[..., dict[str, Codes]]] = {
     "mls_mac": _mls_mac,
     "fp32_mac": _fp32_mac,
     "fp8_mac": _fp8_mac,
+    "int_mac": _int_mac,
     "mls_multiplier": _mls_multiplier,
     "mls_dot": _mls_dot,
     "exponent_shifter": _exponent_shifter,
@@ -206,4 +259,7 @@ _MODELS: Mapping[str, Callable[..., dict[str, Codes]]] = {
     "mls_tile": mls_tile,
     "fp8_tile": fp8_tile,
     "fp32_tile": fp32_tile,
+    "range_statistic": _range_statistic,
+    "requantizer": _requantizer,
+    "lfsr": _lfsr,
 }

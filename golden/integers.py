@@ -1,0 +1,222 @@
+"""Integers: INT8 training and dynamic fixed point, bit-exact (docs/numerics.md section 12)."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .floats import check_codes
+from .formats import (
+    MAX_RANDOM_BITS,
+    IntFormat,
+    Overflow,
+    Rounding,
+    check_int,
+    choice,
+)
+from .mac import MacTrace, accumulate_integers, check_operands, check_start
+from .quantize import rounding_words
+
+Codes = npt.NDArray[np.int64]
+Float32 = npt.NDArray[np.float32]
+
+MAX_SHIFT = 31
+"""Largest shift of a requantizer."""
+
+
+def int_mac(
+    w: npt.ArrayLike,
+    a: npt.ArrayLike,
+    start: npt.ArrayLike,
+    w_fmt: IntFormat,
+    a_fmt: IntFormat | None = None,
+    *,
+    w_zero: npt.ArrayLike = 0,
+    a_zero: npt.ArrayLike = 0,
+    acc_width: int = 32,
+    overflow: Overflow | str = Overflow.SATURATE,
+) -> MacTrace:
+    """`acc = limit((start ? 0 : acc) + (w - w_zero) * (a - a_zero))`.
+
+    The first product of a segment is limited too. The sticky overflow flag clears with `start`.
+
+    Parameters:
+        w, a: codes of `w_fmt` and `a_fmt` (default: `w_fmt`), shape (T,).
+        start: bool, shape (T,), the first one set.
+        w_zero, a_zero: zero points, codes that broadcast against `w` and `a`.
+        acc_width: accumulator width in bits, sign included, 2..64.
+        overflow: "saturate" or "wrap".
+    Raises: TypeError, ValueError.
+    """
+    a_fmt = w_fmt if a_fmt is None else a_fmt
+    _check_format("w_fmt", w_fmt)
+    _check_format("a_fmt", a_fmt)
+    w, a, begins = check_operands(w, a, start, w_fmt.width, a_fmt.width)
+    x = _signed("w", w, w_fmt) - _signed("w_zero", w_zero, w_fmt)
+    y = _signed("a", a, a_fmt) - _signed("a_zero", a_zero, a_fmt)
+    return accumulate_integers(x * y, begins, acc_width=acc_width, overflow=overflow)
+
+
+@dataclass(frozen=True, eq=False)
+class RangeTrace:
+    """Statistics after each value, int64 (T,): largest and smallest value since the last start,
+    and `range`, their difference.
+    """
+
+    max: Codes
+    min: Codes
+    range: Codes
+
+
+def range_statistic(x: npt.ArrayLike, start: npt.ArrayLike, fmt: IntFormat) -> RangeTrace:
+    """`max`, `min` and `max - min` of the values since `start`, that value included: the statistic
+    of Range Batch-Norm.
+
+    Parameters: `x`: codes of `fmt`, (T,); `start`: bool, (T,), the first one set.
+    Raises: TypeError, ValueError.
+    """
+    _check_format("fmt", fmt)
+    values, begins = _signed("x", x, fmt), np.asarray(start)
+    if values.ndim != 1 or values.size == 0:
+        raise ValueError(f"x must be of shape (T,) with T >= 1, not {values.shape!r}")
+    check_start(begins, values)
+    # Each segment lies above all before it, so a running maximum does not look back.
+    lift = np.cumsum(begins) << fmt.width
+    largest = np.maximum.accumulate(values + lift) - lift
+    smallest = lift - np.maximum.accumulate(lift - values)
+    return RangeTrace(largest, smallest, largest - smallest)
+
+
+def requantize(
+    acc: npt.ArrayLike,
+    shift: npt.ArrayLike,
+    random: npt.ArrayLike | None,
+    fmt: IntFormat,
+    *,
+    random_bits: int = 8,
+) -> tuple[Codes, npt.NDArray[np.bool_]]:
+    """`r = (floor(acc * 2^(k - shift)) + R) >> k`, k being `random_bits`, limited to `fmt`.
+
+    Returns: values (not codes) in the shape of `acc`, and whether each was limited.
+    Parameters:
+        acc: integers of at most 64 bits.
+        shift: 0..31; it broadcasts against `acc`.
+        random: the words R in 0..2^k - 1; None: 2^(k-1), nearest, ties towards +infinity.
+    Raises: TypeError, ValueError.
+    """
+    _check_format("fmt", fmt)
+    check_int("random_bits", random_bits, 1, MAX_RANDOM_BITS)
+    acc, shift = _integers("acc", acc), _integers("shift", shift)
+    _check_range("shift", shift, 0, MAX_SHIFT)
+    words = _integers("random", 1 << (random_bits - 1) if random is None else random)
+    _check_range("random", words, 0, (1 << random_bits) - 1)
+    # acc * 2^(k - shift) = whole * 2^k + rest * 2^(k - shift); only the rest loses bits.
+    whole = acc >> shift
+    rest = acc - (whole << shift)
+    carry = ((rest << random_bits >> shift) + words) >> random_bits
+    # A carry is 0 or 1: two below the lowest and one above the highest, r is outside either way.
+    low, high = -fmt.max_code - 1, fmt.max_code
+    r = np.clip(whole, low - 2, high + 1) + carry
+    return np.clip(r, low, high), (r < low) | (r > high)
+
+
+def quantize_symmetric(x: Float32, fmt: IntFormat) -> tuple[Codes, float]:
+    """Codes of `rint(x / scale)`, nearest even, with `scale = max|x| / max_code`; and the scale.
+
+    `x = code * scale`: the values -max_code to max_code. All zeros: scale 0.
+    Raises: TypeError, ValueError.
+    """
+    _check_tensor(x, fmt)
+    amax = float(np.abs(x).max())
+    # One rounding: the numerator has at most 39 bits, and no quotient is so near to a tie.
+    steps = np.rint(x.astype(np.float64) * fmt.max_code / amax) if amax else np.zeros(x.shape)
+    return _codes(steps.astype(np.int64), fmt), amax / fmt.max_code
+
+
+def quantize_affine(x: Float32, fmt: IntFormat) -> tuple[Codes, int, float]:
+    """Codes of `clip(rint(x / scale) + zero)`, the code of the zero point, and the scale, with
+    `low = min(x, 0)`, `high = max(x, 0)`, `scale = (high - low) / (2^width - 1)` and
+    `zero = rint(-low / scale) - 2^(width-1)`, all in float64, nearest even.
+
+    `x = (value - zero) * scale`, zero exactly. All zeros: scale 0, zero point 0.
+    Raises: TypeError, ValueError.
+    """
+    _check_tensor(x, fmt)
+    low, high = min(float(x.min()), 0.0), max(float(x.max()), 0.0)
+    scale = (high - low) / ((1 << fmt.width) - 1)
+    if scale == 0:
+        return np.zeros(x.shape, np.int64), 0, 0.0
+    zero = round(-low / scale) - fmt.max_code - 1
+    values = np.rint(x.astype(np.float64) / scale).astype(np.int64) + zero
+    codes = _codes(np.clip(values, -fmt.max_code - 1, fmt.max_code), fmt)
+    return codes, zero & ((1 << fmt.width) - 1), scale
+
+
+def quantize_fixed_point(
+    x: Float32,
+    fmt: IntFormat,
+    *,
+    rounding: Rounding | str = Rounding.STOCHASTIC,
+    random_bits: int = 8,
+    rng: np.random.Generator | None = None,
+    random: npt.ArrayLike | None = None,
+) -> tuple[Codes, int]:
+    """Dynamic fixed point: codes of `r = (floor(x * 2^(k - e)) + R) >> k` and the tensor's shared
+    exponent e, the smallest with `max|x| <= max_code * 2^e`; hence nothing saturates.
+
+    `x = r * 2^e`. R as in `quantize`: k = `random_bits` (1..16) random bits an element, C order, or
+    2^(k-1) for nearest (ties towards +infinity). All zeros: e = 0.
+    Raises: TypeError, ValueError.
+    """
+    _check_tensor(x, fmt)
+    check_int("random_bits", random_bits, 1, 16)
+    rule = choice("rounding", Rounding, rounding)
+    words = rounding_words(x.shape, rule, random_bits, rng, random)
+    exponent = _shared_exponent(float(np.abs(x).max()), fmt)
+    scaled = np.floor(np.ldexp(x.astype(np.float64), random_bits - exponent)).astype(np.int64)
+    return _codes((scaled + words) >> random_bits, fmt), exponent
+
+
+def _shared_exponent(amax: float, fmt: IntFormat) -> int:
+    if amax == 0:
+        return 0
+    mantissa, exponent = math.frexp(amax)
+    top_mantissa, top_exponent = math.frexp(fmt.max_code)
+    return exponent - top_exponent + (mantissa > top_mantissa)
+
+
+def _codes(values: Codes, fmt: IntFormat) -> Codes:
+    return values & ((1 << fmt.width) - 1)
+
+
+def _signed(name: str, codes: npt.ArrayLike, fmt: IntFormat) -> Codes:
+    checked = check_codes(name, codes, fmt.width)
+    return checked - ((checked > fmt.max_code).astype(np.int64) << fmt.width)
+
+
+def _check_format(name: str, fmt: object) -> None:
+    if not isinstance(fmt, IntFormat):
+        raise TypeError(f"{name} must be an IntFormat, not {fmt!r}")
+
+
+def _check_tensor(x: Float32, fmt: IntFormat) -> None:
+    _check_format("fmt", fmt)
+    if not isinstance(x, np.ndarray) or x.dtype != np.float32:
+        raise TypeError(f"x must be a float32 array, not {getattr(x, 'dtype', type(x))!r}")
+    if x.size == 0:
+        raise ValueError(f"x must be of at least one element, not of shape {x.shape!r}")
+    if not np.isfinite(x).all():
+        raise ValueError("x must be finite, not infinite or NaN")
+
+
+def _integers(name: str, values: npt.ArrayLike) -> Codes:
+    array = np.asarray(values)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be an array of integers, not of {array.dtype!r}")
+    return array.astype(np.int64)
+
+
+def _check_range(name: str, values: Codes, low: int, high: int) -> None:
+    if values.min() < low or values.max() > high:
+        raise ValueError(f"{name} must be in {low}..{high}, not {values.min()}..{values.max()}")
