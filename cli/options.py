@@ -59,6 +59,15 @@ UNIT_OPTIONS: Mapping[str, Any] = {
     "format": Annotated[
         _Text, typer.Option(help="Number format: E,M or a preset's name, as 2,4, e4m3, bf16.")
     ],
+    "a_format": Annotated[
+        _Text, typer.Option(help="Number format of the second operand: int4, int8 or a width.")
+    ],
+    "zero_points": Annotated[
+        _Flag,
+        typer.Option(
+            "--zero-points/--no-zero-points", help="Integers with zero points, or symmetric ones."
+        ),
+    ],
     "scale": Annotated[_Text, typer.Option(help="Group scale format: E,M or e8m0, e8m1, nvfp4.")],
     "acc_width": Annotated[
         _Text, typer.Option(help="Integer accumulator bits, or auto (needs --length).")
@@ -82,6 +91,9 @@ UNIT_OPTIONS: Mapping[str, Any] = {
             help="Multiply a tile's outputs by the tensors' scales, or leave that to others.",
         ),
     ],
+    "rounding": Annotated[_Text, typer.Option(help="Of a requantizer: stochastic or nearest.")],
+    "random_bits": Annotated[_Number, typer.Option(help="Bits of a random word.")],
+    "lfsr_seed": Annotated[_Number, typer.Option(help="Seed of a random generator in hardware.")],
     "sharing": Annotated[_Number, typer.Option(help="Lanes that share one group scaler.")],
     "levels": Annotated[_Number, typer.Option(help="Adder levels between registers of a tree.")],
     "recoding": Annotated[

@@ -1,7 +1,7 @@
 """Hardware: Amaranth components, one a file, and their emission as Verilog."""
 
 from ..golden.formats import Overflow
-from .accumulator import FloatAccumulator, IntAccumulator
+from .accumulator import FloatAccumulator, IntAccumulator, ProductCoding
 from .adder_trees import AlignedAdderTree, ExactAdderTree, Fp32AdderTree
 from .aligner import Aligner, LargestScale
 from .axi_stream import AxiConvTile
@@ -10,12 +10,17 @@ from .emit import Emitted, emit, to_rtlil, to_verilog
 from .float_adder import FloatAdder
 from .float_multiplier import FloatMultiplier
 from .group_scaler import GroupScaler, ScaledTerm, ScaleMultiplier
+from .int_mac import IntMac, IntMultiplier
 from .int_to_float import IntToFloat
 from .interfaces import Interface, StreamConfiguration, with_interface
+from .lfsr import Lfsr
 from .mac import FloatMac, Fp8Mac, Fp32Mac, Mac, MlsMac, MultiplierStage
 from .mls_dot import MlsDot
 from .mls_multiplier import ExponentShifter, MlsMultiplier
+from .range_statistic import RangeStatistic
+from .requantizer import Requantizer
 from .scaled_trees import AlignedSum, ExactSum
+from .signed_multiplier import SignedMultiplier
 from .tile import FloatTile, Fp8Tile, Fp32Tile, MlsTile, Tile
 from .units import UNITS, Configuration, Unit, configure
 from .unsigned_multiplier import Recoding, UnsignedMultiplier
@@ -44,9 +49,12 @@ __all__ = [
     "Fp32Tile",
     "GroupScaler",
     "IntAccumulator",
+    "IntMac",
+    "IntMultiplier",
     "IntToFloat",
     "Interface",
     "LargestScale",
+    "Lfsr",
     "Mac",
     "MlsDot",
     "MlsMac",
@@ -54,9 +62,13 @@ __all__ = [
     "MlsTile",
     "MultiplierStage",
     "Overflow",
+    "ProductCoding",
+    "RangeStatistic",
     "Recoding",
+    "Requantizer",
     "ScaleMultiplier",
     "ScaledTerm",
+    "SignedMultiplier",
     "StreamConfiguration",
     "Tile",
     "Unit",

@@ -1,6 +1,8 @@
 # amaranth: UnusedElaboratable=no
 """Accumulators: the second stage of every MAC, one product a cycle."""
 
+import enum
+
 from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -11,25 +13,35 @@ from .float_common import check_format
 from .mls_multiplier import MAX_PRODUCT_WIDTH
 
 
+class ProductCoding(enum.Enum):
+    """How a product of either sign comes to an integer accumulator."""
+
+    SIGN_MAGNITUDE = "sign_magnitude"
+    """Sign and magnitude: the negation is an XOR row and the adder's carry-in."""
+
+    TWOS_COMPLEMENT = "twos_complement"
+    """Two's complement, of which the accumulator extends the sign."""
+
+
 class IntAccumulator(wiring.Component):
     """Signed integer accumulator: `acc' = limit((start ? 0 : acc) + product)`, `limit` by
     `overflow`.
 
     The flag `overflow` is sticky: it is set with the first sum outside the range and cleared by the
     next `start` (whose own load can set it where one product exceeds the accumulator).
-    The product comes as sign and magnitude: the negation is an XOR row and the adder's carry-in.
     Latency 1 cycle, throughput one product a cycle. No reset: `start` defines the state.
     Source: docs/numerics.md section 4.
 
     Parameters
     ----------
     width: bits of the accumulator, sign included, 2..64.
-    product_width: magnitude bits of a product, 1..62.
+    product_width: bits of a product without its sign, 1..62.
     overflow: Overflow.
+    coding: ProductCoding of `product`.
 
     Members
     -------
-    product: In, `product_width + 1` bits, sign (most significant) and magnitude.
+    product: In, `product_width + 1` bits, coded as `coding` says, sign most significant.
     start: In, load instead of add.
     acc: Out, signed `width` bits.
     overflow: Out, sticky flag of the running group.
@@ -39,9 +51,19 @@ class IntAccumulator(wiring.Component):
     TypeError, ValueError.
     """
 
-    def __init__(self, *, width: int, product_width: int, overflow: Overflow = Overflow.SATURATE):
+    def __init__(
+        self,
+        *,
+        width: int,
+        product_width: int,
+        overflow: Overflow = Overflow.SATURATE,
+        coding: ProductCoding = ProductCoding.SIGN_MAGNITUDE,
+    ):
         check_int("width", width, 2, 64)
         check_int("product_width", product_width, 1, MAX_PRODUCT_WIDTH)
+        if not isinstance(coding, ProductCoding):
+            raise TypeError(f"coding must be a ProductCoding, not {coding!r}")
+        self._coding = coding
         self._width = width
         self._product_width = product_width
         self._policy = choice("overflow", Overflow, overflow)
@@ -55,7 +77,8 @@ class IntAccumulator(wiring.Component):
         )
 
     width = property(lambda self: self._width, doc="Accumulator bits.")
-    product_width = property(lambda self: self._product_width, doc="Product magnitude bits.")
+    product_width = property(lambda self: self._product_width, doc="Product bits but its sign.")
+    coding = property(lambda self: self._coding, doc="How `product` is coded.")
     policy = property(lambda self: self._policy, doc="Overflow policy.")
     latency = property(lambda self: 1, doc="Clock cycles from `product` to `acc`.")
     registers = property(lambda self: self.width + 1, doc="Register bits: sum and flag.")
@@ -64,14 +87,17 @@ class IntAccumulator(wiring.Component):
         m = Module()
         acc = Signal(signed(self.width), reset_less=True)
         overflow = Signal(reset_less=True)
-        # |acc| <= 2^(width-1) and |product| < 2^product_width: the sum fits one bit above the
+        # |acc| <= 2^(width-1) and |product| <= 2^product_width: the sum fits one bit above the
         # wider.
         sum_width = max(self.width, self.product_width + 1) + 1
         magnitude, negative = self.product[:-1], self.product[-1]
         kept = Cat(bit & ~self.start for bit in acc).as_signed()
-        inverted = Cat(Cat(bit ^ negative for bit in magnitude), negative).as_signed()
         total = Signal(signed(sum_width))
-        m.d.comb += total.eq(kept + inverted + negative)
+        if self.coding is ProductCoding.SIGN_MAGNITUDE:
+            inverted = Cat(Cat(bit ^ negative for bit in magnitude), negative).as_signed()
+            m.d.comb += total.eq(kept + inverted + negative)
+        else:
+            m.d.comb += total.eq(kept + self.product.as_signed())
 
         low, sign = total[: self.width], total[-1]
         outside = Signal()

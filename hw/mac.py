@@ -17,6 +17,10 @@ from .accumulator import FloatAccumulator, IntAccumulator
 from .float_multiplier import FloatMultiplier
 from .mls_multiplier import MlsMultiplier
 from .unsigned_multiplier import Recoding
+from .values import registered
+
+_OPERANDS = {"w": "x", "a": "y", "w_zero": "x_zero", "a_zero": "y_zero"}
+"""Operand ports of a MAC, each with the port of the multiplier that it feeds, if there is one."""
 
 
 class MultiplierStage(wiring.Component):
@@ -26,11 +30,12 @@ class MultiplierStage(wiring.Component):
 
     Parameters
     ----------
-    multiplier: combinational component with inputs `x`, `y` and output `product`.
+    multiplier: combinational component with inputs `x`, `y` (and `x_zero`, `y_zero`) and output
+        `product`.
 
     Members
     -------
-    w, a: In, widths of the multiplier's `x` and `y`.
+    w, a: In, widths of the multiplier's `x` and `y`; so `w_zero`, `a_zero`, where it has them.
     start: In, marks the operands of a sum's first product.
     product: Out, width of the multiplier's `product`.
     product_start: Out, `start` of that product.
@@ -38,10 +43,11 @@ class MultiplierStage(wiring.Component):
 
     def __init__(self, *, multiplier: wiring.Component):
         self._multiplier = multiplier
+        fed = multiplier.signature.members
+        self._operands = tuple(port for port, input in _OPERANDS.items() if input in fed)
         super().__init__(
             {
-                "w": In(len(multiplier.x)),
-                "a": In(len(multiplier.y)),
+                **{port: In(fed[_OPERANDS[port]].shape) for port in self._operands},
                 "start": In(1),
                 "product": Out(len(multiplier.product)),
                 "product_start": Out(1),
@@ -49,31 +55,29 @@ class MultiplierStage(wiring.Component):
         )
 
     multiplier = property(lambda self: self._multiplier, doc="The combinational multiplier.")
+    operands = property(lambda self: self._operands, doc="Names of the operand ports.")
     latency = property(lambda self: 2, doc="Clock cycles from `w`, `a` to `product`.")
 
     @property
     def registers(self) -> int:
-        """Register bits: both operands, the product, and `start` twice."""
-        return len(self.w) + len(self.a) + len(self.product) + 2
+        """Register bits: the operands, the product, and `start` twice."""
+        return sum(len(getattr(self, port)) for port in self.operands) + len(self.product) + 2
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.core = core = self.multiplier
-        s1_w = Signal(len(self.w), reset_less=True)
-        s1_a = Signal(len(self.a), reset_less=True)
+        for port in self.operands:
+            operand = registered(m, f"s1_{port}", getattr(self, port))
+            m.d.comb += getattr(core, _OPERANDS[port]).eq(operand)
         s1_start = Signal(reset_less=True)
         s2_product = Signal(len(self.product), reset_less=True)
         s2_start = Signal(reset_less=True)
         m.d.sync += [
-            s1_w.eq(self.w),
-            s1_a.eq(self.a),
             s1_start.eq(self.start),
             s2_product.eq(core.product),
             s2_start.eq(s1_start),
         ]
         m.d.comb += [
-            core.x.eq(s1_w),
-            core.y.eq(s1_a),
             self.product.eq(s2_product),
             self.product_start.eq(s2_start),
         ]
@@ -93,25 +97,25 @@ class Mac(wiring.Component):
 
     Parameters
     ----------
-    multiplier: combinational component (`x`, `y`, `product`).
+    multiplier: combinational component, as MultiplierStage takes it.
     accumulator: component of latency 1 (`product`, `start`, `acc` and, for integers, `overflow`).
-    idle_operands: codes (w, a) whose product leaves any sum unchanged.
+    idle_operands: codes of the operand ports, in their order, whose product leaves any sum
+        unchanged.
 
     Members
     -------
-    w, a: In, packed codes.
+    w, a: In, packed codes; so `w_zero`, `a_zero`, where the multiplier has zero points.
     start: In, this product begins a new sum.
     acc: Out, the running sum.
     overflow: Out, integer accumulators only: sticky since `start`.
     """
 
-    def __init__(self, *, multiplier, accumulator, idle_operands: tuple[int, int]):
-        self._multiplier = MultiplierStage(multiplier=multiplier)
+    def __init__(self, *, multiplier, accumulator, idle_operands: tuple[int, ...]):
+        self._multiplier = stage = MultiplierStage(multiplier=multiplier)
         self._accumulator = accumulator
         self._idle_operands = idle_operands
         members = {
-            "w": In(len(multiplier.x)),
-            "a": In(len(multiplier.y)),
+            **{port: stage.signature.members[port] for port in stage.operands},
             "start": In(1),
             "acc": Out(accumulator.acc.shape()),
         }
@@ -122,7 +126,10 @@ class Mac(wiring.Component):
     has_overflow = property(
         lambda self: hasattr(self._accumulator, "overflow"), doc="Whether `overflow` exists."
     )
-    idle_operands = property(lambda self: self._idle_operands, doc="Codes (w, a) of an idle cycle.")
+    operands = property(lambda self: self._multiplier.operands, doc="Names of the operand ports.")
+    idle_operands = property(
+        lambda self: self._idle_operands, doc="Codes of the operand ports in an idle cycle."
+    )
 
     recoding = property(
         lambda self: self._multiplier.multiplier.recoding, doc="Of the significand multiplier."
@@ -148,8 +155,7 @@ class Mac(wiring.Component):
         m.submodules.multiplier = multiplier = self._multiplier
         m.submodules.accumulator = accumulator = self._accumulator
         m.d.comb += [
-            multiplier.w.eq(self.w),
-            multiplier.a.eq(self.a),
+            *(getattr(multiplier, port).eq(getattr(self, port)) for port in self.operands),
             multiplier.start.eq(self.start),
             accumulator.product.eq(multiplier.product),
             accumulator.start.eq(multiplier.product_start),

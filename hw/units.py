@@ -13,11 +13,14 @@ from ..golden.formats import (
     FLOAT_PRESETS,
     FP8_E4M3,
     FP32,
+    INT8,
     MLS_E2M4,
     SCALE_E8M1,
     ElementFormat,
     FloatFormat,
+    IntFormat,
     Overflow,
+    Rounding,
     Tree,
     choice,
     parse_format,
@@ -28,9 +31,13 @@ from .adder_trees import Fp32AdderTree
 from .float_adder import FloatAdder
 from .float_multiplier import FloatMultiplier
 from .group_scaler import GroupScaler
+from .int_mac import IntMac
+from .lfsr import Lfsr
 from .mac import Fp8Mac, Fp32Mac, MlsMac
 from .mls_dot import MlsDot
 from .mls_multiplier import ExponentShifter, MlsMultiplier
+from .range_statistic import RangeStatistic
+from .requantizer import Requantizer
 from .scaled_trees import AlignedSum, ExactSum
 from .tile import Fp8Tile, Fp32Tile, MlsTile
 from .unsigned_multiplier import Recoding
@@ -38,6 +45,14 @@ from .unsigned_multiplier import Recoding
 
 def _largest_mls_product(options: Mapping[str, Any]) -> int:
     return int(options["format"].max_significand ** 2)
+
+
+def _largest_int_product(options: Mapping[str, Any]) -> int:
+    """Of an integer MAC, or, of a requantizer, in the sums of its own format's products."""
+    w, a = options["format"], options.get("a_format", options["format"])
+    if options.get("zero_points"):
+        return int(((1 << w.width) - 1) * ((1 << a.width) - 1))
+    return int((w.max_code + 1) * (a.max_code + 1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +89,7 @@ _TILE = {"lanes": 16}
 _FLOAT = {"format": FP32, "subnormals": True}
 _TREE = {"tree": Tree.FP32, "guard_bits": GUARD_BITS, "tiles": TILES}
 _MULTIPLIES = {"recoding": Recoding.NONE}
+_RANDOM = {"random_bits": 8, "lfsr_seed": 1}
 _PIPELINE = {"sharing": 1, "levels": 1} | _MULTIPLIES
 
 UNITS = {
@@ -99,6 +115,15 @@ UNITS = {
             defaults={"format": FP8_E4M3},
             structure=_MULTIPLIES,
             build=Fp8Mac,
+        ),
+        Unit(
+            name="int_mac",
+            description="Integer MAC of any two widths, with or without zero points",
+            defaults={"format": INT8, "a_format": INT8, "zero_points": False, "acc_width": 32}
+            | _OVERFLOW,
+            structure=_MULTIPLIES,
+            build=lambda format, **options: IntMac(w_format=format, **options),
+            largest_product=_largest_int_product,
         ),
         Unit(
             name="mls_tile",
@@ -193,6 +218,25 @@ UNITS = {
             defaults=_MLS | _SCALED_SUM | _TILE | {"tiles": TILES},
             build=lambda format, **options: ExactSum(element=format, **options),
         ),
+        Unit(
+            name="range_statistic",
+            description="Largest, smallest and range of a stream of integers",
+            defaults={"format": INT8},
+            build=RangeStatistic,
+        ),
+        Unit(
+            name="requantizer",
+            description="Integer sums to operands: shift, stochastic rounding, saturation",
+            defaults={"format": INT8, "acc_width": 32, "rounding": Rounding.STOCHASTIC} | _RANDOM,
+            build=Requantizer,
+            largest_product=_largest_int_product,
+        ),
+        Unit(
+            name="lfsr",
+            description="Random words from linear feedback shift registers, one a lane",
+            defaults={"lanes": 16} | _RANDOM,
+            build=lambda lfsr_seed, **options: Lfsr(seed=lfsr_seed, **options),
+        ),
     )
 }
 
@@ -246,7 +290,9 @@ class Configuration:
         ]
 
 
-def _format_slug(format: ElementFormat | FloatFormat) -> str:
+def _format_slug(format: ElementFormat | FloatFormat | IntFormat) -> str:
+    if isinstance(format, IntFormat):
+        return str(format).lower()
     slug = f"e{format.exp_bits}m{format.man_bits}"
     # "e4m3" is OCP's; an IEEE-style <4,3> with infinities says so.
     shadowed = isinstance(format, FloatFormat) and FLOAT_PRESETS.get(slug, format) != format
@@ -255,6 +301,8 @@ def _format_slug(format: ElementFormat | FloatFormat) -> str:
 
 _SLUGS: dict[str, Callable[[Any], str]] = {
     "format": _format_slug,
+    "a_format": _format_slug,
+    "zero_points": lambda zero_points: "zeros" if zero_points else "",
     "scale": lambda scale: f"s{scale.exp_bits}m{scale.man_bits}",
     "lanes": "lanes{}".format,
     "acc_width": "acc{}".format,
@@ -266,6 +314,9 @@ _SLUGS: dict[str, Callable[[Any], str]] = {
     "tensor_scale": lambda multiplies: "" if multiplies else "unscaled",
     "sharing": lambda lanes: "" if lanes == 1 else f"sharing{lanes}",
     "levels": lambda levels: "" if levels == 1 else f"levels{levels}",
+    "rounding": lambda rounding: rounding.value,
+    "random_bits": "random{}".format,
+    "lfsr_seed": lambda seed: "" if seed == 1 else f"seed{seed}",
     "recoding": lambda recoding: "" if recoding is Recoding.NONE else recoding.value,
 }
 

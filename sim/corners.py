@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In
 from ..golden.formats import FloatFormat, check_int
 from ..golden.reference import reference
 from ..hw.units import Configuration
+from .int_corners import INT_CORNERS
 from .operands import Groups, float_codes, sign_magnitude
 from .tile_corners import TILE_CORNERS
 from .tree_corners import TREE_CORNERS
@@ -18,7 +19,7 @@ EXHAUSTIVE_BITS = 16
 """Combinational units whose inputs total at most this many bits are checked on every input."""
 
 _IDLE_SHARE = 0.05
-_OWN_CORNERS = {**TREE_CORNERS, **TILE_CORNERS}
+_OWN_CORNERS = {**TREE_CORNERS, **TILE_CORNERS, **INT_CORNERS}
 
 
 def make_vectors(configuration: Configuration, operations: int, seed: int) -> Vectors:
@@ -40,10 +41,12 @@ def make_vectors(configuration: Configuration, operations: int, seed: int) -> Ve
     else:
         # Every floating-point component names the format of its operands; the others are integers.
         format = getattr(component, "format", None)
+        format = format if isinstance(format, FloatFormat) else None
         lanes = getattr(component, "lanes", None)
         inputs = _drawn_inputs(format, ports, lanes, operations, np.random.default_rng(seed))
         if hasattr(component, "idle_operands"):
-            _insert_idle(inputs, component.idle_operands, np.random.default_rng(seed + 1))
+            idle = dict(zip(component.operands, component.idle_operands, strict=True))
+            _insert_idle(inputs, idle, np.random.default_rng(seed + 1))
     outputs = reference(configuration.name, configuration.options, inputs)
     outputs = {port: np.asarray(values, np.int64) for port, values in outputs.items()}
     return Vectors(inputs, outputs, widths, max(component.latency, 1), clocked)
@@ -96,9 +99,9 @@ def _near_cancellations(
 
 
 def _insert_idle(
-    inputs: dict[str, Codes], idle_operands: tuple[int, int], rng: np.random.Generator
+    inputs: dict[str, Codes], idle_operands: Mapping[str, int], rng: np.random.Generator
 ) -> None:
     """Turn some operations within groups into idle cycles."""
     idle = (rng.random(len(inputs["start"])) < _IDLE_SHARE) & (inputs["start"] == 0)
-    for port, code in zip(("w", "a"), idle_operands, strict=True):
+    for port, code in idle_operands.items():
         inputs[port] = np.where(idle, code, inputs[port])

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mlsmac.hw import float_adder, float_common, group_scaler, int_to_float
+from mlsmac.hw import float_adder, float_common, group_scaler, int_to_float, lfsr
 from mlsmac.hw.accumulator import FloatAccumulator, IntAccumulator
 from mlsmac.hw.adder_trees import Fp32AdderTree, _IntegerTree
 from mlsmac.hw.aligner import Aligner, LargestScale
@@ -20,8 +20,12 @@ from mlsmac.hw.collector import Collector
 from mlsmac.hw.float_adder import FloatAdder
 from mlsmac.hw.float_multiplier import FloatMultiplier
 from mlsmac.hw.group_scaler import ScaledTerm
+from mlsmac.hw.int_mac import IntMultiplier
 from mlsmac.hw.int_to_float import IntToFloat
 from mlsmac.hw.mls_multiplier import ExponentShifter, MlsMultiplier
+from mlsmac.hw.range_statistic import RangeStatistic
+from mlsmac.hw.requantizer import Requantizer
+from mlsmac.hw.signed_multiplier import SignedMultiplier
 from mlsmac.hw.tile_stages import TileAccumulator, TileOutput, TileTree
 from mlsmac.hw.units import configure
 from mlsmac.hw.unsigned_multiplier import UnsignedMultiplier, _Tree
@@ -61,6 +65,7 @@ FEW_TILES = {"lanes": 2, "tiles": 2, "scale": "3,1"}
 FP32: dict[str, Any] = {}
 PAIR = {"lanes": 2}
 SHARED = {"lanes": 2, "sharing": 2}
+INTS: dict[str, Any] = {}
 FEW = 600
 E = "elaborate"
 # fmt: off
@@ -110,6 +115,16 @@ MUTATIONS = [Mutation(*row) for row in (
     ("first ahead of its tile", TileTree, E, "self.tile_first, adders.latency", "self.tile_first, 0", "mls_tile", PAIR, FEW),
     ("finish ahead of its tile", TileTree, E, "self.tile_finish, self.latency", "self.tile_finish, 0", "mls_tile", PAIR, FEW),
     ("tensor scale skipped", TileOutput, E, "values[0] = multiplier.product", "pass", "mls_tile", PAIR, FEW),
+    ("sign row not inverted", SignedMultiplier, "_add_rows", "~bit if negative else bit", "bit", "int_mac", INTS, FEW),
+    ("Booth row without its sign", SignedMultiplier, "_add_booth_rows", "~((one | two) & digits[n])", "(one | two) & digits[n]", "int_mac", {"recoding": "booth4"}, FEW),
+    ("product not sign-extended", IntAccumulator, E, "self.product.as_signed()", "self.product", "int_mac", INTS, FEW),
+    ("unsigned zero point", IntMultiplier, E, '_zero").as_signed()', '_zero")', "int_mac", {"zero_points": True}, FEW),
+    ("range without start", RangeStatistic, E, "self.start | (x > largest)", "x > largest", "range_statistic", INTS, FEW),
+    ("a step too few", lfsr, "_following", "place + steps - 1 - step in taps", "place + steps - 2 - step in taps", "lfsr", {"lanes": 1}, FEW),
+    ("lanes alike", lfsr.Lfsr, E, "lane * LANE_STRIDE", "0 * LANE_STRIDE", "lfsr", {"lanes": 2}, FEW),
+    ("rounds down", Requantizer, E, "s1_window.as_signed() + random", "s1_window.as_signed() + 0 * random", "requantizer", INTS, FEW),
+    ("far sums wrap", Requantizer, E, "s1_far | ", "", "requantizer", INTS, FEW),
+    ("zeros shifted in", Requantizer, "_window", "moved = Cat(value[step:], sign.replicate(step))", "moved = value[step:]", "requantizer", INTS, FEW),
     ("Booth increment", UnsignedMultiplier, "_add_booth_rows", "b2 & (one | two)", "b2 & one", "fp32_mac", {"recoding": "booth4"}),
 )]
 # fmt: on

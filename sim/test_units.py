@@ -55,12 +55,28 @@ PARTS: list[tuple[str, dict[str, Any]]] = [
     ("float_accumulator", {"format": "fp32"}),
     ("float_accumulator", {"format": "e4m3"}),
 ]
-# What has many lanes or wide words simulates slowly: a tenth of the operations, or a fiftieth.
+# What has many lanes or wide words simulates slowly, narrow operands need less: a tenth of the
+# operations, or a fiftieth.
 SCALERS: list[tuple[str, dict[str, Any]]] = [
     ("group_scaler", {"format": "2,4"}),
     ("group_scaler", {"format": "2,4", "scale": "8,0", "acc_width": 24}),
     ("group_scaler", {"format": "2,1", "scale": "4,3"}),
     ("group_scaler", {"format": "1,6", "scale": "8,2", "acc_width": 40}),
+]
+INTEGERS: list[tuple[str, dict[str, Any]]] = [
+    ("int_mac", {"acc_width": 17}),
+    ("int_mac", {"recoding": "booth4", "overflow": "wrap", "acc_width": 18}),
+    ("int_mac", {"a_format": "int16"}),
+    ("int_mac", {"format": "int4", "a_format": "int4", "acc_width": "auto", "length": 9}),
+    ("int_mac", {"zero_points": True, "acc_width": 18}),
+    ("int_mac", {"zero_points": True, "format": "5", "a_format": "2", "recoding": "booth4"}),
+    ("range_statistic", {}),
+    ("lfsr", {"lanes": 3}),
+    ("lfsr", {"lanes": 1, "random_bits": 24, "lfsr_seed": 77}),
+    ("requantizer", {}),
+    ("requantizer", {"rounding": "nearest"}),
+    ("requantizer", {"format": "int4", "acc_width": 16, "random_bits": 3, "lfsr_seed": 9}),
+    ("requantizer", {"format": "int16", "acc_width": 64, "random_bits": 24}),
 ]
 TREES: list[tuple[str, dict[str, Any]]] = [
     ("fp32_adder_tree", {"lanes": 16}),
@@ -77,7 +93,11 @@ TREES: list[tuple[str, dict[str, Any]]] = [
     ("exact_adder_tree", {"lanes": 1, "scale": "3,0", "tiles": 1}),
 ]
 UNIT_CASES = [(1, case) for case in MACS + PARTS]
-UNIT_CASES += [(10, case) for case in SCALERS] + [(50, case) for case in TREES]
+UNIT_CASES += (
+    [(10, case) for case in SCALERS]
+    + [(25, case) for case in INTEGERS]
+    + [(50, case) for case in TREES]
+)
 
 
 def _identifier(case: tuple[str, dict[str, Any]]) -> str:
