@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..golden.formats import FP32, ElementFormat, Overflow
+from ..golden.formats import FP32, ElementFormat, IntFormat, Overflow, Rounding
 from ..golden.quantize import element_fields
 from ..golden.reference import Codes, reference
 from ..hw.units import Configuration, configure
@@ -57,9 +57,7 @@ def unit_inputs(unit: str, options: Mapping[str, Any], stimulus: Stimulus) -> In
     """
     if unit in _BEHIND_MACS:
         return _BEHIND_MACS[unit](dict(options), stimulus)
-    format = options.get("format", FP32)
-    w, a = stimulus.encode(format)
-    mac = {"w": w, "a": a, "start": stimulus.start.astype(np.int64)}
+    mac = _mac(options, stimulus)
     if unit.endswith("_mac"):
         return mac
     if unit not in _PARTS:
@@ -67,6 +65,16 @@ def unit_inputs(unit: str, options: Mapping[str, Any], stimulus: Stimulus) -> In
             f"unit must be a MAC or one of {', '.join((*_PARTS, *_BEHIND_MACS))}, not {unit!r}"
         )
     return _PARTS[unit](mac, dict(options))
+
+
+def _mac(options: Mapping[str, Any], stimulus: Stimulus) -> Inputs:
+    format = options.get("format", FP32)
+    a_format = options.get("a_format", format)
+    if options.get("zero_points"):
+        operands = stimulus.encode_affine(format, a_format)
+    else:
+        operands = dict(zip("wa", stimulus.encode(format, a_format), strict=True))
+    return operands | {"start": stimulus.start.astype(np.int64)}
 
 
 def _operands(mac: Inputs, options: dict[str, Any]) -> Inputs:
@@ -110,6 +118,31 @@ def _adder(mac: Inputs, options: dict[str, Any]) -> Inputs:
     return {"x": np.where(inputs["start"], identity, before), "y": inputs["product"]}
 
 
+def _activations(mac: Inputs, options: dict[str, Any]) -> Inputs:
+    return {"x": mac["a"], "start": mac["start"]}
+
+
+def _group_sums(mac: Inputs, options: dict[str, Any]) -> Inputs:
+    """The groups' sums, each shifted as far as brings the largest of them into the format; the
+    generator starts once.
+    """
+    format: IntFormat = options["format"]
+    widths = {"format": format, "a_format": format, "acc_width": options["acc_width"]}
+    integers = configure("int_mac", **widths).options
+    sums = reference("int_mac", integers, mac)["acc"][np.append(mac["start"][1:], 1) > 0]
+    largest = int(np.abs(sums).max()).bit_length()
+    shift = np.full(len(sums), max(largest - format.width + 1, 0))
+    inputs = {"acc": sums, "shift": shift}
+    if options["rounding"] is Rounding.STOCHASTIC:
+        inputs["start"] = _first(len(sums))
+    return inputs
+
+
+def _first(count: int) -> Codes:
+    """A generator's `start`: the first step alone."""
+    return (np.arange(count) == 0).astype(np.int64)
+
+
 _PARTS: Mapping[str, Callable[[Inputs, dict[str, Any]], Inputs]] = {
     "mls_multiplier": _operands,
     "float_multiplier": _operands,
@@ -118,6 +151,9 @@ _PARTS: Mapping[str, Callable[[Inputs, dict[str, Any]], Inputs]] = {
     "int_accumulator": _products("mls_multiplier"),
     "float_accumulator": _products("float_multiplier"),
     "float_adder": _adder,
+    "range_statistic": _activations,
+    "requantizer": _group_sums,
+    "lfsr": lambda mac, options: {"start": _first(len(mac["start"]))},
 }
 
 

@@ -14,7 +14,7 @@ from ..golden.formats import FP32
 from ..golden.reference import reference
 from ..golden.widths import products_held
 from ..hw.emit import plain
-from ..hw.units import UNITS
+from ..hw.units import UNITS, Configuration, configure
 from .cache import Cache
 from .measure import ENERGY, Build, Conditions, best, builds, load_library, measure, tool_versions
 from .part_inputs import unit_inputs, workload
@@ -163,15 +163,15 @@ def _describe(entry: Entry, stimulus: Stimulus) -> dict[str, Any]:
     configuration = entry.configuration()
     options = configuration.options
     format = options.get("format", FP32)
-    statistics = stimulus.statistics(format)
+    statistics = stimulus.statistics(format, options.get("a_format"))
     zeros = sum(part.zero_product * part.pairs for part in statistics.values()) / len(stimulus)
     return {
         "unit": entry.label,
         "options": {name: plain(value) for name, value in options.items()},
         "zero_product_share": round(zeros, 4),
-        "accumulator": accumulator_row(configuration.name, options, stimulus.seed)
-        if "overflow" in options
-        else None,
+        "accumulator": (
+            accumulator_row(configuration, stimulus.seed) if "overflow" in options else None
+        ),
     }
 
 
@@ -181,19 +181,22 @@ def _range_stimulus(seed: int) -> Stimulus:
     return build_stimulus(RANGE_OPERATIONS, seed)
 
 
-def accumulator_row(unit: str, options: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Of the MAC `unit`: proven length and the overflow seen, by kind of convolution (share of
-    groups that overflowed). The MAC reads its own among the options.
+def accumulator_row(configuration: Configuration, seed: int) -> dict[str, Any]:
+    """Proven length and the overflow seen, by kind of convolution: share of groups that
+    overflowed. Of a tile: that of its MACs.
     """
     stimulus = _range_stimulus(seed)
-    mac = {name: options[name] for name in UNITS[unit].defaults}
-    outputs = reference(unit, mac, unit_inputs(unit, mac, stimulus))
+    name, options = configuration.name, configuration.options
+    if configuration.is_tile:
+        mac = configure("mls_mac").options
+        name, options = "mls_mac", {option: options[option] for option in mac}
+    outputs = reference(name, options, unit_inputs(name, options, stimulus))
     last = np.append(stimulus.start[1:], True)
     flags = outputs["overflow"][last].astype(bool)
     kinds = stimulus.kind[last]
     return {
         "width": options["acc_width"],
-        "safe_length": products_held(UNITS[unit].largest_product(options), options["acc_width"]),
+        "safe_length": products_held(UNITS[name].largest_product(options), options["acc_width"]),
         "groups": len(flags),
         "overflows": int(flags.sum()),
         "overflow_rate": round(float(flags.mean()), 6),

@@ -15,9 +15,20 @@ import numpy as np
 
 from ..data import Layer, load
 from ..golden.floats import from_float32
-from ..golden.formats import FP32, SCALE_E8M1, ElementFormat, FloatFormat, check_int, choice
+from ..golden.formats import (
+    FP32,
+    SCALE_E8M1,
+    ElementFormat,
+    FloatFormat,
+    IntFormat,
+    check_int,
+    choice,
+)
+from ..golden.integers import quantize_affine, quantize_symmetric
 from ..golden.quantize import quantize
 from .cache import digest
+
+Format = ElementFormat | FloatFormat | IntFormat
 
 
 class Kind(enum.StrEnum):
@@ -104,18 +115,39 @@ class Stimulus:
     def __len__(self) -> int:
         return len(self.first)
 
-    def encode(self, fmt: ElementFormat | FloatFormat) -> tuple[np.ndarray, np.ndarray]:
-        """Packed codes (int64) for ports `w` and `a`; tensors are cast whole, by `encode_tensor`.
+    def encode(self, fmt: Format, a_fmt: Format | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Packed codes (int64) for ports `w`, in `fmt`, and `a`, in `a_fmt` (default: `fmt`);
+        tensors are cast whole, by `encode_tensor`.
 
         Raises: TypeError for another format.
         """
-        pool = np.concatenate(
+        first = self._pool(fmt)
+        second = first if a_fmt in (None, fmt) else self._pool(a_fmt)
+        return first[self.first], second[self.second]
+
+    def encode_affine(self, fmt: IntFormat, a_fmt: IntFormat) -> dict[str, np.ndarray]:
+        """Codes (int64) for ports `w` and `a` and of their tensors' zero points, for `w_zero` and
+        `a_zero`; tensors are cast whole, by `golden.quantize_affine`.
+        """
+        ports = {}
+        for port, format, places in (("w", fmt, self.first), ("a", a_fmt, self.second)):
+            codes, zeros = [], []
+            for tensor in _tensors(self.layers):
+                code, zero, _ = quantize_affine(tensor, format)
+                codes.append(code.ravel())
+                zeros.append(np.full(tensor.size, zero))
+            ports[port] = np.concatenate(codes)[places]
+            ports[f"{port}_zero"] = np.concatenate(zeros)[places]
+        return ports
+
+    def _pool(self, fmt: Format) -> np.ndarray:
+        """Codes of all tensors."""
+        return np.concatenate(
             [
                 encode_tensor(tensor, fmt, np.random.default_rng([self.seed, number])).ravel()
                 for number, tensor in enumerate(_tensors(self.layers))
             ]
         )
-        return pool[self.first], pool[self.second]
 
     def values(self) -> tuple[np.ndarray, np.ndarray]:
         """The captured float32 values of the pairs."""
@@ -129,14 +161,17 @@ class Stimulus:
         arrays = (self.first, self.second, self.start, self.kind, *_tensors(self.layers))
         return digest([self.seed, kinds, *arrays])
 
-    def statistics(self, fmt: ElementFormat | FloatFormat = FP32) -> dict[Kind, Statistics]:
-        """Of each kind, zeros counted in the codes of `fmt` (either sign).
+    def statistics(self, fmt: Format = FP32, a_fmt: Format | None = None) -> dict[Kind, Statistics]:
+        """Of each kind, zeros counted in the codes of `fmt` and `a_fmt`: either sign, or symmetric
+        integers, of which none is -2^(width-1).
 
         Raises: TypeError for another format.
         """
-        first, second = self.encode(fmt)
-        magnitude = (1 << (fmt.code_width - 1)) - 1
-        zero_first, zero_second = first & magnitude == 0, second & magnitude == 0
+        formats = (fmt, fmt if a_fmt is None else a_fmt)
+        zero_first, zero_second = (
+            codes & ((1 << (format.code_width - 1)) - 1) == 0
+            for codes, format in zip(self.encode(fmt, a_fmt), formats, strict=True)
+        )
         result = {}
         for index, kind in enumerate(self.kinds):
             own = self.kind == index
@@ -147,25 +182,42 @@ class Stimulus:
         return result
 
 
-def encode_tensor(
-    x: np.ndarray, fmt: ElementFormat | FloatFormat, rng: np.random.Generator
-) -> np.ndarray:
+def encode_tensor(x: np.ndarray, fmt: Format, rng: np.random.Generator) -> np.ndarray:
     """Codes (int64, x's shape) of a float32 tensor of rank 4.
 
     MLS elements: dynamic quantization, `<8,1>` scales, "nc" groups, stochastic rounding from `rng`.
     Floating point with fewer than 8 exponent bits: nearest even after the tensor is scaled by the
     power of two that brings max |x| as high as does not overflow (the usual amax scaling), which is
     exact but where float32 underflows, far below what `fmt` holds. With 8 exponent bits: unscaled.
+    Integers: symmetric, nearest even, max |x| becomes the largest number.
     Raises: TypeError for another format.
     """
-    if isinstance(fmt, ElementFormat):
-        return quantize(x, fmt, SCALE_E8M1, rng=rng).codes().astype(np.int64)
-    if not isinstance(fmt, FloatFormat):
-        raise TypeError(f"fmt must be an ElementFormat or a FloatFormat, not {fmt!r}")
+    if type(fmt) not in _ENCODERS:
+        rule = " or ".join(kind.__name__ for kind in _ENCODERS)
+        raise TypeError(f"fmt must be of {rule}, not {fmt!r}")
+    return _ENCODERS[type(fmt)](x, fmt, rng)
+
+
+def _encode_elements(x: np.ndarray, fmt: ElementFormat, rng: np.random.Generator) -> np.ndarray:
+    return quantize(x, fmt, SCALE_E8M1, rng=rng).codes().astype(np.int64)
+
+
+def _encode_floats(x: np.ndarray, fmt: FloatFormat, rng: np.random.Generator) -> np.ndarray:
     if fmt == FP32:
         return x.view(np.uint32).astype(np.int64)
     scaled = x if fmt.exp_bits == FP32.exp_bits else np.ldexp(x, amax_shift(x, fmt))
     return from_float32(scaled, fmt).astype(np.int64)
+
+
+def _encode_integers(x: np.ndarray, fmt: IntFormat, rng: np.random.Generator) -> np.ndarray:
+    return quantize_symmetric(x, fmt)[0]
+
+
+_ENCODERS: dict[type, Callable[..., np.ndarray]] = {
+    ElementFormat: _encode_elements,
+    FloatFormat: _encode_floats,
+    IntFormat: _encode_integers,
+}
 
 
 def amax_shift(x: np.ndarray, fmt: FloatFormat) -> int:

@@ -112,8 +112,8 @@ def _row(entry: Entry, stimulus: Stimulus, measured: Sequence[Mapping[str, Any]]
         "macs": int(steps.products.sum()),
         "utilisation": round(float(steps.products[1:-1].mean()) / lanes, 4),
         "gate_equivalents_per_lane": round(row["gate_equivalents"] / lanes, 1),
-        "accumulator": accumulator_row("mls_mac", options, stimulus.seed)
-        if "overflow" in options
-        else None,
+        "accumulator": (
+            accumulator_row(configuration, stimulus.seed) if "overflow" in options else None
+        ),
         **row,
     }

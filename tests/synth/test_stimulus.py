@@ -15,6 +15,9 @@ from mlsmac.golden.formats import (
     FP8_E5M2,
     FP16,
     FP32,
+    INT4,
+    INT8,
+    INT16,
     MLS_E2M1,
     MLS_E2M4,
     SCALE_E8M1,
@@ -263,7 +266,31 @@ def test_bf16_is_not_scaled() -> None:
     assert np.array_equal(encode_tensor(x, BF16, np.random.default_rng(0)), expected)
 
 
-@pytest.mark.parametrize("fmt", [MLS_E2M4, FP8_E5M2, FP8_E4M3, BF16, FP32], ids=str)
+def test_integers_are_scaled_to_their_largest_number() -> None:
+    rng = np.random.default_rng(8)
+    x = rng.standard_normal((4, 3, 8, 8)).astype(np.float32)
+    expected = np.rint(x.astype(np.float64) * 127 / abs(x).max()).astype(np.int8)
+    assert np.array_equal(encode_tensor(x, INT8, rng), expected.view(np.uint8))
+
+
+def test_each_operand_has_its_own_format() -> None:
+    stimulus = build(900, 1)
+    w, a = stimulus.encode(INT8, INT16)
+    assert np.array_equal(w, stimulus.encode(INT8)[0])
+    assert np.array_equal(a, stimulus.encode(INT16)[1])
+
+
+def test_zero_points_are_the_code_of_zero() -> None:
+    stimulus = build(900, 1)
+    ports = stimulus.encode_affine(INT8, INT4)
+    for port, values in zip("wa", stimulus.values(), strict=True):
+        zeros = values == 0
+        assert np.array_equal(ports[port][zeros], ports[f"{port}_zero"][zeros])
+    assert (stimulus.values()[1] == 0).sum() > 50
+    assert len(np.unique(ports["a_zero"])) > 2
+
+
+@pytest.mark.parametrize("fmt", [MLS_E2M4, FP8_E5M2, FP8_E4M3, BF16, FP32, INT8], ids=str)
 def test_all_zero_tensor(fmt: FloatFormat) -> None:
     x = np.zeros((2, 2, 3, 3), np.float32)
     assert not encode_tensor(x, fmt, np.random.default_rng(0)).any()
@@ -318,7 +345,7 @@ def test_layer_without_a_window_clear_of_the_padding() -> None:
 
 
 def test_encode_refuses_other_formats() -> None:
-    with pytest.raises(TypeError, match="fmt must be an ElementFormat or a FloatFormat, not 8"):
+    with pytest.raises(TypeError, match=r"fmt must be of ElementFormat or .*, not 8"):
         build(9, 1).encode(8)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="fmt must be an ElementFormat or a FloatFormat, not 8"):
+    with pytest.raises(TypeError, match=r"fmt must be of ElementFormat or .*, not 8"):
         build(9, 1).statistics(8)  # type: ignore[arg-type]
