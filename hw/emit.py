@@ -49,9 +49,11 @@ class Emitted:
         return list(texts)
 
 
-def _convert(back_end: ModuleType, configuration: Configuration, **options: Any) -> str:
+def _convert(
+    back_end: ModuleType, configuration: Configuration, platform: str | None = None, **options: Any
+) -> str:
     component = configuration.build()
-    fragment = Fragment.get(component, None)
+    fragment = Fragment.get(component, platform)
     ports = [Value.cast(value) for _, _, value in component.signature.flatten(component)]
     if clocks := _clock_ports(component):
         # Only streams have a reset; else no register is reset, and the top has no `rst` port.
@@ -70,9 +72,12 @@ def _clock_ports(component: wiring.Component) -> list[str]:
     return ["clk", "rst"] if getattr(component, "has_reset", False) else ["clk"]
 
 
-def to_rtlil(configuration: Configuration) -> str:
-    """RTLIL of a configuration, its top module named by the slug. Needs no external tool."""
-    return _convert(rtlil, configuration)
+def to_rtlil(configuration: Configuration, *, platform: str | None = None) -> str:
+    """RTLIL of a configuration, its top module named by the slug. Needs no external tool.
+
+    `platform`: what components elaborate for: None for gates, the name of an FPGA's family.
+    """
+    return _convert(rtlil, configuration, platform)
 
 
 def to_verilog(configuration: Configuration) -> str:

@@ -41,6 +41,7 @@ class UnsignedMultiplier(Combinational):
     the rest. Bits that are added as they arrive glitch little: against the mappings of `*` that
     Yosys has, like for like, a 24-bit product takes 4 to 10% less area and about 15 to 25% less
     switching energy.
+    On a platform, an FPGA, it is `*`: its tools know their multipliers and carry chains.
 
     Parameters
     ----------
@@ -77,6 +78,9 @@ class UnsignedMultiplier(Combinational):
 
     def elaborate(self, platform):
         m = Module()
+        if platform is not None:
+            m.d.comb += self.product.eq(self.x * self.y)
+            return m
         tree = _Tree(m, 2 * self.width)
         if self.recoding is Recoding.NONE:
             for i in range(self.width):
