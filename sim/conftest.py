@@ -12,6 +12,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--simulator", choices=SIMULATORS, default="icarus")
     group.addoption("--operations", type=int, default=DEFAULT_OPERATIONS, help="operations a MAC")
     group.addoption("--vector-seed", type=int, default=DEFAULT_SEED)
+    volume = "operations a floating-point unit, in Verilator; default: 500, in --simulator"
+    group.addoption("--volume", type=int, help=volume)
     group.addoption("--all-outputs", action="store_true", help="every output of every layer")
 
 
