@@ -305,6 +305,37 @@ def _show(
 
 
 @app.command()
+@takes_unit_options
+def fpga(
+    unit: UnitName,
+    options: Mapping[str, Any],
+    device: Annotated[str, typer.Option(help="Lattice ECP5 part: 25k, 45k or 85k (LUTs).")] = "25k",
+    speed_grade: Annotated[int, typer.Option(help="6, 7 or 8; 8 is the fastest.")] = 6,
+    dsp: Annotated[
+        bool, typer.Option("--dsp/--no-dsp", help="Multipliers in DSP blocks, or in LUTs alone.")
+    ] = True,
+    seeds: Annotated[int, typer.Option(help="Placements, with the seeds 1 to this.")] = 3,
+    use_cache: UseCache = True,
+    as_json: Json = False,
+) -> None:
+    """Place and route one unit on an FPGA: LUTs, flip-flops, DSP blocks and clock."""
+    from ..synth.fpga import FpgaTarget, measure_fpga
+    from . import fpga as shown
+    from . import measuring
+
+    configuration = configured(unit, options)
+    target = FpgaTarget(device=device, speed_grade=speed_grade, dsp=dsp)
+    check_range("--seeds", seeds, 1)
+    results = measuring.cache(use_cache)
+    with err.status(f"placing {configuration.slug} with {seeds} seeds"):
+        row = measure_fpga(configuration, target, seeds=range(1, seeds + 1), results=results)
+    if as_json:
+        print_json(row)
+    else:
+        out.print(shown.sheet(row))
+
+
+@app.command()
 def doctor(as_json: Json = False) -> None:
     """Show which tools and PDKs are found; exit 1 if something the main job needs is missing."""
     from .doctor import findings

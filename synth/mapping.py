@@ -80,7 +80,7 @@ def map_unit(
         (directory / "cells.lib").write_bytes(read_bytes(pdk.liberty))
         for file, text in files.items():
             (directory / file).write_text(text)
-        _run_yosys(directory)
+        run_yosys(directory, "map.ys")
         results = {
             f: (directory / f).read_text()
             for f in ("generic.json", "out.json", "stat.json", "out.v")
@@ -104,9 +104,12 @@ def possible_adders(library: Library, pdk: Pdk) -> list[Adders]:
     return list(Adders) if full else [Adders.GATES]
 
 
-def _run_yosys(directory: Path) -> None:
-    """Run `map.ys` in `directory`; Yosys's own error line becomes the exception."""
-    command = [sys.executable, "-c", _YOSYS, "map.ys"]
+def run_yosys(directory: Path, script: str) -> None:
+    """Run the script file in `directory`; Yosys's own error line becomes the exception.
+
+    Raises: MappingError.
+    """
+    command = [sys.executable, "-c", _YOSYS, script]
     # Yosys leaves a cache of the Liberty file in TMPDIR; relative, since ABC trips over spaces.
     environment = os.environ | {"TMPDIR": "."}
     done = subprocess.run(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ("units", "generate", "verify", "synth", "report", "doctor")
+COMMANDS = ("units", "generate", "verify", "synth", "report", "fpga", "doctor")
 
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -62,6 +62,8 @@ def test_generate_writes_verilog_and_sidecar(tmp_path: Path) -> None:
         (["synth", "mls_mac", "--pdk", "tsmc65"], "pdk must be one of osu018"),
         (["synth", "mls_mac", "--liberty", "missing.lib"], "missing.lib"),
         (["synth", "mls_mac", "--script", "tiny"], "--script must be one of area"),
+        (["fpga", "mls_mac", "--device", "12k"], "device must be one of 25k, 45k, 85k, not '12k'"),
+        (["fpga", "mls_mac", "--seeds", "0"], "--seeds must be in 1.."),
         (["report", "--clock-mhz", "-1"], "clock_mhz must be positive and finite, not -1.0"),
         (["report", "--clock-mhz", "inf"], "clock_mhz must be positive and finite, not inf"),
         (["report", "--operations", "8"], "--operations must be in 9.."),
