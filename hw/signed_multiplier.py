@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..golden.formats import check_int
 from .combinational import Combinational
-from .unsigned_multiplier import AND_ARRIVAL, BOOTH_ARRIVAL, SIGN_ARRIVAL, Recoding, _Tree
+from .unsigned_multiplier import AND_ARRIVAL, BOOTH_ARRIVAL, SIGN_ARRIVAL, CompressionTree, Recoding
 from .values import named
 
 
@@ -20,7 +20,7 @@ class SignedMultiplier(Combinational):
     bit, their top one.
 
     The narrower operand (`y` among equals) selects the rows. Measured for 8 by 16 bits: 6 % less
-    area with Booth recoding than if the wider one did.
+    area with Booth recoding than if the wider one did. On a platform, an FPGA, it is `*`.
 
     Parameters
     ----------
@@ -69,7 +69,10 @@ class SignedMultiplier(Combinational):
 
     def elaborate(self, platform):
         m = Module()
-        tree = _Tree(m, self.product_width)
+        if platform is not None:
+            m.d.comb += self.product.eq(self.x.as_signed() * self.y.as_signed())
+            return m
+        tree = CompressionTree(m, self.product_width)
         rows = self._add_rows if self.recoding is Recoding.NONE else self._add_booth_rows
         constant = rows(m, tree, *sorted((self.x, self.y), key=len, reverse=True))
         for column in range(self.product_width):
@@ -78,7 +81,7 @@ class SignedMultiplier(Combinational):
         m.d.comb += self.product.eq(tree.compress())
         return m
 
-    def _add_rows(self, m: Module, tree: _Tree, x: Value, y: Value) -> int:
+    def _add_rows(self, m: Module, tree: CompressionTree, x: Value, y: Value) -> int:
         """Rows of `x * y[i] << i`; returns the sum of the constants of their negative bits."""
         constant = 0
         for i, j in itertools.product(range(len(y)), range(len(x))):
@@ -88,7 +91,7 @@ class SignedMultiplier(Combinational):
             constant -= negative << (i + j)
         return constant
 
-    def _add_booth_rows(self, m: Module, tree: _Tree, x: Value, y: Value) -> int:
+    def _add_booth_rows(self, m: Module, tree: CompressionTree, x: Value, y: Value) -> int:
         """Rows of `digit * x << 2r`, digit = y[2r-1] + y[2r] - 2 y[2r+1]; returns as `_add_rows`.
 
         A negative digit's row is inverted, and one is added to it.

@@ -81,7 +81,7 @@ class UnsignedMultiplier(Combinational):
         if platform is not None:
             m.d.comb += self.product.eq(self.x * self.y)
             return m
-        tree = _Tree(m, 2 * self.width)
+        tree = CompressionTree(m, 2 * self.width)
         if self.recoding is Recoding.NONE:
             for i in range(self.width):
                 for j in range(self.width):
@@ -91,7 +91,7 @@ class UnsignedMultiplier(Combinational):
         m.d.comb += self.product.eq(tree.compress())
         return m
 
-    def _add_booth_rows(self, m: Module, tree: "_Tree") -> None:
+    def _add_booth_rows(self, m: Module, tree: "CompressionTree") -> None:
         """Rows of `digit * x << 2r`, digit = y[2r-1] + y[2r] - 2 y[2r+1].
 
         A negative row is inverted, and one is added to it. Its sign s would fill every higher bit;
@@ -125,7 +125,7 @@ class UnsignedMultiplier(Combinational):
                 tree.add(column, Const(1, 1), 0, f"signs{column}")
 
 
-class _Tree:
+class CompressionTree:
     """Bits to be added, by weight, each with its arrival time."""
 
     def __init__(self, m: Module, width: int):
