@@ -23,6 +23,7 @@ from .formats import (
     choice,
 )
 from .quantize import element_fields, significand
+from .widths import MAX_WIDTH
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +31,13 @@ class MacTrace:
     """States after each operation.
 
     Members:
-        acc: int64 (T,): the signed accumulator, or its code for a float MAC.
+        acc: int64 (T,): the signed accumulator, or its code for a float MAC; Python's integers
+            (object) for an accumulator of more than 64 bits.
         overflow: bool (T,): whether any operation since the last start, itself included, left the
             accumulator's range; None for a float MAC.
     """
 
-    acc: npt.NDArray[np.int64]
+    acc: npt.NDArray[Any]
     overflow: npt.NDArray[np.bool_] | None
 
 
@@ -55,14 +57,14 @@ def mls_mac(
     Parameters:
         w, a: packed codes {sign, exp, man} of `element`, shape (T,).
         start: bool, shape (T,), the first one set.
-        acc_width: accumulator width in bits, sign included, 2..64.
+        acc_width: accumulator width in bits, sign included, 2..128.
         overflow: "saturate" or "wrap".
     Raises: TypeError, ValueError.
     Source: docs/numerics.md section 4.
     """
     if not isinstance(element, ElementFormat):
         raise TypeError(f"element must be an ElementFormat, not {element!r}")
-    w, a, begins = check_operands(w, a, start, element.code_width, element.code_width)
+    w, a, begins = check_operands(w, a, start, element.code_width)
     # Products of 5-bit exponents are wider than int64: those take Python's integers.
     kind = object if element.product_width > 62 else np.int64
     product = _signed(w, element).astype(kind) * _signed(a, element)
@@ -75,27 +77,29 @@ def accumulate_integers(
     *,
     acc_width: int = 16,
     overflow: Overflow | str = Overflow.SATURATE,
+    invalid: npt.NDArray[np.bool_] | None = None,
 ) -> MacTrace:
     """`acc = limit((start ? 0 : acc) + product)`: `mls_mac` from its product register on.
 
-    Parameters: `product`: signed integers (T,) or, beyond int64, objects; the rest as in `mls_mac`.
+    Parameters: `product`: signed integers (T,) or, beyond int64, objects; `invalid`: bool (T,),
+    products that set the overflow flag whatever the sum; the rest as in `mls_mac`.
     Raises: TypeError, ValueError.
     """
-    check_int("acc_width", acc_width, 2, 64)
+    check_int("acc_width", acc_width, 2, MAX_WIDTH)
     policy = choice("overflow", Overflow, overflow)
     check_start(start, product)
     # Sums before limiting, and their distance from `low`, stay within 3 * 2^61: in int64.
     if acc_width > 62 or max(-int(product.min()), int(product.max())) > 1 << 61:
         product = product.astype(object)
     acc = np.zeros_like(product)
-    sticky = np.zeros(len(start), np.bool_)
+    sticky = np.zeros(len(start), np.bool_) if invalid is None else invalid.copy()
     for now, first in _positions(start):
         exact = product[now] if first else acc[now - 1] + product[now]
         acc[now] = limit(exact, acc_width, policy)
-        sticky[now] = acc[now] != exact
+        sticky[now] |= acc[now] != exact
         if not first:
             sticky[now] |= sticky[now - 1]
-    return MacTrace(acc.astype(np.int64), sticky)
+    return MacTrace(acc if acc_width > 64 else acc.astype(np.int64), sticky)
 
 
 def limit(total: npt.NDArray[Any], acc_width: int, policy: Overflow) -> npt.NDArray[Any]:
@@ -127,7 +131,7 @@ def float_mac(
     for name, value in (("fmt", fmt), ("acc_format", acc_format)):
         if not isinstance(value, FloatFormat):
             raise TypeError(f"{name} must be a FloatFormat, not {value!r}")
-    w, a, begins = check_operands(w, a, start, fmt.code_width, fmt.code_width)
+    w, a, begins = check_operands(w, a, start, fmt.code_width)
     product = multiply(w, a, fmt, out=acc_format, subnormals=subnormals)
     return accumulate_floats(product, begins, acc_format, subnormals=subnormals)
 
@@ -171,10 +175,17 @@ def fp8_mac(w: npt.ArrayLike, a: npt.ArrayLike, start: npt.ArrayLike, fmt: Float
 
 
 def check_operands(
-    w: npt.ArrayLike, a: npt.ArrayLike, start: npt.ArrayLike, w_width: int, a_width: int
+    w: npt.ArrayLike,
+    a: npt.ArrayLike,
+    start: npt.ArrayLike,
+    width: int,
+    a_width: int | None = None,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """A MAC's operand codes and start marks. Raises: TypeError, ValueError."""
-    w, a, begins = check_codes("w", w, w_width), check_codes("a", a, a_width), np.asarray(start)
+    """Codes and start marks of a MAC, all of one shape (T,); `width` bits of w, and of a where it
+    has none of its own. Raises: TypeError, ValueError.
+    """
+    w, begins = check_codes("w", w, width), np.asarray(start)
+    a = check_codes("a", a, width if a_width is None else a_width)
     if w.ndim != 1 or w.size == 0:
         raise ValueError(f"w must be of shape (T,) with T >= 1, not {w.shape!r}")
     if a.shape != w.shape:

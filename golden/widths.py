@@ -4,7 +4,7 @@ from .formats import ElementFormat, check_int
 
 MAX_LENGTH = 1 << 30
 
-MAX_WIDTH = 64
+MAX_WIDTH = 128
 """Bits of an integer accumulator."""
 
 
@@ -12,7 +12,7 @@ def safe_length(element: ElementFormat, acc_width: int) -> int:
     """Products of `element` that a signed `acc_width`-bit accumulator holds whatever the operands.
 
     `floor((2^(acc_width-1) - 1) / max_significand^2)`: 2 for `<2,4>` in 16 bits, 227 for `<2,1>`.
-    Raises: TypeError, ValueError for a width outside 2..64.
+    Raises: TypeError, ValueError for a width outside 2..128.
     """
     check_int("acc_width", acc_width, 2, MAX_WIDTH)
     return products_held(element.max_significand**2, acc_width)

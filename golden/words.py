@@ -14,7 +14,7 @@ def words(codes: npt.NDArray[Any], width: int) -> list[int]:
 
     Parameters:
         codes: integers, (T,), or (T, lanes) for an array of equal lanes; negative ones in two's
-            complement.
+            complement; Python's own (object) where they are wider than 64 bits.
         width: bits of the port, the lanes' widths together; lane 0 comes lowest.
     Raises: ValueError where the lanes do not share the width, or a lane does not hold a code.
     """
@@ -41,7 +41,16 @@ def bits(codes: npt.NDArray[Any], width: int) -> npt.NDArray[np.uint8]:
     """A port's bits at each step, (T, width), least significant first; parameters as `words`, whose
     rules the codes must meet.
     """
-    lanes = codes.reshape(len(codes), -1).astype(np.int64)
+    lanes = codes.reshape(len(codes), -1)
+    size = width // lanes.shape[1]
+    if lanes.dtype == object:  # Python's integers
+        length = -(-size // 8)
+        every = (1 << size) - 1
+        data = b"".join((code & every).to_bytes(length, "little") for code in lanes.ravel())
+        octets = np.frombuffer(data, np.uint8).reshape(*lanes.shape, length)
+        each = np.unpackbits(octets, axis=2, bitorder="little")[:, :, :size]
+        return each.reshape(len(lanes), width)
     # Bits beyond the 64th are copies of the sign.
-    places = np.minimum(np.arange(width // lanes.shape[1]), 63)
-    return (lanes[:, :, None] >> places & 1).astype(np.uint8).reshape(len(lanes), width)
+    places = np.minimum(np.arange(size), 63)
+    each = lanes.astype(np.int64)[:, :, None] >> places & 1
+    return each.astype(np.uint8).reshape(len(lanes), width)

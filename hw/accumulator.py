@@ -3,11 +3,12 @@
 
 import enum
 
-from amaranth import Cat, Const, Module, Mux, Signal, signed
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.formats import FloatFormat, Overflow, check_int, choice
+from ..golden.widths import MAX_WIDTH
 from .float_adder import FloatAdder
 from .float_common import check_format
 from .mls_multiplier import MAX_PRODUCT_WIDTH
@@ -34,7 +35,7 @@ class IntAccumulator(wiring.Component):
 
     Parameters
     ----------
-    width: bits of the accumulator, sign included, 2..64.
+    width: bits of the accumulator, sign included, 2..128.
     product_width: bits of a product without its sign, 1..62.
     overflow: Overflow.
     coding: ProductCoding of `product`.
@@ -59,7 +60,7 @@ class IntAccumulator(wiring.Component):
         overflow: Overflow = Overflow.SATURATE,
         coding: ProductCoding = ProductCoding.SIGN_MAGNITUDE,
     ):
-        check_int("width", width, 2, 64)
+        check_int("width", width, 2, MAX_WIDTH)
         check_int("product_width", product_width, 1, MAX_PRODUCT_WIDTH)
         if not isinstance(coding, ProductCoding):
             raise TypeError(f"coding must be a ProductCoding, not {coding!r}")
@@ -99,15 +100,20 @@ class IntAccumulator(wiring.Component):
         else:
             m.d.comb += total.eq(kept + self.product.as_signed())
 
-        low, sign = total[: self.width], total[-1]
-        outside = Signal()
-        upper = total[self.width - 1 :]
-        m.d.comb += outside.eq(~(upper.all() | ~upper.any()))
-        limit = Cat((~sign).replicate(self.width - 1), sign)
-        following = Mux(outside, limit, low) if self.policy is Overflow.SATURATE else low
+        following, outside = limit_sum(m, total, self.width, self.policy)
         m.d.sync += [acc.eq(following), overflow.eq(outside | (overflow & ~self.start))]
         m.d.comb += [self.acc.eq(acc), self.overflow.eq(overflow)]
         return m
+
+
+def limit_sum(m: Module, total: Value, width: int, policy: Overflow) -> tuple[Value, Signal]:
+    """The signed `total` as an accumulator of `width` bits keeps it, and whether it was outside."""
+    low, sign = total[:width], total[-1]
+    outside = Signal()
+    upper = total[width - 1 :]
+    m.d.comb += outside.eq(~(upper.all() | ~upper.any()))
+    limit = Cat((~sign).replicate(width - 1), sign)
+    return (Mux(outside, limit, low) if policy is Overflow.SATURATE else low), outside
 
 
 class FloatAccumulator(wiring.Component):

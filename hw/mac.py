@@ -175,7 +175,7 @@ class MlsMac(Mac):
     Parameters
     ----------
     element: ElementFormat of both operands.
-    acc_width: accumulator bits, 2..64; `min_acc_width(element, length)` is proven safe for
+    acc_width: accumulator bits, 2..128; `min_acc_width(element, length)` is proven safe for
         `length` products.
     overflow: Overflow policy.
     recoding: of the significand multiplier.

@@ -39,7 +39,8 @@ def make_vectors(configuration: Configuration, operations: int, seed: int) -> Ve
     elif not clocked and sum(ports.values()) <= EXHAUSTIVE_BITS:
         inputs = _every_input(ports)
     else:
-        # Every floating-point component names the format of its operands; the others are integers.
+        # Floating-point components name the format of their operands; all others take codes of
+        # sign and magnitude.
         format = getattr(component, "format", None)
         format = format if isinstance(format, FloatFormat) else None
         lanes = getattr(component, "lanes", None)
@@ -48,7 +49,6 @@ def make_vectors(configuration: Configuration, operations: int, seed: int) -> Ve
             idle = dict(zip(component.operands, component.idle_operands, strict=True))
             _insert_idle(inputs, idle, np.random.default_rng(seed + 1))
     outputs = reference(configuration.name, configuration.options, inputs)
-    outputs = {port: np.asarray(values, np.int64) for port, values in outputs.items()}
     return Vectors(inputs, outputs, widths, max(component.latency, 1), clocked)
 
 

@@ -28,7 +28,7 @@ from mlsmac.hw.requantizer import Requantizer
 from mlsmac.hw.signed_multiplier import SignedMultiplier
 from mlsmac.hw.tile_stages import TileAccumulator, TileOutput, TileTree
 from mlsmac.hw.units import configure
-from mlsmac.hw.unsigned_multiplier import UnsignedMultiplier, _Tree
+from mlsmac.hw.unsigned_multiplier import CompressionTree, UnsignedMultiplier
 from mlsmac.sim.runner import run_bench
 
 OPERATIONS = 20_000
@@ -74,7 +74,7 @@ MUTATIONS = [Mutation(*row) for row in (
     ("subnormals shifted", ExponentShifter, E, "exp | ~exp.any()", "exp", "mls_mac", MLS),
     ("hidden bit of subnormals", MlsMultiplier, E, "[exponent.any()]", "[1]", "mls_multiplier", MLS),
     ("sign of a product", MlsMultiplier, E, "self.x[-1] ^ self.y[-1]", "self.x[-1] | self.y[-1]", "mls_mac", MLS),
-    ("dropped carry in the tree", _Tree, "_step", "(a & b) | (half & c)", "a & b", "mls_mac", MLS),
+    ("dropped carry in the tree", CompressionTree, "_step", "(a & b) | (half & c)", "a & b", "mls_mac", MLS),
     ("dropped carry of the negation", IntAccumulator, E, "inverted + negative", "inverted", "mls_mac", MLS),
     ("start ignored", IntAccumulator, E, "bit & ~self.start", "bit", "mls_mac", MLS),
     ("overflow not sticky", IntAccumulator, E, "outside | (overflow & ~self.start)", "outside", "mls_mac", MLS),

@@ -78,7 +78,7 @@ class Vectors:
     @classmethod
     def load(cls, path: Path) -> "Vectors":
         """Read what `save` wrote."""
-        with np.load(path) as archive:
+        with np.load(path, allow_pickle=True) as archive:
             parts: list[dict[str, Codes]] = [
                 {name[2:]: archive[name] for name in archive.files if name.startswith(prefix)}
                 for prefix in ("i_", "o_", "w_")

@@ -326,9 +326,9 @@ YES = np.ones(1, bool)
         (lambda: mls_mac(ONE, [0.5], YES, MLS_E2M4), TypeError, "a must be an array of integers"),
         (lambda: mls_mac(ONE, ONE, YES, (2, 4)), TypeError, "element must be an ElementFormat"),
         (
-            lambda: mls_mac(ONE, ONE, YES, MLS_E2M4, acc_width=65),
+            lambda: mls_mac(ONE, ONE, YES, MLS_E2M4, acc_width=129),
             ValueError,
-            "acc_width must be in 2..64, not 65",
+            "acc_width must be in 2..128, not 129",
         ),
         (
             lambda: mls_mac(ONE, ONE, YES, MLS_E2M4, acc_width="auto"),

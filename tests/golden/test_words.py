@@ -24,3 +24,12 @@ def test_codes_that_do_not_fit(codes):
 def test_lanes_that_do_not_share_the_width():
     with pytest.raises(ValueError, match="width must be a multiple of 2 lanes, not 7"):
         words(np.array([[1, 2]]), 7)
+
+
+def test_pythons_integers_of_any_width():
+    codes = np.array([-1, 5, (1 << 72) - 1, -(1 << 72)], object)
+    assert words(codes, 73) == [(1 << 73) - 1, 5, (1 << 72) - 1, 1 << 72]
+    pairs = np.array([[-1, 2], [3, 1 << 69]], object)
+    assert words(pairs, 142) == [(1 << 71) - 1 | 2 << 71, 3 | 1 << 140]
+    with pytest.raises(ValueError, match="codes must fit in 72 bits"):
+        words(codes, 72)
