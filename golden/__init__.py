@@ -56,7 +56,9 @@ from .integers import (
     range_statistic,
     requantize,
 )
+from .kulisch import kulisch_mac
 from .lfsr import lane_seed, lfsr_words
+from .lns import conversion_table, lns_mac, lns_product
 from .mac import (
     MacTrace,
     accumulate_floats,
@@ -124,6 +126,7 @@ __all__ = [
     "conv2d",
     "conv2d_input_grad",
     "conv2d_weight_grad",
+    "conversion_table",
     "convert",
     "decode",
     "exact_tree",
@@ -135,8 +138,11 @@ __all__ = [
     "fp32_tree",
     "from_float32",
     "int_mac",
+    "kulisch_mac",
     "lane_seed",
     "lfsr_words",
+    "lns_mac",
+    "lns_product",
     "min_acc_width",
     "mls_mac",
     "mls_tile",

@@ -17,13 +17,16 @@ from .formats import (
     ElementFormat,
     FloatFormat,
     IntFormat,
+    LnsFormat,
     Overflow,
     Rounding,
     ScaleFormat,
     check_int,
 )
 from .integers import int_mac, range_statistic, requantize
+from .kulisch import kulisch_mac
 from .lfsr import lfsr_words
+from .lns import lns_mac
 from .mac import MacTrace, accumulate_floats, accumulate_integers, float_mac, fp8_mac, mls_mac
 from .quantize import element_fields, significand
 from .tile import fp8_tile, fp32_tile, mls_tile
@@ -87,6 +90,20 @@ def _int_mac(
     }
     start = inputs["start"].astype(bool)
     return _states(int_mac(start=start, w_fmt=format, a_fmt=a_format, **operands, **options))
+
+
+def _lns_mac(inputs: Ports, *, format: LnsFormat, **options: Any) -> dict[str, Codes]:
+    start = inputs["start"].astype(bool)
+    return _states(lns_mac(inputs["w"], inputs["a"], start, format, **options))
+
+
+def _kulisch_mac(
+    inputs: Ports, *, format: FloatFormat, acc_width: int, overflow: Overflow
+) -> dict[str, Codes]:
+    start = inputs["start"].astype(bool)
+    return _states(
+        kulisch_mac(inputs["w"], inputs["a"], start, format, acc_width=acc_width, overflow=overflow)
+    )
 
 
 def _sign_and_magnitude(inputs: Ports, format: ElementFormat) -> tuple[Codes, Codes]:
@@ -245,6 +262,8 @@ _MODELS: Mapping[str, Callable[..., dict[str, Codes]]] = {
     "fp32_mac": _fp32_mac,
     "fp8_mac": _fp8_mac,
     "int_mac": _int_mac,
+    "lns_mac": _lns_mac,
+    "kulisch_mac": _kulisch_mac,
     "mls_multiplier": _mls_multiplier,
     "mls_dot": _mls_dot,
     "exponent_shifter": _exponent_shifter,

@@ -1,0 +1,140 @@
+"""Logarithmic numbers: products by adding exponents, their conversion to integers, the MAC, and
+the encoding of tensors (docs/numerics.md section 13).
+"""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from .floats import Codes, check_codes
+from .formats import LnsFormat, Overflow, check_int
+from .mac import MacTrace, accumulate_integers, check_operands
+
+MAX_TABLE_FRACTION = 30
+"""Fraction bits of the conversion's table at most: a product stays a 32-bit number."""
+
+
+def conversion_table(fmt: LnsFormat, *, table_bits: int, table_fraction: int = 15) -> list[int]:
+    """`T[r] = round(2^(h / 2^table_bits) * (1 + l / 2^B) * 2^table_fraction)`, r = 0..2^B - 1.
+
+    B is `fmt.fraction_bits`, h the high `table_bits` bits of r and l the others. `table_bits` = B:
+    2^(r / 2^B), the exact table. 0: Mitchell's 1 + r / 2^B. Between: both, limited to
+    2^(table_fraction + 1) - 1, which one table alone exceeds (B = 4, `table_bits` 1).
+
+    Parameters: `table_bits` 0..B; `table_fraction` B..30.
+    Raises: TypeError, ValueError.
+    Source: J. N. Mitchell, "Computer multiplication and division using binary logarithms", IRE
+    Transactions on Electronic Computers 11(4), 1962; J. Zhao et al., "LNS-Madam: low-precision
+    training in logarithmic number system using multiplicative weight update", 2022.
+    """
+    bits = fmt.fraction_bits
+    check_int("table_bits", table_bits, 0, bits)
+    check_int("table_fraction", table_fraction, bits, MAX_TABLE_FRACTION)
+    low_bits = bits - table_bits
+    table = []
+    for r in range(1 << bits):
+        high, low = r >> low_bits, r & ((1 << low_bits) - 1)
+        # Twice the entry, floored: the integer root of 2^table_bits of its power, by square roots.
+        linear = ((1 << bits) + low) << (table_fraction - bits + 1)
+        power = linear ** (1 << table_bits) << high
+        for _ in range(table_bits):
+            power = math.isqrt(power)
+        table.append(min((power + 1) >> 1, (2 << table_fraction) - 1))
+    return table
+
+
+def lns_product(
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    fmt: LnsFormat,
+    *,
+    table_bits: int,
+    table_fraction: int = 15,
+) -> Codes:
+    """`x * y` as signed integers (int64) in units of 2^-(table_fraction + 1).
+
+    Magnitude `floor(T[r] * 2^(q - 2^(E - B + 1) + 1))` with `2^B q + r = e_x + e_y`, E and B the
+    format's `exp_bits` and `fraction_bits`; 0 where an operand is zero.
+
+    Parameters: `x`, `y`: codes of `fmt`, broadcasting; the rest as in `conversion_table`.
+    Raises: TypeError, ValueError.
+    """
+    table = np.array(conversion_table(fmt, table_bits=table_bits, table_fraction=table_fraction))
+    codes = [check_codes(name, code, fmt.code_width) for name, code in (("x", x), ("y", y))]
+    exponents = [code & ((1 << fmt.exp_bits) - 1) for code in codes]
+    quotient, remainder = np.divmod(exponents[0] + exponents[1], 1 << fmt.fraction_bits)
+    right = (1 << (fmt.exp_bits - fmt.fraction_bits + 1)) - 1 - quotient
+    magnitude = table[remainder] >> np.minimum(right, 63)
+    magnitude = np.where((exponents[0] == 0) | (exponents[1] == 0), 0, magnitude)
+    negative = (codes[0] ^ codes[1]) >> fmt.exp_bits != 0
+    return np.where(negative, -magnitude, magnitude)
+
+
+def lns_mac(
+    w: npt.ArrayLike,
+    a: npt.ArrayLike,
+    start: npt.ArrayLike,
+    fmt: LnsFormat,
+    *,
+    table_bits: int,
+    table_fraction: int = 15,
+    acc_width: int = 24,
+    overflow: Overflow | str = Overflow.SATURATE,
+) -> MacTrace:
+    """`acc = limit((start ? 0 : acc) + w * a)`, products as in `lns_product`.
+
+    Parameters:
+        w, a: codes of `fmt`, shape (T,).
+        start: bool, shape (T,), the first one set.
+        table_bits, table_fraction: as in `conversion_table`.
+        acc_width, overflow: as in `accumulate_integers`.
+    Raises: TypeError, ValueError.
+    Source: docs/numerics.md section 13.
+    """
+    check_lns(fmt)
+    w, a, begins = check_operands(w, a, start, fmt.code_width)
+    product = lns_product(w, a, fmt, table_bits=table_bits, table_fraction=table_fraction)
+    return accumulate_integers(product, begins, acc_width=acc_width, overflow=overflow)
+
+
+def encode(x: npt.NDArray[np.float32], fmt: LnsFormat) -> Codes:
+    """Codes (int64, x's shape) of a tensor whose max |x| becomes the largest code:
+    `e = 2^E - 1 + round(2^B log2(|x| / max|x|))`, nearest in the logarithm; zero where e < 1.
+
+    Zeros have sign 0, an all-zero tensor is all zeros.
+    Raises: TypeError for what is no float32 array or format; ValueError for NaN and infinities.
+    """
+    check_lns(fmt)
+    if not isinstance(x, np.ndarray) or x.dtype != np.float32:
+        raise TypeError(f"x must be a float32 array, not {getattr(x, 'dtype', type(x))!r}")
+    if not np.isfinite(x).all():
+        raise ValueError("x must be finite, not NaN or infinite")
+    magnitude = np.abs(x.astype(np.float64))
+    largest = magnitude.max(initial=0.0)
+    nonzero = magnitude > 0
+    ratio = np.where(nonzero, magnitude, 1.0) / (largest or 1.0)
+    steps = np.rint(np.ldexp(np.log2(ratio), fmt.fraction_bits)).astype(np.int64)
+    exponent = (1 << fmt.exp_bits) - 1 + steps
+    kept = nonzero & (exponent >= 1)
+    sign = (x < 0).astype(np.int64) << fmt.exp_bits
+    return np.where(kept, sign | exponent, 0)
+
+
+def decode(codes: npt.ArrayLike, fmt: LnsFormat) -> npt.NDArray[np.float64]:
+    """Values `(-1)^s * 2^((e - 2^E) / 2^B)` as float64, rounded once by its power; 0 for e = 0.
+
+    Raises: TypeError, ValueError.
+    """
+    check_lns(fmt)
+    code = check_codes("codes", codes, fmt.code_width)
+    exponent = code & ((1 << fmt.exp_bits) - 1)
+    value = np.exp2(np.ldexp((exponent - (1 << fmt.exp_bits)).astype(float), -fmt.fraction_bits))
+    value = np.where(exponent == 0, 0.0, value)
+    return np.where(code >> fmt.exp_bits, -value, value)
+
+
+def check_lns(fmt: object) -> None:
+    """Raise TypeError unless `fmt` is an LnsFormat."""
+    if not isinstance(fmt, LnsFormat):
+        raise TypeError(f"fmt must be an LnsFormat, not {fmt!r}")
