@@ -69,6 +69,12 @@ UNIT_OPTIONS: Mapping[str, Any] = {
         ),
     ],
     "scale": Annotated[_Text, typer.Option(help="Group scale format: E,M or e8m0, e8m1, nvfp4.")],
+    "table_bits": Annotated[
+        _Number, typer.Option(help="Fraction bits that LNS conversion looks up; Mitchell the rest.")
+    ],
+    "table_fraction": Annotated[
+        _Number, typer.Option(help="Fraction bits of the powers of two in the LNS table.")
+    ],
     "acc_width": Annotated[
         _Text, typer.Option(help="Integer accumulator bits, or auto (needs --length).")
     ],

@@ -13,7 +13,10 @@ from .group_scaler import GroupScaler, ScaledTerm, ScaleMultiplier
 from .int_mac import IntMac, IntMultiplier
 from .int_to_float import IntToFloat
 from .interfaces import Interface, StreamConfiguration, with_interface
+from .kulisch_mac import FixedPointAccumulator, KulischMac, SignedProduct
 from .lfsr import Lfsr
+from .lns_mac import LnsAccumulator, LnsMac
+from .lns_multiplier import LnsConverter, LnsMultiplier
 from .mac import FloatMac, Fp8Mac, Fp32Mac, Mac, MlsMac, MultiplierStage
 from .mls_dot import MlsDot
 from .mls_multiplier import ExponentShifter, MlsMultiplier
@@ -37,6 +40,7 @@ __all__ = [
     "ExactAdderTree",
     "ExactSum",
     "ExponentShifter",
+    "FixedPointAccumulator",
     "FloatAccumulator",
     "FloatAdder",
     "FloatMac",
@@ -53,8 +57,13 @@ __all__ = [
     "IntMultiplier",
     "IntToFloat",
     "Interface",
+    "KulischMac",
     "LargestScale",
     "Lfsr",
+    "LnsAccumulator",
+    "LnsConverter",
+    "LnsMac",
+    "LnsMultiplier",
     "Mac",
     "MlsDot",
     "MlsMac",
@@ -69,6 +78,7 @@ __all__ = [
     "ScaleMultiplier",
     "ScaledTerm",
     "SignedMultiplier",
+    "SignedProduct",
     "StreamConfiguration",
     "Tile",
     "Unit",

@@ -14,11 +14,13 @@ from ..golden.formats import (
     FP8_E4M3,
     FP32,
     INT8,
+    LNS8,
     MLS_E2M4,
     SCALE_E8M1,
     ElementFormat,
     FloatFormat,
     IntFormat,
+    LnsFormat,
     Overflow,
     Rounding,
     Tree,
@@ -32,7 +34,10 @@ from .float_adder import FloatAdder
 from .float_multiplier import FloatMultiplier
 from .group_scaler import GroupScaler
 from .int_mac import IntMac
+from .kulisch_mac import KulischMac
 from .lfsr import Lfsr
+from .lns_mac import LnsMac
+from .lns_multiplier import conversion_table
 from .mac import Fp8Mac, Fp32Mac, MlsMac
 from .mls_dot import MlsDot
 from .mls_multiplier import ExponentShifter, MlsMultiplier
@@ -53,6 +58,20 @@ def _largest_int_product(options: Mapping[str, Any]) -> int:
     if options.get("zero_points"):
         return int(((1 << w.width) - 1) * ((1 << a.width) - 1))
     return int((w.max_code + 1) * (a.max_code + 1))
+
+
+def _largest_lns_product(options: Mapping[str, Any]) -> int:
+    """Of two largest codes, whose exponents add up to all ones but the last bit: no shift."""
+    names = ("format", "table_bits", "table_fraction")
+    return conversion_table(*(options[name] for name in names))[-2]
+
+
+def _largest_float_product(options: Mapping[str, Any]) -> int:
+    """In units of the smallest one, of two smallest subnormals."""
+    fmt: FloatFormat = options["format"]
+    hidden = 1 << fmt.man_bits
+    significand = hidden | (fmt.max_code & (hidden - 1))
+    return (significand << (fmt.max_exp - fmt.min_exp)) ** 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +96,9 @@ def _int_accumulator(format: ElementFormat, acc_width: int, overflow: Overflow) 
 
 GUARD_BITS = 12
 """Default of an aligned sum: bits below the unit of its largest scale."""
+
+TABLE_FRACTION = 15
+"""Default of a logarithmic product: fraction bits of the powers of two in its table."""
 
 TILES = 64
 """Default of an exact sum: most tiles of an output."""
@@ -124,6 +146,22 @@ UNITS = {
             structure=_MULTIPLIES,
             build=lambda format, **options: IntMac(w_format=format, **options),
             largest_product=_largest_int_product,
+        ),
+        Unit(
+            name="lns_mac",
+            description="LNS MAC: exponents add, products convert into an integer accumulator",
+            defaults={"format": LNS8, "table_bits": 3, "table_fraction": 15, "acc_width": 24}
+            | _OVERFLOW,
+            build=LnsMac,
+            largest_product=_largest_lns_product,
+        ),
+        Unit(
+            name="kulisch_mac",
+            description="Floating-point MAC: exact products into a fixed-point accumulator",
+            defaults={"format": FP8_E4M3, "acc_width": 45} | _OVERFLOW,
+            structure=_MULTIPLIES,
+            build=KulischMac,
+            largest_product=_largest_float_product,
         ),
         Unit(
             name="mls_tile",
@@ -290,9 +328,11 @@ class Configuration:
         ]
 
 
-def _format_slug(format: ElementFormat | FloatFormat | IntFormat) -> str:
+def _format_slug(format: ElementFormat | FloatFormat | IntFormat | LnsFormat) -> str:
     if isinstance(format, IntFormat):
         return str(format).lower()
+    if isinstance(format, LnsFormat):
+        return f"e{format.exp_bits}f{format.fraction_bits}"
     slug = f"e{format.exp_bits}m{format.man_bits}"
     # "e4m3" is OCP's; an IEEE-style <4,3> with infinities says so.
     shadowed = isinstance(format, FloatFormat) and FLOAT_PRESETS.get(slug, format) != format
@@ -305,6 +345,8 @@ _SLUGS: dict[str, Callable[[Any], str]] = {
     "zero_points": lambda zero_points: "zeros" if zero_points else "",
     "scale": lambda scale: f"s{scale.exp_bits}m{scale.man_bits}",
     "lanes": "lanes{}".format,
+    "table_bits": "table{}".format,
+    "table_fraction": lambda bits: "" if bits == TABLE_FRACTION else f"fraction{bits}",
     "acc_width": "acc{}".format,
     "overflow": lambda overflow: overflow.value,
     "tree": lambda tree: f"{tree.value}tree",

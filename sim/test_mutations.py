@@ -22,6 +22,8 @@ from mlsmac.hw.float_multiplier import FloatMultiplier
 from mlsmac.hw.group_scaler import ScaledTerm
 from mlsmac.hw.int_mac import IntMultiplier
 from mlsmac.hw.int_to_float import IntToFloat
+from mlsmac.hw.kulisch_mac import FixedPointAccumulator, SignedProduct
+from mlsmac.hw.lns_multiplier import LnsConverter, LnsMultiplier
 from mlsmac.hw.mls_multiplier import ExponentShifter, MlsMultiplier
 from mlsmac.hw.range_statistic import RangeStatistic
 from mlsmac.hw.requantizer import Requantizer
@@ -63,6 +65,8 @@ MLS = {"format": "2,4"}
 LANES = {"lanes": 4}
 FEW_TILES = {"lanes": 2, "tiles": 2, "scale": "3,1"}
 FP32: dict[str, Any] = {}
+LNS: dict[str, Any] = {}
+E4M3 = {"format": "e4m3"}
 PAIR = {"lanes": 2}
 SHARED = {"lanes": 2, "sharing": 2}
 INTS: dict[str, Any] = {}
@@ -125,6 +129,17 @@ MUTATIONS = [Mutation(*row) for row in (
     ("rounds down", Requantizer, E, "s1_window.as_signed() + random", "s1_window.as_signed() + 0 * random", "requantizer", INTS, FEW),
     ("far sums wrap", Requantizer, E, "s1_far | ", "", "requantizer", INTS, FEW),
     ("zeros shifted in", Requantizer, "_window", "moved = Cat(value[step:], sign.replicate(step))", "moved = value[step:]", "requantizer", INTS, FEW),
+    ("zero not recognised", LnsMultiplier, E, "x.any() & y.any()", "x.any()", "lns_mac", {"format": "4,1", "table_bits": 1}, 3_000),
+    ("products too small for a shift", LnsMultiplier, E, "exponent[kept:]", "exponent[kept + 1 :]", "lns_mac", LNS, 3_000),
+    ("zero converts to one unit", LnsConverter, E, "value[left] & nonzero", "value[left]", "lns_mac", LNS, 3_000),
+    ("neighbouring entries of the table", LnsConverter, E, "m.Case(index)", "m.Case(index ^ 1)", "lns_mac", LNS, 3_000),
+    ("NaN adds", SignedProduct, E, "parts.significand & (~invalid).replicate(width)", "parts.significand", "kulisch_mac", E4M3, 3_000),
+    ("infinity unnoticed", SignedProduct, E, "[parts.infinite]", "[]", "kulisch_mac", {"format": "e5m2"}, 3_000),
+    ("sign of a zero", SignedProduct, E, "parts.sign & magnitude.any()", "parts.sign", "kulisch_mac", E4M3, 3_000),
+    ("NaN not flagged", FixedPointAccumulator, E, "outside | self.product[-1]", "outside", "kulisch_mac", E4M3, 3_000),
+    ("NaN survives start", FixedPointAccumulator, E, "(overflow & ~self.start)", "overflow", "kulisch_mac", E4M3, 3_000),
+    ("carry above the term", FixedPointAccumulator, E, "lower[top] & ~term[top]", "lower[top]", "kulisch_mac", E4M3, 3_000),
+    ("a place too low", FixedPointAccumulator, "_term", "value[2:]", "value[1:-1]", "kulisch_mac", E4M3, 3_000),
     ("Booth increment", UnsignedMultiplier, "_add_booth_rows", "b2 & (one | two)", "b2 & one", "fp32_mac", {"recoding": "booth4"}),
 )]
 # fmt: on

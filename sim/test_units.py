@@ -25,6 +25,8 @@ MACS: list[tuple[str, dict[str, Any]]] = [
     ("mls_mac", {"format": "1,6", "recoding": "booth4"}),
     ("fp8_mac", {"format": "e5m2"}),
     ("fp8_mac", {"format": "e4m3"}),
+    ("lns_mac", {}),
+    ("kulisch_mac", {}),
 ]
 PARTS: list[tuple[str, dict[str, Any]]] = [
     ("mls_multiplier", {"format": "2,4"}),
@@ -55,8 +57,16 @@ PARTS: list[tuple[str, dict[str, Any]]] = [
     ("float_accumulator", {"format": "fp32"}),
     ("float_accumulator", {"format": "e4m3"}),
 ]
-# What has many lanes or wide words simulates slowly, narrow operands need less: a tenth of the
-# operations, or a fiftieth.
+# More of the same kind, narrow operands, and what simulates slowly for its many lanes or wide words:
+# a tenth of the operations, or less.
+MORE_MACS: list[tuple[str, dict[str, Any]]] = [
+    ("kulisch_mac", {"format": "e4m3", "acc_width": 24, "recoding": "booth4"}),
+    ("lns_mac", {"table_bits": 0, "overflow": "wrap", "acc_width": 17}),
+    ("lns_mac", {"format": "8,4", "table_bits": 1, "acc_width": 65}),
+    ("lns_mac", {"format": "4,1", "table_bits": 1, "table_fraction": 20}),
+    ("kulisch_mac", {"format": "e5m2", "acc_width": "auto", "length": 256}),
+    ("kulisch_mac", {"format": "e5m2", "acc_width": 48, "overflow": "wrap"}),
+]
 SCALERS: list[tuple[str, dict[str, Any]]] = [
     ("group_scaler", {"format": "2,4"}),
     ("group_scaler", {"format": "2,4", "scale": "8,0", "acc_width": 24}),
@@ -94,7 +104,7 @@ TREES: list[tuple[str, dict[str, Any]]] = [
 ]
 UNIT_CASES = [(1, case) for case in MACS + PARTS]
 UNIT_CASES += (
-    [(10, case) for case in SCALERS]
+    [(10, case) for case in MORE_MACS + SCALERS]
     + [(25, case) for case in INTEGERS]
     + [(50, case) for case in TREES]
 )

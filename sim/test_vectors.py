@@ -36,7 +36,9 @@ def test_fp32_vectors_reach_every_kind_of_result(subnormals: bool) -> None:
             assert (np.count_nonzero(chosen & (sign == 1)) > 20) == expected, name
 
 
-@pytest.mark.parametrize("name", ["mls_mac", "fp32_mac", "fp8_mac", "int_mac"])
+@pytest.mark.parametrize(
+    "name", ["mls_mac", "fp32_mac", "fp8_mac", "int_mac", "lns_mac", "kulisch_mac"]
+)
 def test_idle_cycles_hold_the_sum(name: str) -> None:
     configuration = configure(name)
     vectors = make_vectors(configuration, 20_000, SEED)

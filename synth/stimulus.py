@@ -21,14 +21,17 @@ from ..golden.formats import (
     ElementFormat,
     FloatFormat,
     IntFormat,
+    LnsFormat,
     check_int,
     choice,
 )
 from ..golden.integers import quantize_affine, quantize_symmetric
+from ..golden.lns import encode as encode_lns
 from ..golden.quantize import quantize
 from .cache import digest
 
-Format = ElementFormat | FloatFormat | IntFormat
+Format = ElementFormat | FloatFormat | IntFormat | LnsFormat
+"""What tensors can be cast to."""
 
 
 class Kind(enum.StrEnum):
@@ -190,6 +193,7 @@ def encode_tensor(x: np.ndarray, fmt: Format, rng: np.random.Generator) -> np.nd
     power of two that brings max |x| as high as does not overflow (the usual amax scaling), which is
     exact but where float32 underflows, far below what `fmt` holds. With 8 exponent bits: unscaled.
     Integers: symmetric, nearest even, max |x| becomes the largest number.
+    Logarithmic: nearest in the logarithm after max |x| became the largest code.
     Raises: TypeError for another format.
     """
     if type(fmt) not in _ENCODERS:
@@ -213,10 +217,15 @@ def _encode_integers(x: np.ndarray, fmt: IntFormat, rng: np.random.Generator) ->
     return quantize_symmetric(x, fmt)[0]
 
 
+def _encode_logarithms(x: np.ndarray, fmt: LnsFormat, rng: np.random.Generator) -> np.ndarray:
+    return encode_lns(x, fmt)
+
+
 _ENCODERS: dict[type, Callable[..., np.ndarray]] = {
     ElementFormat: _encode_elements,
     FloatFormat: _encode_floats,
     IntFormat: _encode_integers,
+    LnsFormat: _encode_logarithms,
 }
 
 

@@ -18,11 +18,13 @@ from mlsmac.golden.formats import (
     INT4,
     INT8,
     INT16,
+    LNS8,
     MLS_E2M1,
     MLS_E2M4,
     SCALE_E8M1,
     FloatFormat,
 )
+from mlsmac.golden.lns import decode
 from mlsmac.golden.quantize import quantize
 from mlsmac.synth.stimulus import Kind, Stimulus, amax_shift, build, encode_tensor
 
@@ -290,7 +292,15 @@ def test_zero_points_are_the_code_of_zero() -> None:
     assert len(np.unique(ports["a_zero"])) > 2
 
 
-@pytest.mark.parametrize("fmt", [MLS_E2M4, FP8_E5M2, FP8_E4M3, BF16, FP32, INT8], ids=str)
+def test_logarithms_are_scaled_to_the_largest_code() -> None:
+    x = np.random.default_rng(8).standard_normal((2, 2, 9, 9)).astype(np.float32)
+    codes = encode_tensor(x, LNS8, np.random.default_rng(0))
+    ratio = decode(codes, LNS8) / (x / np.abs(x).max() * 2**-0.125)
+    assert ratio == pytest.approx(1, rel=2 ** (1 / 16) - 1)
+    assert ratio.max() / ratio.min() > 1.08
+
+
+@pytest.mark.parametrize("fmt", [MLS_E2M4, FP8_E5M2, FP8_E4M3, BF16, FP32, INT8, LNS8], ids=str)
 def test_all_zero_tensor(fmt: FloatFormat) -> None:
     x = np.zeros((2, 2, 3, 3), np.float32)
     assert not encode_tensor(x, fmt, np.random.default_rng(0)).any()
