@@ -57,7 +57,7 @@ PARTS: list[tuple[str, dict[str, Any]]] = [
     ("float_accumulator", {"format": "fp32"}),
     ("float_accumulator", {"format": "e4m3"}),
 ]
-# More of the same kind, narrow operands, and what simulates slowly for its many lanes or wide words:
+# More of the same kind, narrow operands, what simulates slowly for its lanes or wide words:
 # a tenth of the operations, or less.
 MORE_MACS: list[tuple[str, dict[str, Any]]] = [
     ("kulisch_mac", {"format": "e4m3", "acc_width": 24, "recoding": "booth4"}),
