@@ -10,6 +10,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from ..golden.formats import FloatFormat, Specials
 from .values import named
 
+_NONE = Const(0, 1)
+
 
 def check_format(name: str, value: object) -> None:
     """Raise TypeError unless `value` is a FloatFormat."""
@@ -116,10 +118,49 @@ def round_nearest_even(
     """
     up = named(m, f"{name}_up", guard & (mantissa[0] | sticky))
     rounded = named(m, f"{name}_mantissa", mantissa + up)
-    carry = rounded[-1]
-    # base + hidden + carry in one adder: its lowest column makes `carry` a carry in.
-    exponent = named(m, f"{name}_exponent", (Cat(carry, base) + Cat(carry, hidden))[1:])
+    exponent = join_exponent(m, base, hidden, rounded[-1], name=f"{name}_exponent")
     return named(m, f"{name}_code", Cat(rounded[:-1], exponent))
+
+
+def join_exponent(m: Module, base: Value, hidden: Value, carry: Value, *, name: str) -> Signal:
+    """`base + hidden + carry` in one adder, of which `carry` is the carry in."""
+    return named(m, name, (Cat(carry, base) + Cat(carry, hidden))[1:])
+
+
+def round_before_normalising(
+    m: Module,
+    out: FloatFormat,
+    kept: Value,
+    *,
+    guard: Value,
+    round_bit: Value = _NONE,
+    sticky: Value,
+    left: Value = _NONE,
+) -> tuple[Signal, Signal]:
+    """Mantissa and carry of `{kept, guard, round_bit, sticky}`, rounded once to nearest even.
+
+    The leading bit is at one of three places, known before rounding::
+
+                     kept: top | hidden | M mantissa bits
+        top               | 1  |   x    | x ... x,  the lowest is the guard bit
+        neither           | 0  |   1    | x ... x   |
+        left              | 0  |   0    | 1 ... x   | guard
+
+    One increment of `kept` serves all of them: rounding up the bit above its lowest matters only
+    where that is set, and then carries; and rounding up `guard` carries only where that is set. So
+    the increment need not wait for the shift. `carry`: the mantissa overflowed, and is zero.
+    """
+    width = out.man_bits
+    top = kept[-1]
+    below = named(m, "below", round_bit | sticky)
+    in_place = guard & Mux(left, round_bit, kept[0] | below)
+    up = named(m, "up", Mux(top, kept[0] & (kept[1] | guard | below), in_place))
+    rounded = named(m, "rounded", kept + up)
+    lowest = named(m, "lowest", guard ^ (round_bit & (guard | sticky)))
+    shifted = Mux(rounded[width + 1], rounded[1 : width + 1], rounded[:width])
+    mantissa = named(m, "rounded_mantissa", Mux(left, Cat(lowest, rounded[: width - 1]), shifted))
+    carry = Mux(left, rounded[width], rounded[width + 2] | (rounded[width + 1] & ~top))
+    return mantissa, named(m, "rounded_carry", carry)
 
 
 def shift_steps(out: FloatFormat, zeros: int, smallest: int) -> int:

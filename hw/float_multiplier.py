@@ -12,9 +12,9 @@ from .float_common import (
     encode,
     fields,
     is_nan,
-    normalise,
+    join_exponent,
+    round_before_normalising,
     round_gradually,
-    round_nearest_even,
     shift_steps,
 )
 from .unsigned_multiplier import Recoding, UnsignedMultiplier
@@ -165,30 +165,27 @@ class FloatMultiplier(Combinational):
     def _finish_normals(
         self, m: Module, significand: Value, exponent: Value, normal: Value
     ) -> tuple[Value, Value]:
-        """Normalise and round, flushing what stays below the normal numbers: (code, zero)."""
+        """Round, then normalise by one place, flushing what is below the normal numbers:
+        (code, zero).
+        """
         out = self.out_format
-        kept, sticky, _ = normalise(
+        padding = max(out.man_bits + 2 - (len(significand) - 1), 0)
+        significand = Cat(Const(0, padding), significand)
+        low = len(significand) - 2 - out.man_bits  # of the last bit kept without the top bit
+        mantissa, carry = round_before_normalising(
             m,
-            significand,
-            Const(0, 1),
-            out_width=out.man_bits + 2,
-            limit=Const(0, 1),
-            unlimited=Const(1, 1),
-            steps=1,
-            enable=Const(1, 1),
-            always=1,
-            isolate=False,
-            name="normal",
+            out,
+            significand[low:],
+            guard=significand[low - 1],
+            sticky=named(m, "sticky", significand[: low - 1].any()),
         )
         # The exponent is that of the top bit: without that bit it is one less.
-        code = round_nearest_even(
-            m, kept[1:-1], kept[0], sticky, exponent, significand[-1], name="rounded"
-        )
-        field = code[out.man_bits :][: len(exponent)].as_signed()
+        field = join_exponent(m, exponent, significand[-1], carry, name="field")
+        field = field[: len(exponent)].as_signed()
         zero = named(m, "zero", ~normal | (field <= 0))
         width = (self._largest_exponent + 2).bit_length()
         kept_field = named(m, "exponent_kept", field[:width] & (~zero).replicate(width))
-        return Cat(code[: out.man_bits], kept_field), zero
+        return Cat(mantissa, kept_field), zero
 
     def _specials(self, m: Module) -> tuple[Value, Value]:
         """Whether an operand makes the product infinite, or NaN."""
