@@ -105,6 +105,9 @@ UNIT_OPTIONS: Mapping[str, Any] = {
     "recoding": Annotated[
         _Text, typer.Option(help="Partial products of the multiplier: none or booth4.")
     ],
+    "path": Annotated[
+        _Text, typer.Option(help="Structure of the floating-point adder: single or split.")
+    ],
 }
 """The options of all units, as `configure` takes them; each unit takes some."""
 

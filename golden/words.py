@@ -48,8 +48,8 @@ def bits(codes: npt.NDArray[Any], width: int) -> npt.NDArray[np.uint8]:
         every = (1 << size) - 1
         data = b"".join((code & every).to_bytes(length, "little") for code in lanes.ravel())
         octets = np.frombuffer(data, np.uint8).reshape(*lanes.shape, length)
-        each = np.unpackbits(octets, axis=2, bitorder="little")[:, :, :size]
-        return each.reshape(len(lanes), width)
+        unpacked = np.unpackbits(octets, axis=2, bitorder="little")[:, :, :size]
+        return unpacked.reshape(len(lanes), width)
     # Bits beyond the 64th are copies of the sign.
     places = np.minimum(np.arange(size), 63)
     each = lanes.astype(np.int64)[:, :, None] >> places & 1

@@ -7,7 +7,7 @@ from .aligner import Aligner, LargestScale
 from .axi_stream import AxiConvTile
 from .conv_tile import ConvTile
 from .emit import Emitted, emit, to_rtlil, to_verilog
-from .float_adder import FloatAdder
+from .float_adder import AdderPath, FloatAdder
 from .float_multiplier import FloatMultiplier
 from .group_scaler import GroupScaler, ScaledTerm, ScaleMultiplier
 from .int_mac import IntMac, IntMultiplier
@@ -30,6 +30,7 @@ from .unsigned_multiplier import Recoding, UnsignedMultiplier
 
 __all__ = [
     "UNITS",
+    "AdderPath",
     "AlignedAdderTree",
     "AlignedSum",
     "Aligner",

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..golden.formats import FloatFormat, Overflow, check_int, choice
 from ..golden.widths import MAX_WIDTH
-from .float_adder import FloatAdder
+from .float_adder import AdderPath, FloatAdder
 from .float_common import check_format
 from .mls_multiplier import MAX_PRODUCT_WIDTH
 
@@ -129,6 +129,7 @@ class FloatAccumulator(wiring.Component):
     product_format: FloatFormat of the product, exactly representable in `format` (default
         `format`).
     subnormals: keep subnormals (True) or flush them to zero.
+    path: of the adder.
 
     Members
     -------
@@ -147,6 +148,7 @@ class FloatAccumulator(wiring.Component):
         format: FloatFormat,
         product_format: FloatFormat | None = None,
         subnormals: bool = True,
+        path: AdderPath = AdderPath.SPLIT,
     ):
         product_format = format if product_format is None else product_format
         check_format("format", format)
@@ -155,7 +157,7 @@ class FloatAccumulator(wiring.Component):
         if product_format.exp_bits != format.exp_bits:
             operand_format = FloatFormat(format.exp_bits, product_format.man_bits)
         self._adder = FloatAdder(
-            format=format, operand_format=operand_format, subnormals=subnormals
+            format=format, operand_format=operand_format, subnormals=subnormals, path=path
         )
         widen(Signal(product_format.code_width), product_format, format)  # raises where not exact
         self._product_format = product_format
@@ -170,6 +172,7 @@ class FloatAccumulator(wiring.Component):
     format = property(lambda self: self._adder.format, doc="Format of `acc`.")
     product_format = property(lambda self: self._product_format, doc="Format of `product`.")
     subnormals = property(lambda self: self._adder.subnormals, doc="Whether subnormals are kept.")
+    path = property(lambda self: self._adder.path, doc="Structure of the adder.")
     latency = property(lambda self: 1, doc="Clock cycles from `product` to `acc`.")
     registers = property(lambda self: self.format.code_width, doc="Register bits.")
 

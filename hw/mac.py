@@ -14,6 +14,7 @@ from ..golden.formats import (
     Overflow,
 )
 from .accumulator import FloatAccumulator, IntAccumulator
+from .float_adder import AdderPath
 from .float_multiplier import FloatMultiplier
 from .mls_multiplier import MlsMultiplier
 from .unsigned_multiplier import Recoding
@@ -224,6 +225,7 @@ class FloatMac(Mac):
     product_format: FloatFormat of the product, at most `acc_format`.
     subnormals: keep the accumulator's subnormals (True) or flush them to zero.
     recoding: of the significand multiplier.
+    path: of the adder.
 
     Raises
     ------
@@ -238,6 +240,7 @@ class FloatMac(Mac):
         product_format: FloatFormat,
         subnormals: bool = True,
         recoding: Recoding = Recoding.NONE,
+        path: AdderPath = AdderPath.SPLIT,
     ):
         self._format = format
         self._acc_format = acc_format
@@ -251,7 +254,7 @@ class FloatMac(Mac):
                 format=format, out_format=product_format, subnormals=keep, recoding=recoding
             ),
             accumulator=FloatAccumulator(
-                format=acc_format, product_format=product_format, subnormals=subnormals
+                format=acc_format, product_format=product_format, subnormals=subnormals, path=path
             ),
             idle_operands=(1 << (format.code_width - 1), 0),
         )
@@ -260,6 +263,7 @@ class FloatMac(Mac):
     acc_format = property(lambda self: self._acc_format, doc="Format of `acc`.")
     product_format = property(lambda self: self._product_format, doc="Format of the product.")
     subnormals = property(lambda self: self._subnormals, doc="Whether subnormals are kept.")
+    path = property(lambda self: self._accumulator.path, doc="Structure of the adder.")
 
 
 class Fp32Mac(FloatMac):
@@ -269,19 +273,27 @@ class Fp32Mac(FloatMac):
     ----------
     subnormals: keep subnormals (True) or flush them to zero, operands and results.
     recoding: of the significand multiplier.
+    path: of the adder.
 
     Raises
     ------
     TypeError, ValueError.
     """
 
-    def __init__(self, *, subnormals: bool = True, recoding: Recoding = Recoding.NONE):
+    def __init__(
+        self,
+        *,
+        subnormals: bool = True,
+        recoding: Recoding = Recoding.NONE,
+        path: AdderPath = AdderPath.SPLIT,
+    ):
         super().__init__(
             format=FP32,
             acc_format=FP32,
             product_format=FP32,
             subnormals=subnormals,
             recoding=recoding,
+            path=path,
         )
 
 
@@ -301,13 +313,20 @@ class Fp8Mac(FloatMac):
     ----------
     format: FP8_E5M2 or FP8_E4M3 (OCP).
     recoding: of the significand multiplier.
+    path: of the adder.
 
     Raises
     ------
     TypeError, ValueError.
     """
 
-    def __init__(self, *, format: FloatFormat, recoding: Recoding = Recoding.NONE):
+    def __init__(
+        self,
+        *,
+        format: FloatFormat,
+        recoding: Recoding = Recoding.NONE,
+        path: AdderPath = AdderPath.SPLIT,
+    ):
         if format not in _FP8_PRODUCTS:
             raise ValueError(f"format must be FP8_E5M2 or FP8_E4M3 (e5m2, e4m3), not {format!r}")
         super().__init__(
@@ -316,4 +335,5 @@ class Fp8Mac(FloatMac):
             product_format=_FP8_PRODUCTS[format],
             subnormals=False,
             recoding=recoding,
+            path=path,
         )

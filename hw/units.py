@@ -30,7 +30,7 @@ from ..golden.formats import (
 from ..golden.widths import resolve_acc_width
 from .accumulator import FloatAccumulator, IntAccumulator
 from .adder_trees import Fp32AdderTree
-from .float_adder import FloatAdder
+from .float_adder import AdderPath, FloatAdder
 from .float_multiplier import FloatMultiplier
 from .group_scaler import GroupScaler
 from .int_mac import IntMac
@@ -112,6 +112,7 @@ _FLOAT = {"format": FP32, "subnormals": True}
 _TREE = {"tree": Tree.FP32, "guard_bits": GUARD_BITS, "tiles": TILES}
 _MULTIPLIES = {"recoding": Recoding.NONE}
 _RANDOM = {"random_bits": 8, "lfsr_seed": 1}
+_ACCUMULATES = {"path": AdderPath.SPLIT}
 _PIPELINE = {"sharing": 1, "levels": 1} | _MULTIPLIES
 
 UNITS = {
@@ -128,14 +129,14 @@ UNITS = {
             name="fp32_mac",
             description="FP32 MAC: product and sum rounded, with subnormals or flush to zero",
             defaults={"subnormals": True},
-            structure=_MULTIPLIES,
+            structure=_MULTIPLIES | _ACCUMULATES,
             build=Fp32Mac,
         ),
         Unit(
             name="fp8_mac",
             description="FP8 MAC (OCP E4M3 or E5M2): exact product, FP32 accumulator",
             defaults={"format": FP8_E4M3},
-            structure=_MULTIPLIES,
+            structure=_MULTIPLIES | _ACCUMULATES,
             build=Fp8Mac,
         ),
         Unit(
@@ -223,12 +224,14 @@ UNITS = {
             name="float_adder",
             description="IEEE 754 adder of any exponent and significand width",
             defaults=_FLOAT,
+            structure={"path": AdderPath.SINGLE},
             build=FloatAdder,
         ),
         Unit(
             name="float_accumulator",
             description="IEEE 754 accumulator: adder and register",
             defaults=_FLOAT,
+            structure=_ACCUMULATES,
             build=FloatAccumulator,
         ),
         Unit(
@@ -310,16 +313,18 @@ class Configuration:
     @property
     def slug(self) -> str:
         """File and module name: the unit's name, then what distinguishes this configuration."""
-        values = {**self.options, **self.structure}
-        parts = [_SLUGS[option](value) for option, value in values.items()]
+        default = self.unit.structure
+        chosen = {k: value for k, value in self.structure.items() if value != default.get(k)}
+        parts = [_SLUGS[option](value) for option, value in {**self.options, **chosen}.items()]
         return "_".join([self.name, *filter(None, parts)])
 
     def variants(self) -> list["Configuration"]:
-        """This configuration with every member of its structure's enumerations: all compute the
-        same.
+        """This configuration with every recoding; the rest of its structure stays as it is. All
+        compute the same.
         """
+        # Paths need no comparison: the default has the least energy in every MAC.
         kinds = [
-            type(value) if isinstance(value, enum.Enum) else [value]
+            type(value) if isinstance(value, Recoding) else [value]
             for value in self.structure.values()
         ]
         return [
@@ -354,12 +359,13 @@ _SLUGS: dict[str, Callable[[Any], str]] = {
     "tiles": lambda tiles: "" if tiles == TILES else f"tiles{tiles}",
     "subnormals": lambda subnormals: "" if subnormals else "flush",
     "tensor_scale": lambda multiplies: "" if multiplies else "unscaled",
-    "sharing": lambda lanes: "" if lanes == 1 else f"sharing{lanes}",
-    "levels": lambda levels: "" if levels == 1 else f"levels{levels}",
     "rounding": lambda rounding: rounding.value,
     "random_bits": "random{}".format,
     "lfsr_seed": lambda seed: "" if seed == 1 else f"seed{seed}",
-    "recoding": lambda recoding: "" if recoding is Recoding.NONE else recoding.value,
+    "sharing": "sharing{}".format,
+    "levels": "levels{}".format,
+    "path": lambda path: path.value,
+    "recoding": lambda recoding: recoding.value,
 }
 
 

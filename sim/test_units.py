@@ -21,7 +21,7 @@ MACS: list[tuple[str, dict[str, Any]]] = [
     ("mls_mac", {"format": "3,2", "acc_width": 14}),
     ("fp32_mac", {}),
     ("fp32_mac", {"subnormals": False}),
-    ("fp32_mac", {"recoding": "booth4"}),
+    ("fp32_mac", {"recoding": "booth4", "path": "single"}),
     ("mls_mac", {"format": "1,6", "recoding": "booth4"}),
     ("fp8_mac", {"format": "e5m2"}),
     ("fp8_mac", {"format": "e4m3"}),
@@ -54,6 +54,11 @@ PARTS: list[tuple[str, dict[str, Any]]] = [
     ("float_adder", {"format": "fp16"}),
     ("float_adder", {"format": "fp32"}),
     ("float_adder", {"format": "fp32", "subnormals": False}),
+    *(
+        ("float_adder", {"format": format, "subnormals": subnormals, "path": "split"})
+        for format in ("e5m2", "e4m3", "fp32")
+        for subnormals in (True, False)
+    ),
     ("float_accumulator", {"format": "fp32"}),
     ("float_accumulator", {"format": "e4m3"}),
 ]

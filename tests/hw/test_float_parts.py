@@ -10,7 +10,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from mlsmac.golden.formats import FP8_E4M3, FP8_E5M2, FP32, FloatFormat, Specials
-from mlsmac.hw.float_adder import FloatAdder
+from mlsmac.hw.float_adder import AdderPath, FloatAdder
 from mlsmac.hw.float_multiplier import FloatMultiplier
 from mlsmac.hw.unsigned_multiplier import Recoding
 
@@ -140,8 +140,9 @@ def test_multiplier_exhaustive(fmt, out, subnormals):
     ],
     ids=str,
 )
-def test_adder_exhaustive(fmt, operand, subnormals):
-    part = FloatAdder(format=fmt, operand_format=operand, subnormals=subnormals)
+@pytest.mark.parametrize("path", AdderPath)
+def test_adder_exhaustive(fmt, operand, subnormals, path):
+    part = FloatAdder(format=fmt, operand_format=operand, subnormals=subnormals, path=path)
     pairs = all_pairs(fmt, operand)
     wide = fmt.man_bits - operand.man_bits
     check(part, pairs, [add(x, y << wide, fmt, subnormals) for x, y in pairs])
@@ -188,7 +189,8 @@ def test_fp32(subnormals):
         part = FloatMultiplier(format=FP32, subnormals=subnormals, recoding=recoding)
         check(part, sample, products)
     sums = [add(x, y, FP32, subnormals) for x, y in pairs]
-    check(FloatAdder(format=FP32, subnormals=subnormals), pairs, sums)
+    for path in AdderPath:
+        check(FloatAdder(format=FP32, subnormals=subnormals, path=path), pairs, sums)
 
 
 def test_oracle_is_float32():
@@ -218,14 +220,19 @@ def test_attributes():
     assert FloatMultiplier(format=FP32, recoding=Recoding.BOOTH4).recoding is Recoding.BOOTH4
     assert multiplier.recoding is Recoding.NONE
     assert FloatAdder(format=FP32).operand_format == FP32
+    assert FloatAdder(format=FP32, path=AdderPath.SPLIT).path is AdderPath.SPLIT
+    assert adder.path is AdderPath.SINGLE
 
 
 @pytest.mark.parametrize(
     ("part", "name"),
     [
         (part, name)
-        for part, extra in ((FloatMultiplier, "out_format"), (FloatAdder, "operand_format"))
-        for name in ("format", extra, "subnormals", "latency")
+        for part, own in (
+            (FloatMultiplier, ("out_format", "recoding")),
+            (FloatAdder, ("operand_format", "path")),
+        )
+        for name in ("format", *own, "subnormals", "latency")
     ],
 )
 def test_attributes_are_read_only(part, name):
@@ -268,6 +275,12 @@ def test_attributes_are_read_only(part, name):
             "operand_format must be a FloatFormat, not 8",
         ),
         (FloatAdder, {"format": E3M2, "subnormals": "no"}, TypeError, "subnormals must be a bool"),
+        (
+            FloatAdder,
+            {"format": E3M2, "path": "split"},
+            TypeError,
+            "path must be an AdderPath, not 'split'",
+        ),
         *(
             (
                 FloatAdder,
