@@ -68,6 +68,9 @@ UNIT_OPTIONS: Mapping[str, Any] = {
             "--zero-points/--no-zero-points", help="Integers with zero points, or symmetric ones."
         ),
     ],
+    "acc_format": Annotated[
+        _Text, typer.Option(help="Format of a fused sum; default: that of the factors.")
+    ],
     "scale": Annotated[_Text, typer.Option(help="Group scale format: E,M or e8m0, e8m1, nvfp4.")],
     "table_bits": Annotated[
         _Number, typer.Option(help="Fraction bits that LNS conversion looks up; Mitchell the rest.")

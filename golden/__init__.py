@@ -9,7 +9,7 @@ from .blocks import (
     quantize_blocks,
 )
 from .conv import ConvResult, conv2d, conv2d_input_grad, conv2d_weight_grad
-from .floats import add, convert, decode, from_float32, multiply, round_encode, to_float64
+from .floats import add, convert, decode, fma, from_float32, multiply, round_encode, to_float64
 from .formats import (
     BF16,
     FP8_E4M3,
@@ -66,6 +66,7 @@ from .mac import (
     float_mac,
     fp8_mac,
     fp32_mac,
+    fused_mac,
     mls_mac,
 )
 from .quantize import Carry, Grouping, MlsTensor, quantize, random_words, significand
@@ -131,12 +132,14 @@ __all__ = [
     "decode",
     "exact_tree",
     "float_mac",
+    "fma",
     "fp8_mac",
     "fp8_tile",
     "fp32_mac",
     "fp32_tile",
     "fp32_tree",
     "from_float32",
+    "fused_mac",
     "int_mac",
     "kulisch_mac",
     "lane_seed",

@@ -147,6 +147,76 @@ def add(x: npt.ArrayLike, y: npt.ArrayLike, fmt: FloatFormat, *, subnormals: boo
     return _place_specials(code, infinite_sign, a.infinite | b.infinite, nan, fmt)
 
 
+def fma(
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    z: npt.ArrayLike,
+    fmt: FloatFormat,
+    *,
+    acc_format: FloatFormat | None = None,
+    subnormals: bool = True,
+) -> Codes:
+    """`x * y + z` rounded once; `x`, `y` codes of `fmt`, `z` and the sum of `acc_format` (`fmt`).
+
+    Zero times infinity is NaN whatever `z` is; an exact zero is -0 only where both addends are.
+    Without subnormals, operands that are subnormal in `fmt` are kept where `acc_format` has the
+    wider exponent range: there they are normal numbers.
+    Raises: as `decode`. Source: IEEE 754-2019 section 5.4.1; docs/numerics.md 11.
+    """
+    out = fmt if acc_format is None else acc_format
+    keep = subnormals or fmt.min_exp > out.min_exp
+    a, b = decode(x, fmt, subnormals=keep), decode(y, fmt, subnormals=keep)
+    c = decode(z, out, subnormals=subnormals)
+    negative, infinite = a.sign ^ b.sign, a.infinite | b.infinite
+    product = np.where(negative, -a.significand, a.significand) * b.significand
+    total, unit = _sum_to_odd(
+        product,
+        a.exponent + b.exponent,
+        np.where(c.sign, -c.significand, c.significand),
+        c.exponent,
+    )
+    sign = (total < 0) | ((total == 0) & negative & c.sign)
+    code = round_encode(sign, np.abs(total), unit, out, subnormals=subnormals)
+    nan = a.nan | b.nan | c.nan | (a.infinite & b.zero) | (a.zero & b.infinite)
+    nan |= infinite & c.infinite & (negative != c.sign)
+    infinite_sign = np.where(infinite, negative, c.sign)
+    return _place_specials(code, infinite_sign, infinite | c.infinite, nan, out)
+
+
+def _sum_to_odd(x: Codes, x_unit: Codes, y: Codes, y_unit: Codes) -> tuple[Codes, Codes]:
+    """`x * 2^x_unit + y * 2^y_unit` as a signed integer below 2^53 and its unit's exponent.
+
+    Exact, or where bits had to be dropped odd: that rounds to 51 bits or fewer as the exact sum
+    does. Addends have at most 48 bits. The larger one's leading one moves to 2^59, a shift to the
+    left; the smaller one alone is cut, and then the sum has 59 bits or more.
+    """
+    lead = [
+        np.where(value == 0, _NOWHERE, unit + _bit_length(value))
+        for value, unit in ((x, x_unit), (y, y_unit))
+    ]
+    unit = np.maximum(*lead) - 60
+    total = _shift_to_odd(x, x_unit - unit) + _shift_to_odd(y, y_unit - unit)
+    excess = np.maximum(_bit_length(total) - 52, 0)
+    return _shift_to_odd(total, -excess), unit + excess
+
+
+_NOWHERE = np.int64(-(1 << 20))
+"""Below every exponent: where the leading one of zero is."""
+
+
+def _bit_length(value: Codes) -> Codes:
+    """Bits of |value|, or one more where float64 rounds it up to a power of two."""
+    return np.frexp(np.abs(value).astype(np.float64))[1].astype(np.int64)
+
+
+def _shift_to_odd(value: Codes, left: Codes) -> Codes:
+    """`value * 2^left`; where that is no integer, the odd one of its neighbours."""
+    right = np.clip(-left, 0, 63)
+    moved = value << np.clip(left, 0, 62)
+    kept = moved >> right
+    return kept | (kept << right != moved)
+
+
 def convert(
     codes: npt.ArrayLike, fmt: FloatFormat, out: FloatFormat, *, subnormals: bool = True
 ) -> Codes:

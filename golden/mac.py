@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .floats import add, check_codes, multiply
+from .floats import add, check_codes, fma, multiply
 from .formats import (
     FP8_E4M3,
     FP8_E5M2,
@@ -128,9 +128,7 @@ def float_mac(
     Raises: TypeError, ValueError.
     Source: docs/numerics.md section 5.
     """
-    for name, value in (("fmt", fmt), ("acc_format", acc_format)):
-        if not isinstance(value, FloatFormat):
-            raise TypeError(f"{name} must be a FloatFormat, not {value!r}")
+    _check_formats(fmt, acc_format)
     w, a, begins = check_operands(w, a, start, fmt.code_width)
     product = multiply(w, a, fmt, out=acc_format, subnormals=subnormals)
     return accumulate_floats(product, begins, acc_format, subnormals=subnormals)
@@ -157,6 +155,32 @@ def accumulate_floats(
     return MacTrace(acc, None)
 
 
+def fused_mac(
+    w: npt.ArrayLike,
+    a: npt.ArrayLike,
+    start: npt.ArrayLike,
+    fmt: FloatFormat,
+    *,
+    acc_format: FloatFormat | None = None,
+    subnormals: bool = True,
+) -> MacTrace:
+    """`acc = fl((start ? -0 : acc) + w * a)`, one rounding an operation; states are codes of
+    `acc_format` (default `fmt`).
+
+    Parameters: `w`, `a`: codes of `fmt`, shape (T,); `start`: bool, shape (T,), the first one set.
+    Raises: TypeError, ValueError.
+    Source: docs/numerics.md section 11.
+    """
+    out = fmt if acc_format is None else acc_format
+    _check_formats(fmt, out)
+    w, a, begins = check_operands(w, a, start, fmt.code_width)
+    acc = np.full(w.shape, 1 << (out.code_width - 1), np.int64)
+    for now, first in _positions(begins):
+        before = acc[now] if first else acc[now - 1]  # -0 at first, as in `accumulate_floats`
+        acc[now] = fma(w[now], a[now], before, fmt, acc_format=out, subnormals=subnormals)
+    return MacTrace(acc, None)
+
+
 def fp32_mac(
     w: npt.ArrayLike, a: npt.ArrayLike, start: npt.ArrayLike, *, subnormals: bool = True
 ) -> MacTrace:
@@ -172,6 +196,12 @@ def fp8_mac(w: npt.ArrayLike, a: npt.ArrayLike, start: npt.ArrayLike, fmt: Float
     if fmt not in (FP8_E5M2, FP8_E4M3):
         raise ValueError(f"fmt must be FP8_E5M2 or FP8_E4M3, not {fmt!r}")
     return float_mac(w, a, start, fmt)
+
+
+def _check_formats(fmt: FloatFormat, acc_format: FloatFormat) -> None:
+    for name, value in (("fmt", fmt), ("acc_format", acc_format)):
+        if not isinstance(value, FloatFormat):
+            raise TypeError(f"{name} must be a FloatFormat, not {value!r}")
 
 
 def check_operands(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .floats import add, multiply
+from .floats import add, fma, multiply
 from .formats import (
     FP32,
     ElementFormat,
@@ -27,7 +27,15 @@ from .integers import int_mac, range_statistic, requantize
 from .kulisch import kulisch_mac
 from .lfsr import lfsr_words
 from .lns import lns_mac
-from .mac import MacTrace, accumulate_floats, accumulate_integers, float_mac, fp8_mac, mls_mac
+from .mac import (
+    MacTrace,
+    accumulate_floats,
+    accumulate_integers,
+    float_mac,
+    fp8_mac,
+    fused_mac,
+    mls_mac,
+)
 from .quantize import element_fields, significand
 from .tile import fp8_tile, fp32_tile, mls_tile
 from .tree import (
@@ -80,6 +88,14 @@ def _fp32_mac(inputs: Ports, *, subnormals: bool) -> dict[str, Codes]:
 
 def _fp8_mac(inputs: Ports, *, format: FloatFormat) -> dict[str, Codes]:
     return _states(fp8_mac(inputs["w"], inputs["a"], inputs["start"].astype(bool), format))
+
+
+def _fused_mac(
+    inputs: Ports, *, format: FloatFormat, acc_format: FloatFormat, subnormals: bool
+) -> dict[str, Codes]:
+    start = inputs["start"].astype(bool)
+    how: dict[str, Any] = {"acc_format": acc_format, "subnormals": subnormals}
+    return _states(fused_mac(inputs["w"], inputs["a"], start, format, **how))
 
 
 def _int_mac(
@@ -146,6 +162,13 @@ def _float_multiplier(inputs: Ports, *, format: FloatFormat, subnormals: bool) -
 
 def _float_adder(inputs: Ports, *, format: FloatFormat, subnormals: bool) -> dict[str, Codes]:
     return {"sum": add(inputs["x"], inputs["y"], format, subnormals=subnormals)}
+
+
+def _float_fma(
+    inputs: Ports, *, format: FloatFormat, acc_format: FloatFormat, subnormals: bool
+) -> dict[str, Codes]:
+    x, y, z = (inputs[port] for port in "xyz")
+    return {"sum": fma(x, y, z, format, acc_format=acc_format, subnormals=subnormals)}
 
 
 def _float_accumulator(inputs: Ports, *, format: FloatFormat, subnormals: bool) -> dict[str, Codes]:
@@ -261,6 +284,7 @@ _MODELS: Mapping[str, Callable[..., dict[str, Codes]]] = {
     "mls_mac": _mls_mac,
     "fp32_mac": _fp32_mac,
     "fp8_mac": _fp8_mac,
+    "fused_mac": _fused_mac,
     "int_mac": _int_mac,
     "lns_mac": _lns_mac,
     "kulisch_mac": _kulisch_mac,
@@ -270,6 +294,7 @@ _MODELS: Mapping[str, Callable[..., dict[str, Codes]]] = {
     "int_accumulator": _int_accumulator,
     "float_multiplier": _float_multiplier,
     "float_adder": _float_adder,
+    "float_fma": _float_fma,
     "float_accumulator": _float_accumulator,
     "group_scaler": _group_scaler,
     "fp32_adder_tree": _fp32_adder_tree,

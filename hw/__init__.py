@@ -8,7 +8,11 @@ from .axi_stream import AxiConvTile
 from .conv_tile import ConvTile
 from .emit import Emitted, emit, to_rtlil, to_verilog
 from .float_adder import AdderPath, FloatAdder
+from .float_fma import FloatFma
 from .float_multiplier import FloatMultiplier
+from .float_product import FloatProduct
+from .fused_adder import FusedAdder
+from .fused_mac import FusedAccumulator, FusedMac
 from .group_scaler import GroupScaler, ScaledTerm, ScaleMultiplier
 from .int_mac import IntMac, IntMultiplier
 from .int_to_float import IntToFloat
@@ -44,14 +48,19 @@ __all__ = [
     "FixedPointAccumulator",
     "FloatAccumulator",
     "FloatAdder",
+    "FloatFma",
     "FloatMac",
     "FloatMultiplier",
+    "FloatProduct",
     "FloatTile",
     "Fp8Mac",
     "Fp8Tile",
     "Fp32AdderTree",
     "Fp32Mac",
     "Fp32Tile",
+    "FusedAccumulator",
+    "FusedAdder",
+    "FusedMac",
     "GroupScaler",
     "IntAccumulator",
     "IntMac",

@@ -25,15 +25,44 @@ class Product:
     nan: Value
     infinite: Value | None
 
+    @property
+    def zero(self) -> Value:
+        """Whether a factor is zero: any other exponent is two or more."""
+        return ~self.exponent[1:].any()
+
+
+def exact_format(
+    fmt: FloatFormat, acc_format: FloatFormat, *, subnormals: bool
+) -> FloatFormat | None:
+    """The smallest format within `acc_format` that holds every product of two numbers of `fmt`, as
+    a normal number or, with `acc_format`'s own exponents and `subnormals`, exactly; None where
+    there is none.
+
+    Then the sum of product and addend rounds once although the product is a number of its own: a
+    `FloatMultiplier` and a `FloatAdder` of this format do what a wider fused adder would.
+    """
+    man_bits = 2 * fmt.man_bits + 1
+    if acc_format.specials is not Specials.IEEE or man_bits > acc_format.man_bits:
+        return None
+    unit = 2 * (fmt.min_exp - fmt.man_bits)
+    for exp_bits in range(2, acc_format.exp_bits + 1):
+        candidate = FloatFormat(exp_bits, man_bits)
+        gradual = subnormals and exp_bits == acc_format.exp_bits
+        smallest = candidate.min_exp - (man_bits if gradual else 0)
+        if smallest <= unit and 2 * fmt.max_exp + 1 <= candidate.max_exp:
+            return candidate
+    return None
+
 
 class FloatProduct(Combinational):
     """`product = x * y` exactly: significands multiplied as they are, exponent fields added.
 
         product: [nan | infinite (IEEE formats) | sign | exponent, E + 1 bits | significand, 2M + 2]
 
-    `exponent` is the sum of both fields, a field 0 counting as 1 (its weight). Subnormal operands
-    keep their leading zeros: whoever takes the product shifts it anyway. `nan`: a NaN operand, or
-    zero times infinity; `infinite` says nothing then, nor do the numbers where either is set.
+    `exponent` is the sum of both fields, a field 0 counting as 1 (its weight), and 0 where a factor
+    is zero. Subnormal operands keep their leading zeros: whoever takes the product shifts it
+    anyway. `nan`: a NaN operand, or zero times infinity; `infinite` says nothing then, nor do the
+    numbers where either is set.
     What saves the shifter and the rounding of `FloatMultiplier` costs register bits: for a unit
     that rounds once, after its addition.
 
@@ -97,7 +126,7 @@ class FloatProduct(Combinational):
         m = Module()
         fmt = self.format
         m.submodules.significands = significands = self._significands
-        signs, weights, hidden = [], [], []
+        signs, weights, nonzero = [], [], []
         for name, code, port in (("x", self.x, significands.x), ("y", self.y, significands.y)):
             sign, exponent, mantissa = fields(code, fmt)
             normal = named(m, f"{name}_hidden", exponent.any())
@@ -106,14 +135,16 @@ class FloatProduct(Combinational):
             m.d.comb += port.eq(Cat(mantissa, normal))
             signs.append(sign)
             weights.append(exponent | ~normal)
-            hidden.append(port.any())
-        exponent = named(m, "exponent", weights[0] + weights[1])
+            nonzero.append(named(m, f"{name}_nonzero", port.any()))
+        exponent = weights[0] + weights[1]
+        valid = named(m, "nonzero", nonzero[0] & nonzero[1])
+        exponent = named(m, "exponent", exponent & valid.replicate(len(exponent)))
         sign = signs[0] ^ signs[1]
         nan = is_nan(self.x[:-1], fmt) | is_nan(self.y[:-1], fmt)
         flags = [nan]
         if fmt.specials is Specials.IEEE:
             infinite = [fields(code, fmt)[1].all() for code in (self.x, self.y)]
-            zero_by_infinity = (infinite[0] & ~hidden[1]) | (infinite[1] & ~hidden[0])
+            zero_by_infinity = (infinite[0] & ~nonzero[1]) | (infinite[1] & ~nonzero[0])
             flags = [infinite[0] | infinite[1], nan | zero_by_infinity]
         m.d.comb += self.product.eq(Cat(significands.product, exponent, sign, *flags))
         return m

@@ -31,7 +31,9 @@ from ..golden.widths import resolve_acc_width
 from .accumulator import FloatAccumulator, IntAccumulator
 from .adder_trees import Fp32AdderTree
 from .float_adder import AdderPath, FloatAdder
+from .float_fma import FloatFma
 from .float_multiplier import FloatMultiplier
+from .fused_mac import FusedMac
 from .group_scaler import GroupScaler
 from .int_mac import IntMac
 from .kulisch_mac import KulischMac
@@ -109,6 +111,7 @@ _INTEGER_SUM = {"acc_width": 16} | _OVERFLOW
 _SCALED_SUM = {"scale": SCALE_E8M1, "acc_width": 16}
 _TILE = {"lanes": 16}
 _FLOAT = {"format": FP32, "subnormals": True}
+_FUSED = {"format": FP32, "acc_format": FP32, "subnormals": True}
 _TREE = {"tree": Tree.FP32, "guard_bits": GUARD_BITS, "tiles": TILES}
 _MULTIPLIES = {"recoding": Recoding.NONE}
 _RANDOM = {"random_bits": 8, "lfsr_seed": 1}
@@ -138,6 +141,13 @@ UNITS = {
             defaults={"format": FP8_E4M3},
             structure=_MULTIPLIES | _ACCUMULATES,
             build=Fp8Mac,
+        ),
+        Unit(
+            name="fused_mac",
+            description="Floating-point MAC that rounds once: exact product, fused accumulation",
+            defaults=_FUSED,
+            structure=_MULTIPLIES,
+            build=FusedMac,
         ),
         Unit(
             name="int_mac",
@@ -226,6 +236,13 @@ UNITS = {
             defaults=_FLOAT,
             structure={"path": AdderPath.SINGLE},
             build=FloatAdder,
+        ),
+        Unit(
+            name="float_fma",
+            description="IEEE 754 fused multiply-add; the addend may have a format of its own",
+            defaults=_FUSED,
+            structure=_MULTIPLIES,
+            build=FloatFma,
         ),
         Unit(
             name="float_accumulator",
@@ -348,6 +365,7 @@ _SLUGS: dict[str, Callable[[Any], str]] = {
     "format": _format_slug,
     "a_format": _format_slug,
     "zero_points": lambda zero_points: "zeros" if zero_points else "",
+    "acc_format": lambda format: f"acc_{_format_slug(format)}",
     "scale": lambda scale: f"s{scale.exp_bits}m{scale.man_bits}",
     "lanes": "lanes{}".format,
     "table_bits": "table{}".format,
@@ -372,7 +390,8 @@ _SLUGS: dict[str, Callable[[Any], str]] = {
 def configure(name: str, **options: Any) -> Configuration:
     """A unit's configuration from options as a user gives them; None means the default.
 
-    Options: formats are descriptors, preset names or "E,M"; `acc_width` is an integer or "auto"
+    Options: formats are descriptors, preset names or "E,M", `acc_format` by default `format`;
+    `acc_width` is an integer or "auto"
     with `length`; enumerations are members or their values; the rest as the components take them.
     Raises: ValueError, TypeError, each naming the option, its value and the rule.
     """
@@ -395,6 +414,8 @@ def configure(name: str, **options: Any) -> Configuration:
             values[option] = choice(option, type(default), values[option])
         elif is_dataclass(default) and isinstance(values[option], str):
             values[option] = parse_format(option, type(default), values[option])
+    if "acc_format" in known and "acc_format" not in given:
+        values["acc_format"] = values["format"]
     if "acc_width" in values:
         largest = unit.largest_product(values)
         values["acc_width"] = resolve_acc_width(largest, values["acc_width"], length)

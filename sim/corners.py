@@ -1,6 +1,7 @@
 """Operands that reach the corners, and the outputs that the golden model defines for them."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from amaranth.hdl import Shape
@@ -44,7 +45,10 @@ def make_vectors(configuration: Configuration, operations: int, seed: int) -> Ve
         format = getattr(component, "format", None)
         format = format if isinstance(format, FloatFormat) else None
         lanes = getattr(component, "lanes", None)
-        inputs = _drawn_inputs(format, ports, lanes, operations, np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        inputs = _drawn_inputs(format, ports, lanes, operations, rng)
+        if "z" in ports:
+            inputs["z"] = _addends(rng, inputs, configuration.options)
         if hasattr(component, "idle_operands"):
             idle = dict(zip(component.operands, component.idle_operands, strict=True))
             _insert_idle(inputs, idle, np.random.default_rng(seed + 1))
@@ -96,6 +100,25 @@ def _near_cancellations(
     )
     sign = (inputs["x"] >> (format.code_width - 1)) ^ 1
     inputs["y"] = np.where(chosen, (sign << (format.code_width - 1)) | magnitude, inputs["y"])
+
+
+def _addends(
+    rng: np.random.Generator, inputs: Mapping[str, Codes], options: Mapping[str, Any]
+) -> Codes:
+    """Addends of `x * y`: half of them corners, half near the product or its multiple by a power of
+    two, an ulp or two away, of either sign: cancellations, ties, and bits that just reach a sum.
+    """
+    format: FloatFormat = options["acc_format"]
+    size = len(inputs["x"])
+    codes = float_codes(rng, Groups.draw(rng, size), format)
+    zero = np.zeros(size, np.int64)
+    product = reference("float_fma", options, {**inputs, "z": zero})["sum"]
+    reach = format.man_bits * 2 + 5
+    distance = np.where(rng.random(size) < 0.4, 0, rng.integers(-reach, reach + 1, size))
+    top = 1 << (format.code_width - 1)
+    near = product % top + (distance << format.man_bits) + rng.integers(-2, 3, size)
+    near = np.clip(near, 0, format.max_code) | rng.integers(0, 2, size) * top
+    return np.where(rng.random(size) < 0.5, codes, near)
 
 
 def _insert_idle(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mlsmac.hw import float_adder, float_common, group_scaler, int_to_float, lfsr
+from mlsmac.hw import float_adder, float_common, fused_adder, group_scaler, int_to_float, lfsr
 from mlsmac.hw.accumulator import FloatAccumulator, IntAccumulator
 from mlsmac.hw.adder_trees import Fp32AdderTree, _IntegerTree
 from mlsmac.hw.aligner import Aligner, LargestScale
@@ -144,6 +144,10 @@ MUTATIONS = [Mutation(*row) for row in (
     ("NaN survives start", FixedPointAccumulator, E, "(overflow & ~self.start)", "overflow", "kulisch_mac", E4M3, 3_000),
     ("carry above the term", FixedPointAccumulator, E, "lower[top] & ~term[top]", "lower[top]", "kulisch_mac", E4M3, 3_000),
     ("a place too low", FixedPointAccumulator, "_term", "value[2:]", "value[1:-1]", "kulisch_mac", E4M3, 3_000),
+    ("negation of a fused sum", fused_adder, "round_sum", "guard | (negative & mantissa[0] & rest)", "guard", "float_fma", {"format": "e4m3"}),
+    ("sign of a fused zero", fused_adder, "round_sum", "exact_zero & addend.subtract", "exact_zero", "float_fma", {"format": "e5m2"}),
+    ("addend shifted out too soon", fused_adder, "place_addend", "amount > fmt.significand_width", "amount >= fmt.significand_width", "float_fma", {"format": "fp16"}),
+    ("product of zero in the way", fused_adder, "place_addend", "distance[-1] | product.zero", "distance[-1]", "float_fma", {"format": "e4m3", "acc_format": "6,5"}),
     ("Booth increment", UnsignedMultiplier, "_add_booth_rows", "b2 & (one | two)", "b2 & one", "fp32_mac", {"recoding": "booth4"}),
 )]
 # fmt: on

@@ -64,6 +64,19 @@ PARTS: list[tuple[str, dict[str, Any]]] = [
 ]
 # More of the same kind, narrow operands, what simulates slowly for its lanes or wide words:
 # a tenth of the operations, or less.
+FUSED: list[tuple[str, dict[str, Any]]] = [
+    ("fused_mac", {}),
+    ("fused_mac", {"subnormals": False}),
+    ("fused_mac", {"format": "bf16", "acc_format": "fp32"}),
+    ("fused_mac", {"format": "e5m2", "acc_format": "6,5"}),
+    ("float_fma", {"format": "2,1"}),
+    ("float_fma", {"format": "3,1"}),
+    ("float_fma", {"format": "fp32"}),
+    ("float_fma", {"format": "fp16", "recoding": "booth4"}),
+    ("float_fma", {"format": "e4m3"}),
+    ("float_fma", {"format": "e4m3", "acc_format": "fp32"}),
+    ("float_fma", {"format": "bf16", "acc_format": "fp32", "subnormals": False}),
+]
 MORE_MACS: list[tuple[str, dict[str, Any]]] = [
     ("kulisch_mac", {"format": "e4m3", "acc_width": 24, "recoding": "booth4"}),
     ("lns_mac", {"table_bits": 0, "overflow": "wrap", "acc_width": 17}),
@@ -107,12 +120,8 @@ TREES: list[tuple[str, dict[str, Any]]] = [
     ("exact_adder_tree", {"lanes": 1, "scale": "8,1"}),
     ("exact_adder_tree", {"lanes": 1, "scale": "3,0", "tiles": 1}),
 ]
-UNIT_CASES = [(1, case) for case in MACS + PARTS]
-UNIT_CASES += (
-    [(10, case) for case in MORE_MACS + SCALERS]
-    + [(25, case) for case in INTEGERS]
-    + [(50, case) for case in TREES]
-)
+SHARES = {1: MACS + PARTS, 10: FUSED + MORE_MACS + SCALERS, 25: INTEGERS, 50: TREES}
+UNIT_CASES = [(share, case) for share, cases in SHARES.items() for case in cases]
 
 
 def _identifier(case: tuple[str, dict[str, Any]]) -> str:

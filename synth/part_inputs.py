@@ -113,9 +113,20 @@ def _products(multiplier: str) -> Callable[[Inputs, dict[str, Any]], Inputs]:
 def _adder(mac: Inputs, options: dict[str, Any]) -> Inputs:
     inputs = _products("float_multiplier")(mac, options)
     sums = reference("float_accumulator", options, inputs)["acc"]
-    identity = 1 << (options["format"].code_width - 1)
-    before = np.concatenate([[identity], sums[:-1]])
-    return {"x": np.where(inputs["start"], identity, before), "y": inputs["product"]}
+    before = _before(sums, inputs["start"], options["format"].code_width)
+    return {"x": before, "y": inputs["product"]}
+
+
+def _fma(mac: Inputs, options: dict[str, Any]) -> Inputs:
+    sums = reference("fused_mac", options, mac)["acc"]
+    before = _before(sums, mac["start"], options["acc_format"].code_width)
+    return {**_operands(mac, options), "z": before}
+
+
+def _before(sums: Codes, start: Codes, width: int) -> Codes:
+    """The addend of each step: the sum so far, at a start the identity of addition, -0."""
+    identity = 1 << (width - 1)
+    return np.where(start, identity, np.concatenate([[identity], sums[:-1]]))
 
 
 def _activations(mac: Inputs, options: dict[str, Any]) -> Inputs:
@@ -154,6 +165,7 @@ _PARTS: Mapping[str, Callable[[Inputs, dict[str, Any]], Inputs]] = {
     "range_statistic": _activations,
     "requantizer": _group_sums,
     "lfsr": lambda mac, options: {"start": _first(len(mac["start"]))},
+    "float_fma": _fma,
 }
 
 
