@@ -69,7 +69,7 @@ UNIT_OPTIONS: Mapping[str, Any] = {
         ),
     ],
     "acc_format": Annotated[
-        _Text, typer.Option(help="Format of a fused sum; default: that of the factors.")
+        _Text, typer.Option(help="Format of a floating-point sum; default: that of the factors.")
     ],
     "scale": Annotated[_Text, typer.Option(help="Group scale format: E,M or e8m0, e8m1, nvfp4.")],
     "table_bits": Annotated[

@@ -90,12 +90,14 @@ def _fp8_mac(inputs: Ports, *, format: FloatFormat) -> dict[str, Codes]:
     return _states(fp8_mac(inputs["w"], inputs["a"], inputs["start"].astype(bool), format))
 
 
-def _fused_mac(
-    inputs: Ports, *, format: FloatFormat, acc_format: FloatFormat, subnormals: bool
-) -> dict[str, Codes]:
+def _float_mac(inputs: Ports, *, format: FloatFormat, **options: Any) -> dict[str, Codes]:
     start = inputs["start"].astype(bool)
-    how: dict[str, Any] = {"acc_format": acc_format, "subnormals": subnormals}
-    return _states(fused_mac(inputs["w"], inputs["a"], start, format, **how))
+    return _states(float_mac(inputs["w"], inputs["a"], start, format, **options))
+
+
+def _fused_mac(inputs: Ports, *, format: FloatFormat, **options: Any) -> dict[str, Codes]:
+    start = inputs["start"].astype(bool)
+    return _states(fused_mac(inputs["w"], inputs["a"], start, format, **options))
 
 
 def _int_mac(
@@ -284,6 +286,7 @@ _MODELS: Mapping[str, Callable[..., dict[str, Codes]]] = {
     "mls_mac": _mls_mac,
     "fp32_mac": _fp32_mac,
     "fp8_mac": _fp8_mac,
+    "float_mac": _float_mac,
     "fused_mac": _fused_mac,
     "int_mac": _int_mac,
     "lns_mac": _lns_mac,

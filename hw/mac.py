@@ -15,6 +15,7 @@ from ..golden.formats import (
 )
 from .accumulator import FloatAccumulator, IntAccumulator
 from .float_adder import AdderPath
+from .float_common import check_format
 from .float_multiplier import FloatMultiplier
 from .mls_multiplier import MlsMultiplier
 from .unsigned_multiplier import Recoding
@@ -222,7 +223,7 @@ class FloatMac(Mac):
     ----------
     format: FloatFormat of the operands.
     acc_format: FloatFormat of the accumulator.
-    product_format: FloatFormat of the product, at most `acc_format`.
+    product_format: FloatFormat of the product, at most `acc_format` (default).
     subnormals: keep the accumulator's subnormals (True) or flush them to zero.
     recoding: of the significand multiplier.
     path: of the adder.
@@ -237,18 +238,25 @@ class FloatMac(Mac):
         *,
         format: FloatFormat,
         acc_format: FloatFormat,
-        product_format: FloatFormat,
+        product_format: FloatFormat | None = None,
         subnormals: bool = True,
         recoding: Recoding = Recoding.NONE,
         path: AdderPath = AdderPath.SPLIT,
     ):
+        check_format("format", format)
+        check_format("acc_format", acc_format)
+        product_format = acc_format if product_format is None else product_format
         self._format = format
         self._acc_format = acc_format
         self._product_format = product_format
         self._subnormals = subnormals
-        # Operands narrower than the accumulator keep their subnormals: they are ordinary values
-        # there.
-        keep = subnormals or format != acc_format
+        # Operands of smaller range than the accumulator keep their subnormals: they are ordinary
+        # values there, and so are their products.
+        keep = subnormals or format.min_exp > acc_format.min_exp
+        smallest = 2 * (format.min_exp - format.man_bits)
+        if keep and not subnormals and smallest < acc_format.min_exp:
+            rule = f"subnormals must be True for products of {format} in {acc_format}"
+            raise ValueError(f"{rule}, whose smallest are subnormal, not {subnormals!r}")
         super().__init__(
             multiplier=FloatMultiplier(
                 format=format, out_format=product_format, subnormals=keep, recoding=recoding

@@ -40,7 +40,7 @@ from .kulisch_mac import KulischMac
 from .lfsr import Lfsr
 from .lns_mac import LnsMac
 from .lns_multiplier import conversion_table
-from .mac import Fp8Mac, Fp32Mac, MlsMac
+from .mac import FloatMac, Fp8Mac, Fp32Mac, MlsMac
 from .mls_dot import MlsDot
 from .mls_multiplier import ExponentShifter, MlsMultiplier
 from .range_statistic import RangeStatistic
@@ -111,7 +111,7 @@ _INTEGER_SUM = {"acc_width": 16} | _OVERFLOW
 _SCALED_SUM = {"scale": SCALE_E8M1, "acc_width": 16}
 _TILE = {"lanes": 16}
 _FLOAT = {"format": FP32, "subnormals": True}
-_FUSED = {"format": FP32, "acc_format": FP32, "subnormals": True}
+_SUM = {"format": FP32, "acc_format": FP32, "subnormals": True}
 _TREE = {"tree": Tree.FP32, "guard_bits": GUARD_BITS, "tiles": TILES}
 _MULTIPLIES = {"recoding": Recoding.NONE}
 _RANDOM = {"random_bits": 8, "lfsr_seed": 1}
@@ -143,9 +143,16 @@ UNITS = {
             build=Fp8Mac,
         ),
         Unit(
+            name="float_mac",
+            description="Floating-point MAC of any formats: product and sum rounded",
+            defaults=_SUM,
+            structure=_MULTIPLIES | _ACCUMULATES,
+            build=FloatMac,
+        ),
+        Unit(
             name="fused_mac",
             description="Floating-point MAC that rounds once: exact product, fused accumulation",
-            defaults=_FUSED,
+            defaults=_SUM,
             structure=_MULTIPLIES,
             build=FusedMac,
         ),
@@ -240,7 +247,7 @@ UNITS = {
         Unit(
             name="float_fma",
             description="IEEE 754 fused multiply-add; the addend may have a format of its own",
-            defaults=_FUSED,
+            defaults=_SUM,
             structure=_MULTIPLIES,
             build=FloatFma,
         ),
@@ -391,8 +398,8 @@ def configure(name: str, **options: Any) -> Configuration:
     """A unit's configuration from options as a user gives them; None means the default.
 
     Options: formats are descriptors, preset names or "E,M", `acc_format` by default `format`;
-    `acc_width` is an integer or "auto"
-    with `length`; enumerations are members or their values; the rest as the components take them.
+    `acc_width` is an integer or "auto" with `length`; enumerations are members or their values;
+    the rest as the components take them.
     Raises: ValueError, TypeError, each naming the option, its value and the rule.
     """
     if name not in UNITS:

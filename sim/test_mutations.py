@@ -12,7 +12,15 @@ from typing import Any
 
 import pytest
 
-from mlsmac.hw import float_adder, float_common, fused_adder, group_scaler, int_to_float, lfsr
+from mlsmac.hw import (
+    accumulator,
+    float_adder,
+    float_common,
+    fused_adder,
+    group_scaler,
+    int_to_float,
+    lfsr,
+)
 from mlsmac.hw.accumulator import FloatAccumulator, IntAccumulator
 from mlsmac.hw.adder_trees import Fp32AdderTree, _IntegerTree
 from mlsmac.hw.aligner import Aligner, LargestScale
@@ -83,7 +91,7 @@ MUTATIONS = [Mutation(*row) for row in (
     ("start ignored", IntAccumulator, E, "bit & ~self.start", "bit", "mls_mac", MLS),
     ("overflow not sticky", IntAccumulator, E, "outside | (overflow & ~self.start)", "outside", "mls_mac", MLS),
     ("overflow survives start", IntAccumulator, E, "(overflow & ~self.start)", "overflow", "mls_mac", MLS),
-    ("saturation to the wrong side", IntAccumulator, E, "(~sign).replicate", "sign.replicate", "mls_mac", MLS),
+    ("saturation to the wrong side", accumulator, "limit_sum", "(~sign).replicate", "sign.replicate", "mls_mac", MLS),
     ("start ignored by floats", FloatAccumulator, E, "bit & ~self.start", "bit", "fp32_mac", FP32),
     ("start loads onto +0", FloatAccumulator, E, "acc[-1] | self.start", "acc[-1] & ~self.start", "fp32_mac", FP32),
     ("sign of zero", FloatAdder, "_order_by_magnitude", "Cat(x[-1], y[:-1])", "Cat(~x[-1], y[:-1])", "fp32_mac", FP32 | {"path": "single"}),

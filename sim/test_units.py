@@ -19,9 +19,6 @@ MACS: list[tuple[str, dict[str, Any]]] = [
     ("mls_mac", {"format": "0,4", "acc_width": 12}),
     ("mls_mac", {"format": "2,4", "acc_width": 64}),
     ("mls_mac", {"format": "3,2", "acc_width": 14}),
-    ("fp32_mac", {}),
-    ("fp32_mac", {"subnormals": False}),
-    ("fp32_mac", {"recoding": "booth4", "path": "single"}),
     ("mls_mac", {"format": "1,6", "recoding": "booth4"}),
     ("fp8_mac", {"format": "e5m2"}),
     ("fp8_mac", {"format": "e4m3"}),
@@ -45,8 +42,6 @@ PARTS: list[tuple[str, dict[str, Any]]] = [
     ("float_multiplier", {"format": "e4m3"}),
     ("float_multiplier", {"format": "e4m3", "subnormals": False}),
     ("float_multiplier", {"format": "bf16"}),
-    ("float_multiplier", {"format": "fp32"}),
-    ("float_multiplier", {"format": "fp32", "subnormals": False}),
     ("float_adder", {"format": "e5m2"}),
     ("float_adder", {"format": "e5m2", "subnormals": False}),
     ("float_adder", {"format": "e4m3"}),
@@ -62,9 +57,17 @@ PARTS: list[tuple[str, dict[str, Any]]] = [
     ("float_accumulator", {"format": "fp32"}),
     ("float_accumulator", {"format": "e4m3"}),
 ]
-# More of the same kind, narrow operands, what simulates slowly for its lanes or wide words:
-# a tenth of the operations, or less.
-FUSED: list[tuple[str, dict[str, Any]]] = [
+# More of the same kind, narrow operands, what simulates slowly for its lanes or wide words: a tenth
+# of the operations, or less. `test_volume.py` runs wide floating-point units on any number.
+WIDE_FLOATS: list[tuple[str, dict[str, Any]]] = [
+    ("float_mac", {"format": "bf16", "acc_format": "fp32"}),
+    ("float_mac", {"format": "bf16", "acc_format": "fp32", "subnormals": False}),
+    ("float_mac", {"format": "e4m3", "acc_format": "fp16"}),
+    ("fp32_mac", {}),
+    ("fp32_mac", {"subnormals": False}),
+    ("fp32_mac", {"recoding": "booth4", "path": "single"}),
+    ("float_multiplier", {"format": "fp32"}),
+    ("float_multiplier", {"format": "fp32", "subnormals": False}),
     ("fused_mac", {}),
     ("fused_mac", {"subnormals": False}),
     ("fused_mac", {"format": "bf16", "acc_format": "fp32"}),
@@ -120,7 +123,7 @@ TREES: list[tuple[str, dict[str, Any]]] = [
     ("exact_adder_tree", {"lanes": 1, "scale": "8,1"}),
     ("exact_adder_tree", {"lanes": 1, "scale": "3,0", "tiles": 1}),
 ]
-SHARES = {1: MACS + PARTS, 10: FUSED + MORE_MACS + SCALERS, 25: INTEGERS, 50: TREES}
+SHARES = {1: MACS + PARTS, 10: WIDE_FLOATS + MORE_MACS + SCALERS, 25: INTEGERS, 50: TREES}
 UNIT_CASES = [(share, case) for share, cases in SHARES.items() for case in cases]
 
 

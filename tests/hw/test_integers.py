@@ -177,9 +177,9 @@ def test_slugs(name, options, slug):
         ),
         (
             IntMac,
-            {"w_format": INT8, "a_format": INT8, "acc_width": 65},
+            {"w_format": INT8, "a_format": INT8, "acc_width": 129},
             ValueError,
-            "width must be in 2..64, not 65",
+            "width must be in 2..128, not 129",
         ),
         (
             IntAccumulator,
