@@ -4,10 +4,10 @@
     python bench/peers.py --script speed
     MLSMAC_PDK_DIR=... python bench/peers.py --pdk sky130
 
-Combinational units, every build of each: the smallest and the fastest one, GE (area over NAND2) and
-ns. The peers' figures were measured once with the same cells and ABC scripts (docs/baselines.md
-tells how and what each peer leaves out); they belong to OSU 180 nm, those in brackets (GE alone) to
-the library named.
+Combinational units, every build of each (recoding, path of the adder, kind of adders): the smallest
+and the fastest one, GE (area over NAND2) and ns. The peers' figures were measured once with the
+same cells and ABC scripts (docs/baselines.md tells what each peer leaves out); those of OSU 180 nm
+have a delay, those of other libraries are GE alone.
 """
 
 import argparse
@@ -22,7 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mlsmac.hw.emit import to_rtlil
-from mlsmac.hw.units import configure
+from mlsmac.hw.float_adder import AdderPath
+from mlsmac.hw.units import UNITS, configure
 from mlsmac.synth import pdk
 from mlsmac.synth.mapping import map_unit
 from mlsmac.synth.measure import Build, Conditions, builds, load_library
@@ -194,7 +195,14 @@ def main() -> None:
     conditions = Conditions(pdk=found, clock_mhz=found.clock_mhz, script=given.script)
     library = load_library(found.liberty)
     rows = [row for row in ROWS if given.only in row.label]
-    every = [builds(configure(row.unit, **row.options), conditions, library) for row in rows]
+    every = [
+        [
+            build
+            for options in _paths(row)
+            for build in builds(configure(row.unit, **options), conditions, library)
+        ]
+        for row in rows
+    ]
     console = Console(stderr=True)
     with console.status("mapping"), ProcessPoolExecutor(os.cpu_count()) as pool:
         jobs = [[pool.submit(measure, build, conditions) for build in own] for own in every]
@@ -207,6 +215,13 @@ def main() -> None:
         print(json.dumps(results, indent=2))
     else:
         Console(width=130).print(_table(results, given))
+
+
+def _paths(row: Row) -> list[dict[str, Any]]:
+    """The row's options, with each path of an adder where there is one."""
+    if "path" not in UNITS[row.unit].structure:
+        return [dict(row.options)]
+    return [{**row.options, "path": path} for path in AdderPath]
 
 
 def _peers(row: Row, given: argparse.Namespace) -> dict[str, Any]:

@@ -68,15 +68,38 @@ class Entry:
 
 
 _WITH_FP32 = ("fp8", "fp8_any")
-# The longest group of the stimulus is a plane of 16 x 16: no sum can overflow.
-_PROVEN = {"acc_width": "auto", "length": 256}
+# The longest group of the stimulus is a plane of 16 x 16: with this width no sum can overflow, and
+# an accumulator that wraps is the cheaper one.
+_PROVEN = {"acc_width": "auto", "length": 256, "overflow": "wrap"}
+_FLUSH = {"subnormals": False}
+
+
+def _sums(format: str, sum_format: str) -> dict[str, Any]:
+    return {"format": format, "acc_format": sum_format}
+
 
 ENTRIES = (
     Entry("FP32", "fp32_mac", {"subnormals": True}, ("fp32",), _FP32),
-    Entry("FP32 flush", "fp32_mac", {"subnormals": False}, ("fp32",), _FP32),
+    Entry("FP32 flush", "fp32_mac", _FLUSH, ("fp32",), _FP32),
+    Entry("FP32 fused", "fused_mac", _FLUSH, ("fp32",)),
+    Entry("BF16, FP32 sum", "float_mac", {**_sums("bf16", "fp32"), **_FLUSH}),
+    Entry("FP16, FP32 sum", "float_mac", {**_sums("fp16", "fp32"), **_FLUSH}),
     Entry("FP8 E5M2", "fp8_mac", {"format": "e5m2"}, _WITH_FP32, _FP8),
     Entry("FP8 E4M3", "fp8_mac", {"format": "e4m3"}, _WITH_FP32, _FP8),
+    Entry("E5M2, FP16 <6,9> sum", "fused_mac", _sums("e5m2", "6,9"), ("fp8_any",)),
+    Entry("E4M3, FP16 <6,9> sum", "fused_mac", _sums("e4m3", "6,9"), ("fp8_any",)),
+    Entry("E5M2, FP12 <6,5> sum", "fused_mac", _sums("e5m2", "6,5"), ("fp8_any",)),
+    Entry("E4M3, FP12 <6,5> sum", "fused_mac", _sums("e4m3", "6,5"), ("fp8_any",)),
+    Entry("E5M2, exact sum", "kulisch_mac", {"format": "e5m2", **_PROVEN}, ("fp8_any",)),
+    Entry("E4M3, exact sum", "kulisch_mac", {"format": "e4m3", **_PROVEN}, ("fp8_any",)),
+    Entry("INT8", "int_mac", {"overflow": "wrap"}),
+    Entry("INT8, proven sum", "int_mac", _PROVEN),
+    Entry("INT8, zero points", "int_mac", {"zero_points": True, "overflow": "wrap"}),
+    Entry("INT8 x INT16", "int_mac", {"a_format": "int16", "overflow": "wrap"}),
+    Entry("LNS8", "lns_mac", {}, (), _LNS),
+    Entry("LNS8, hybrid", "lns_mac", {"table_bits": 2}, (), _LNS),
+    Entry("LNS8, Mitchell", "lns_mac", {"table_bits": 0}),
     Entry("MLS <2,4>", "mls_mac", {"format": "2,4"}, (), _MLS),
-    Entry("MLS <2,4> safe", "mls_mac", {"format": "2,4", **_PROVEN}),
+    Entry("MLS <2,4>, proven sum", "mls_mac", {"format": "2,4", **_PROVEN}),
     Entry("MLS <2,1>", "mls_mac", {"format": "2,1"}, (), _MLS),
 )

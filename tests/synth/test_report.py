@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mlsmac.cli.measuring import is_wrong
+from mlsmac.hw.units import UNITS
 from mlsmac.synth import pdk, report
 from mlsmac.synth.cache import Cache, code_digest, digest
 from mlsmac.synth.html import figure, render_html
@@ -16,7 +17,7 @@ from mlsmac.synth.part_inputs import unit_inputs
 from mlsmac.synth.plots import area_plot, energy_plot
 from mlsmac.synth.recipes import Adders
 from mlsmac.synth.stimulus import build
-from mlsmac.synth.systems import ENTRIES, Entry
+from mlsmac.synth.systems import BASELINES, ENTRIES, Entry
 
 OPERATIONS = 120
 SEED = 7
@@ -80,6 +81,13 @@ def test_paper_ratios_are_those_of_its_table_5() -> None:
     assert mls.ratio_to_fp8 == 5.7
     assert fp8.ratio_to_fp32 == pytest.approx(0.672 / 0.163, abs=0.01)
     assert claims["FP32"].row()["energy_pj_per_mac"] == pytest.approx(6.72)
+
+
+def test_every_mac_is_a_row_and_every_kind_has_one() -> None:
+    assert {name for name in UNITS if name.endswith("_mac")} == {entry.unit for entry in ENTRIES}
+    assert {kind for entry in ENTRIES for kind in entry.kinds} == set(BASELINES)
+    for entry in ENTRIES:
+        entry.configuration()
 
 
 def test_best_build_computes_at_the_clock_and_takes_least_energy() -> None:
