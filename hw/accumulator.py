@@ -120,14 +120,15 @@ class FloatAccumulator(wiring.Component):
     """Floating-point accumulator: `acc' = round((start ? -0 : acc) + product)` in `format`.
 
     -0 is the additive identity of nearest-even addition, so `start` loads the product itself.
-    A narrower product format is widened exactly first. Latency 1 cycle, throughput one product a
-    cycle. No reset: `start` defines the state. Source: docs/numerics.md section 5.
+    A narrower product format is widened exactly first; a longer mantissa is rounded with the sum.
+    Latency 1 cycle, throughput one product a cycle. No reset: `start` defines the state. Source:
+    docs/numerics.md sections 5 and 11.
 
     Parameters
     ----------
     format: FloatFormat of the accumulator.
-    product_format: FloatFormat of the product, exactly representable in `format` (default
-        `format`).
+    product_format: FloatFormat of the product, at most the exponent bits of `format` (default
+        `format`); longer mantissas as `FloatAdder` takes them.
     subnormals: keep subnormals (True) or flush them to zero.
     path: of the adder.
 
@@ -139,7 +140,7 @@ class FloatAccumulator(wiring.Component):
 
     Raises
     ------
-    TypeError; ValueError where `product_format` does not fit into `format`.
+    TypeError; ValueError where the exponents of `product_format` do not fit into `format`.
     """
 
     def __init__(
@@ -153,13 +154,15 @@ class FloatAccumulator(wiring.Component):
         product_format = format if product_format is None else product_format
         check_format("format", format)
         check_format("product_format", product_format)
-        operand_format = product_format
-        if product_format.exp_bits != format.exp_bits:
-            operand_format = FloatFormat(format.exp_bits, product_format.man_bits)
+        operand_format = FloatFormat(
+            format.exp_bits, product_format.man_bits, product_format.specials
+        )
         self._adder = FloatAdder(
             format=format, operand_format=operand_format, subnormals=subnormals, path=path
         )
-        widen(Signal(product_format.code_width), product_format, format)  # raises where not exact
+        widen(
+            Signal(product_format.code_width), product_format, operand_format
+        )  # raises where not exact
         self._product_format = product_format
         super().__init__(
             {

@@ -38,6 +38,12 @@ class AdderPath(enum.Enum):
     """
 
 
+def check_path(value: object) -> None:
+    """Raise TypeError unless `value` is an AdderPath."""
+    if not isinstance(value, AdderPath):
+        raise TypeError(f"path must be an AdderPath, not {value!r}")
+
+
 @dataclass(frozen=True)
 class _Operands:
     """`larger` and `smaller` before alignment: significands with a guard and a round bit.
@@ -74,16 +80,20 @@ class FloatAdder(Combinational):
     dropped. Subnormals come out of the limit on the normalising shift. A sum below the normal
     numbers is exact, so flushing it before or after rounding is the same.
 
+    Where `y` has more mantissa bits, M are its own, `x` is read with zeros appended, and the sum is
+    rounded further up; one bit below the mantissa is then enough.
+
     Signs: `x + -x = +0`, `-0 + -0 = -0`. NaN in, or infinity minus infinity, gives `format.nan`.
 
     Parameters
     ----------
     format: of `x` and `sum`.
-    operand_format: of `y`, default `format`; an IEEE format of the same exponent bits and fewer
-        mantissa bits is read with zeros appended.
+    operand_format: of `y`, default `format`; or an IEEE format of the same exponent bits. One of
+        fewer mantissa bits is read with zeros appended.
     subnormals: False reads subnormal operands as zeros of their sign, and gives zeros of their sign
-        for subnormal results.
-    path: structure; every one computes the same.
+        for subnormal results; `y` is then a multiple of the smallest subnormal number of `format`.
+    path: structure; every one computes the same. Where `y` has more mantissa bits, every sum is
+        normalised before it is rounded; the order is as `path` has it.
 
     Members
     -------
@@ -108,22 +118,22 @@ class FloatAdder(Combinational):
         check_format("format", format)
         check_format("operand_format", operand_format)
         check_flag("subnormals", subnormals)
-        if not isinstance(path, AdderPath):
-            raise TypeError(f"path must be an AdderPath, not {path!r}")
+        check_path(path)
         fits = (
             operand_format.exp_bits == format.exp_bits
-            and operand_format.man_bits <= format.man_bits
             and operand_format.specials is format.specials is Specials.IEEE
         )
         if operand_format != format and not fits:
             raise ValueError(
                 f"operand_format must be {format} or an IEEE format of {format.exp_bits} exponent "
-                f"bits and at most {format.man_bits} mantissa bits, not {operand_format!r}"
+                f"bits, not {operand_format!r}"
             )
         self._format = format
         self._operand_format = operand_format
         self._subnormals = subnormals
         self._path = path
+        man_bits = max(format.man_bits, operand_format.man_bits)
+        self._wide = FloatFormat(format.exp_bits, man_bits, format.specials)
         super().__init__(
             {
                 "x": In(format.code_width),
@@ -139,14 +149,16 @@ class FloatAdder(Combinational):
 
     def elaborate(self, platform):
         m = Module()
-        fmt = self.format
-        x = self.x
-        y = named(m, "y_wide", Cat(Const(0, fmt.man_bits - self.operand_format.man_bits), self.y))
+        fmt, wide = self.format, self._wide
+        x = named(m, "x_wide", Cat(Const(0, wide.man_bits - fmt.man_bits), self.x))
+        y = named(m, "y_wide", Cat(Const(0, wide.man_bits - self.operand_format.man_bits), self.y))
         subtract = named(m, "subtract", x[-1] ^ y[-1])
         order, finish = {
             AdderPath.SINGLE: (self._order_by_magnitude, self._normalise_then_round),
             AdderPath.SPLIT: (self._order_by_exponent, self._round_or_normalise),
         }[self.path]
+        if wide != fmt:  # a sum that has lost its leading bit may have to be rounded
+            finish = self._normalise_then_round
 
         operands = order(m, x, y, subtract)
         aligned, sticky = align(m, operands.smaller, operands.distance, name="align")
@@ -174,9 +186,14 @@ class FloatAdder(Combinational):
         )
         return m
 
+    @property
+    def _below(self) -> Value:
+        """The bits below an operand's mantissa: zeros, to be filled by alignment."""
+        return Const(0, 2 if self._wide == self.format else 1)
+
     def _order_by_magnitude(self, m: Module, x: Value, y: Value, subtract: Value) -> _Operands:
         """Larger and smaller magnitude: one comparison, then everything follows."""
-        fmt = self.format
+        fmt, below = self._wide, self._below
         # Equal magnitudes: the operand with sign 0 counts as the larger, so that x + -x = +0.
         swap = named(m, "swap", Cat(Const(0, 1), x[:-1]) < Cat(x[-1], y[:-1]))
         larger = named(m, "larger", Mux(swap, y, x))
@@ -198,8 +215,8 @@ class FloatAdder(Combinational):
         return _Operands(
             sign=sign,
             exponent=exponent,
-            larger=Cat(Const(0, 2), mantissa, hidden),
-            smaller=Cat(Const(0, 2), smaller_mantissa, smaller_hidden),
+            larger=Cat(below, mantissa, hidden),
+            smaller=Cat(below, smaller_mantissa, smaller_hidden),
             distance=distance,
             reverse=Const(0, 1),
             near=named(m, "near", subtract & ~distance[1:].any()),
@@ -214,7 +231,7 @@ class FloatAdder(Combinational):
         `x_exponent + ~y_exponent` carries where x has the larger exponent, and is then the distance
         less one, a place that y is shifted ahead; else its complement is the distance.
         """
-        fmt = self.format
+        fmt, below = self._wide, self._below
         infinite, exponents, significands = [], [], []
         for name, code in (("x", x), ("y", y)):
             _, exponent, mantissa = fields(code, fmt)
@@ -234,14 +251,14 @@ class FloatAdder(Combinational):
         if not self.subnormals:
             significands = [s & s[-1].replicate(len(s)) for s in significands]
             sign = sign & (larger[-1] | ~subtract)  # -tiny + tiny reads as -0 + 0
-        ahead = Cat(Const(0, 1), significands[1], Const(0, 1))
-        smaller = named(m, "smaller", Mux(above, ahead, Cat(Const(0, 2), significands[0])))
+        ahead = Cat(below[1:], significands[1], Const(0, 1))
+        smaller = named(m, "smaller", Mux(above, ahead, Cat(below, significands[0])))
         nan = is_nan(x[:-1], fmt) | is_nan(y[:-1], fmt)
         infinity, both = infinite[0] | infinite[1], infinite[0] & infinite[1]
         return _Operands(
             sign=sign,
             exponent=named(m, "exponent", Mux(above, *exponents)),
-            larger=Cat(Const(0, 2), larger),
+            larger=Cat(below, larger),
             smaller=smaller,
             distance=distance,
             reverse=reverse,
@@ -325,7 +342,7 @@ class FloatAdder(Combinational):
         always: int,
     ) -> tuple[Value, Value, Value]:
         """`normalise` from the carry position, no further than the weight of the subnormals."""
-        steps = (self.format.man_bits + 3).bit_length()  # reaches all places but the round bit
+        steps = (self._wide.man_bits + 2).bit_length()  # reaches the first bit below the mantissa
         limit = named(m, "limit", Cat(exponent, Const(0, steps)))
         return normalise(
             m,

@@ -59,9 +59,11 @@ def normalise(
     enable: Value,
     always: int,
     isolate: bool,
+    negative: Value = _NONE,
     name: str,
 ) -> tuple[Signal, Signal, Signal]:
     """Shift `value` left by min(leading zeros, limit): (its top `out_width` bits, sticky, amount).
+    Where `negative`, by its leading ones instead.
 
     Digit by digit, from 2^(steps-1) down to 1: a step is taken where the bits it drops are zero and
     the amount so far stays within `limit` (`steps` bits; ignored where `unlimited`). That
@@ -82,7 +84,8 @@ def normalise(
     free = unlimited
     for i in reversed(range(steps)):
         step = 1 << i
-        zeros = ~value[-step:].any()
+        leading = value[-step:]
+        zeros = Mux(negative, leading.all(), ~leading.any())
         if i >= always:
             zeros &= enable
         zeros = named(m, f"{name}_zeros{i}", zeros)

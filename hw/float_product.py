@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from amaranth.hdl import Cat, Module, Value
 from amaranth.lib.wiring import In, Out
 
-from ..golden.formats import FloatFormat, Specials
+from ..golden.formats import FP32, FloatFormat, Specials
 from .combinational import Combinational
 from .float_common import check_flag, check_format, fields, is_nan
 from .unsigned_multiplier import Recoding, UnsignedMultiplier
@@ -34,15 +34,15 @@ class Product:
 def exact_format(
     fmt: FloatFormat, acc_format: FloatFormat, *, subnormals: bool
 ) -> FloatFormat | None:
-    """The smallest format within `acc_format` that holds every product of two numbers of `fmt`, as
-    a normal number or, with `acc_format`'s own exponents and `subnormals`, exactly; None where
-    there is none.
+    """The smallest format, of exponents that `acc_format` has, that holds every product of two
+    numbers of `fmt`, as a normal number or, with `acc_format`'s own exponents and `subnormals`,
+    exactly; None where there is none.
 
     Then the sum of product and addend rounds once although the product is a number of its own: a
     `FloatMultiplier` and a `FloatAdder` of this format do what a wider fused adder would.
     """
     man_bits = 2 * fmt.man_bits + 1
-    if acc_format.specials is not Specials.IEEE or man_bits > acc_format.man_bits:
+    if acc_format.specials is not Specials.IEEE or man_bits > FP32.man_bits:
         return None
     unit = 2 * (fmt.min_exp - fmt.man_bits)
     for exp_bits in range(2, acc_format.exp_bits + 1):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Value, signed
 from amaranth.lib.wiring import In, Out
 
 from ..golden.formats import FloatFormat, Specials
@@ -14,6 +14,7 @@ from .float_common import (
     encode,
     fields,
     is_nan,
+    normalise,
     round_nearest_even,
 )
 from .float_product import FloatProduct, Product
@@ -241,14 +242,20 @@ def round_sum(
     value = named(
         m, "joined", Mux(addend.below, Cat(Const(0, width - len(low_sum)), low_sum), joined)
     )
-    kept, sticky, amount = normalise_signed(
+    steps = max(window.low_width - 1, fmt.significand_width + 1).bit_length()
+    kept, sticky, amount = normalise(
         m,
         value,
-        negative,
         named(m, "joined_sticky", addend.sticky | (~addend.below & low_sum[:drop].any())),
         out_width=fmt.man_bits + 2,
-        limit=addend.exponent if window.subnormals else None,
-        steps=max(window.low_width - 1, fmt.significand_width + 1).bit_length(),
+        limit=addend.exponent[:steps],
+        unlimited=addend.exponent[steps:].any() if window.subnormals else Const(1, 1),
+        steps=steps,
+        enable=Const(1, 1),
+        always=0,
+        isolate=False,
+        negative=negative,
+        name="normal",
     )
     exact_zero = named(m, "exact_zero", ~(kept.any() | sticky | negative))
     # A negative sum's magnitude is one more than its inverted bits; those dropped are all ones
@@ -281,42 +288,6 @@ def round_sum(
         infinity=infinity,
         nan=nan,
     )
-
-
-def normalise_signed(
-    m: Module,
-    value: Value,
-    negative: Value,
-    sticky: Value,
-    *,
-    out_width: int,
-    limit: Value | None,
-    steps: int,
-) -> tuple[Signal, Signal, Signal]:
-    """Shift `value` left by min(leading bits that equal `negative`, limit): (its top `out_width`
-    bits, sticky, amount).
-
-    As `float_common.normalise`, for two's complement; `steps` as there.
-    """
-    free = Const(1, 1) if limit is None else named(m, "unlimited", limit[steps:].any())
-    amount = []
-    for i in reversed(range(steps)):
-        step = 1 << i
-        leading = value[-step:]
-        select = Mux(negative, leading.all(), ~leading.any())
-        if limit is not None:
-            empty = named(m, f"normal_empty{i}", select)
-            select = empty & (free | limit[i])
-            free = named(m, f"normal_free{i}", free | (limit[i] & ~empty))
-        select = named(m, f"normal_select{i}", select)
-        # Later steps shift by less than `step` in all: what is below is dropped now.
-        shifted = Cat(Const(0, step), value[:-step])
-        value = named(m, f"normal_by{step}", Mux(select, shifted, value))
-        drop = max(len(value) - (out_width + step - 1), 0)
-        sticky = named(m, f"normal_sticky{i}", sticky | value[:drop].any())
-        value = value[drop:]
-        amount.insert(0, select)
-    return value, sticky, named(m, "normal_amount", Cat(amount))
 
 
 def _specials(

@@ -7,7 +7,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..golden.formats import FloatFormat
 from .accumulator import FloatAccumulator
-from .float_multiplier import FloatMultiplier
+from .exact_multiplier import choose_multiplier
+from .float_adder import AdderPath, check_path
 from .float_product import FloatProduct, exact_format
 from .fused_adder import FusedAdder, Window
 from .mac import Mac
@@ -85,6 +86,7 @@ class FusedMac(Mac):
     acc_format: FloatFormat of the accumulator, default `format`.
     subnormals: keep the accumulator's subnormals (True) or flush them to zero.
     recoding: of the significand multiplier.
+    path: of the adder where it is a `FloatAdder`; a `FusedAdder` has one path.
 
     Raises
     ------
@@ -98,9 +100,12 @@ class FusedMac(Mac):
         acc_format: FloatFormat | None = None,
         subnormals: bool = True,
         recoding: Recoding = Recoding.NONE,
+        path: AdderPath = AdderPath.SPLIT,
     ):
         acc_format = format if acc_format is None else acc_format
         self._window = Window(format=format, acc_format=acc_format, subnormals=subnormals)
+        check_path(path)
+        self._path = path
         product_format = exact_format(format, acc_format, subnormals=subnormals)
         if product_format is None:
             keep = self._window.keeps_operands
@@ -109,13 +114,11 @@ class FusedMac(Mac):
                 format=format, acc_format=acc_format, subnormals=subnormals
             )
         else:
-            multiplier = FloatMultiplier(
-                format=format, out_format=product_format, recoding=recoding
-            )
+            multiplier = choose_multiplier(format, product_format, recoding)
             # Sums are multiples of the smallest product: all normal where that is.
             tiny = 2 * (format.min_exp - format.man_bits) < acc_format.min_exp
             accumulator = FloatAccumulator(
-                format=acc_format, product_format=product_format, subnormals=tiny
+                format=acc_format, product_format=product_format, subnormals=tiny, path=path
             )
         super().__init__(
             multiplier=multiplier,
@@ -126,3 +129,4 @@ class FusedMac(Mac):
     format = property(lambda self: self._window.format, doc="Format of the operands.")
     acc_format = property(lambda self: self._window.acc_format, doc="Format of `acc`.")
     subnormals = property(lambda self: self._window.subnormals, doc="Whether subnormals are kept.")
+    path = property(lambda self: self._path, doc="Structure of a `FloatAdder`.")

@@ -14,9 +14,9 @@ from ..golden.formats import (
     Overflow,
 )
 from .accumulator import FloatAccumulator, IntAccumulator
+from .exact_multiplier import choose_multiplier
 from .float_adder import AdderPath
 from .float_common import check_format
-from .float_multiplier import FloatMultiplier
 from .mls_multiplier import MlsMultiplier
 from .unsigned_multiplier import Recoding
 from .values import registered
@@ -223,7 +223,8 @@ class FloatMac(Mac):
     ----------
     format: FloatFormat of the operands.
     acc_format: FloatFormat of the accumulator.
-    product_format: FloatFormat of the product, at most `acc_format` (default).
+    product_format: FloatFormat of the product, as `FloatAccumulator` takes it (default:
+        `acc_format`).
     subnormals: keep the accumulator's subnormals (True) or flush them to zero.
     recoding: of the significand multiplier.
     path: of the adder.
@@ -258,9 +259,7 @@ class FloatMac(Mac):
             rule = f"subnormals must be True for products of {format} in {acc_format}"
             raise ValueError(f"{rule}, whose smallest are subnormal, not {subnormals!r}")
         super().__init__(
-            multiplier=FloatMultiplier(
-                format=format, out_format=product_format, subnormals=keep, recoding=recoding
-            ),
+            multiplier=choose_multiplier(format, product_format, recoding, subnormals=keep),
             accumulator=FloatAccumulator(
                 format=acc_format, product_format=product_format, subnormals=subnormals, path=path
             ),

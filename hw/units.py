@@ -153,7 +153,7 @@ UNITS = {
             name="fused_mac",
             description="Floating-point MAC that rounds once: exact product, fused accumulation",
             defaults=_SUM,
-            structure=_MULTIPLIES,
+            structure=_MULTIPLIES | _ACCUMULATES,
             build=FusedMac,
         ),
         Unit(
@@ -248,7 +248,7 @@ UNITS = {
             name="float_fma",
             description="IEEE 754 fused multiply-add; the addend may have a format of its own",
             defaults=_SUM,
-            structure=_MULTIPLIES,
+            structure=_MULTIPLIES | _ACCUMULATES,
             build=FloatFma,
         ),
         Unit(

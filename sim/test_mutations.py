@@ -25,6 +25,7 @@ from mlsmac.hw.accumulator import FloatAccumulator, IntAccumulator
 from mlsmac.hw.adder_trees import Fp32AdderTree, _IntegerTree
 from mlsmac.hw.aligner import Aligner, LargestScale
 from mlsmac.hw.collector import Collector
+from mlsmac.hw.exact_multiplier import ExactMultiplier
 from mlsmac.hw.float_adder import FloatAdder
 from mlsmac.hw.float_multiplier import FloatMultiplier
 from mlsmac.hw.group_scaler import ScaledTerm
@@ -102,7 +103,9 @@ MUTATIONS = [Mutation(*row) for row in (
     ("sticky bit of the alignment", float_adder, "align", "sticky | (select & value[:step].any())", "sticky", "fp32_mac", FP32),
     ("borrow of the sticky bit", FloatAdder, E, "subtract & ~sticky", "subtract", "fp32_mac", FP32),
     ("ties away from zero", float_common, "round_nearest_even", "mantissa[0] | sticky", "1", "float_multiplier", FP32),
-    ("wrong bias", FloatMultiplier, E, "2 * fmt.bias", "2 * fmt.bias + 1", "fp8_mac", {"format": "e4m3"}),
+    ("wrong bias", FloatMultiplier, E, "2 * fmt.bias", "2 * fmt.bias + 1", "fp32_mac", FP32),
+    ("bias of an exact product", ExactMultiplier, E, "2 * fmt.bias", "2 * fmt.bias + 1", "fp8_mac", E4M3),
+    ("subnormal factor not normalised", ExactMultiplier, "_normalise", "enable=~hidden", "enable=Const(0, 1)", "fp8_mac", E4M3),
     ("wrong factor 9", group_scaler, "_radix4", "digits = []", "digits = []; factor -= factor == 9", "group_scaler", MLS),
     ("sum of exponents off by one", ScaledTerm, E, "self.a_scale[man_bits:])", "self.a_scale[man_bits:] + 1)", "group_scaler", MLS),
     ("rounds to -0", IntToFloat, E, "negative & code.any()", "negative", "group_scaler", MLS),
@@ -155,7 +158,8 @@ MUTATIONS = [Mutation(*row) for row in (
     ("negation of a fused sum", fused_adder, "round_sum", "guard | (negative & mantissa[0] & rest)", "guard", "float_fma", {"format": "e4m3"}),
     ("sign of a fused zero", fused_adder, "round_sum", "exact_zero & addend.subtract", "exact_zero", "float_fma", {"format": "e5m2"}),
     ("addend shifted out too soon", fused_adder, "place_addend", "amount > fmt.significand_width", "amount >= fmt.significand_width", "float_fma", {"format": "fp16"}),
-    ("product of zero in the way", fused_adder, "place_addend", "distance[-1] | product.zero", "distance[-1]", "float_fma", {"format": "e4m3", "acc_format": "6,5"}),
+    ("product of zero in the way", fused_adder, "place_addend", "distance[-1] | product.zero", "distance[-1]", "float_fma", {"format": "2,12", "acc_format": "fp32"}),
+    ("longer mantissa not rounded", FloatAdder, E, "finish = self._normalise_then_round", "pass", "float_fma", {"format": "e4m3", "acc_format": "6,5"}),
     ("Booth increment", UnsignedMultiplier, "_add_booth_rows", "b2 & (one | two)", "b2 & one", "fp32_mac", {"recoding": "booth4"}),
 )]
 # fmt: on

@@ -72,12 +72,16 @@ WIDE_FLOATS: list[tuple[str, dict[str, Any]]] = [
     ("fused_mac", {"subnormals": False}),
     ("fused_mac", {"format": "bf16", "acc_format": "fp32"}),
     ("fused_mac", {"format": "e5m2", "acc_format": "6,5"}),
+    ("fused_mac", {"format": "e4m3", "acc_format": "6,5"}),
+    ("fused_mac", {"format": "e5m2", "acc_format": "6,3", "path": "single"}),
     ("float_fma", {"format": "2,1"}),
     ("float_fma", {"format": "3,1"}),
     ("float_fma", {"format": "fp32"}),
     ("float_fma", {"format": "fp16", "recoding": "booth4"}),
     ("float_fma", {"format": "e4m3"}),
     ("float_fma", {"format": "e4m3", "acc_format": "fp32"}),
+    ("float_fma", {"format": "e4m3", "acc_format": "6,5"}),
+    ("float_fma", {"format": "fp16", "acc_format": "8,7", "path": "single"}),
     ("float_fma", {"format": "bf16", "acc_format": "fp32", "subnormals": False}),
 ]
 MORE_MACS: list[tuple[str, dict[str, Any]]] = [

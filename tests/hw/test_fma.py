@@ -3,6 +3,9 @@
 vectors.
 """
 
+import itertools
+import re
+
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
@@ -15,11 +18,17 @@ from mlsmac.golden import (
     FP32,
     FloatFormat,
     Specials,
+    float_mac,
     fma,
+    multiply,
 )
 from mlsmac.hw import FloatFma, FloatProduct, FusedAdder, FusedMac
+from mlsmac.hw.exact_multiplier import ExactMultiplier, choose_multiplier
+from mlsmac.hw.float_adder import AdderPath
+from mlsmac.hw.float_multiplier import FloatMultiplier
 from mlsmac.hw.float_product import exact_format
 from mlsmac.hw.fused_adder import Window
+from mlsmac.hw.mac import FloatMac
 from mlsmac.hw.unsigned_multiplier import Recoding
 
 E2M1 = FloatFormat(2, 1)
@@ -63,16 +72,28 @@ def sample(fmt: FloatFormat, out: FloatFormat, count: int) -> np.ndarray:
         (FloatFormat(2, 1, Specials.NAN_ONLY),) * 2,
         (FloatFormat(3, 1),) * 2,
         (FloatFormat(2, 3), E2M1),
-        (E2M1, FloatFormat(4, 2)),  # no product is exact in it, and each finer than the addend
+        (E2M1, FloatFormat(4, 2, Specials.NAN_ONLY)),  # every product finer than the addend
+        (E2M1, FloatFormat(4, 2)),  # the same, of exponents that the addend has
+        (E2M1, FloatFormat(3, 1)),
         (E2M1, FloatFormat(3, 3)),  # exact products
         (E2M1, FloatFormat(2, 3)),  # exact as subnormals only
         (FloatFormat(3, 1), FloatFormat(2, 4, Specials.NAN_ONLY)),
         (FP8_E5M2, E6M5),
+        (FP8_E5M2, FloatFormat(6, 4)),  # subnormal products, finer than the addend
     ],
     ids=str,
 )
 def test_sums(fmt, out, subnormals):
-    part = FloatFma(format=fmt, acc_format=out, subnormals=subnormals)
+    check_sums(fmt, out, subnormals, AdderPath.SPLIT)
+
+
+@pytest.mark.parametrize("out", [FloatFormat(3, 1), FloatFormat(3, 3)], ids=str)
+def test_sums_of_a_single_path(out):
+    check_sums(E2M1, out, True, AdderPath.SINGLE)
+
+
+def check_sums(fmt, out, subnormals, path):
+    part = FloatFma(format=fmt, acc_format=out, subnormals=subnormals, path=path)
     codes = sample(fmt, out, 60)
     want = fma(*codes.T, fmt, acc_format=out, subnormals=subnormals)
     for triple, got, code in zip(codes.tolist(), sums(part, codes), want.tolist(), strict=True):
@@ -95,8 +116,10 @@ def test_window(fmt, out, width):
         (FP8_E4M3, E6M9, True, FloatFormat(6, 7)),
         (FP8_E5M2, E6M9, True, E6M5),  # the smallest products are subnormal there
         (FP8_E5M2, E6M9, False, None),
-        (FP8_E4M3, E6M5, True, None),
+        (FP8_E4M3, E6M5, True, FloatFormat(6, 7)),  # rounded with the sum
+        (FP32, FP32, True, None),
         (BF16, FP32, True, None),
+        (FloatFormat(2, 12), FP32, True, None),  # 25 bits are too long
         (E2M1, FloatFormat(4, 3, Specials.NAN_ONLY), True, None),
     ],
 )
@@ -132,6 +155,59 @@ def test_rejects(part, arguments, message):
 
 
 @pytest.mark.parametrize("part", [FloatFma, FusedMac])
-def test_rejects_recoding(part):
-    with pytest.raises(TypeError, match="recoding must be a Recoding, not 'booth4'"):
-        part(format=FP32, recoding="booth4")
+@pytest.mark.parametrize("format", [FP32, FP8_E4M3])
+@pytest.mark.parametrize(("option", "rule"), [("recoding", "a Recoding"), ("path", "an AdderPath")])
+def test_rejects_structures(part, format, option, rule):
+    with pytest.raises(TypeError, match=f"^{option} must be {rule}, not 'other'$"):
+        part(format=format, acc_format=FP32, **{option: "other"})
+
+
+@pytest.mark.parametrize("specials", Specials)
+def test_exact_multiplier(specials):
+    fmt, out = FloatFormat(2, 2, specials), FloatFormat(4, 5)
+    part = choose_multiplier(fmt, out, Recoding.NONE)
+    assert isinstance(part, ExactMultiplier)
+    got = []
+
+    async def bench(ctx):
+        for x, y in itertools.product(range(1 << fmt.code_width), repeat=2):
+            ctx.set(part.x, x)
+            ctx.set(part.y, y)
+            got.append(ctx.get(part.product))
+
+    simulator = Simulator(part)
+    simulator.add_testbench(bench)
+    simulator.run()
+    x, y = np.divmod(np.arange(1 << 2 * fmt.code_width), 1 << fmt.code_width)
+    assert got == multiply(x, y, fmt, out=out).tolist()
+
+
+@pytest.mark.parametrize(
+    ("fmt", "out"), [(FP8_E5M2, E6M5), (FP8_E4M3, E6M5), (E2M1, FloatFormat(5, 4)), (FP16, FP16)]
+)
+def test_exact_multiplier_needs_every_product(fmt, out):
+    message = f"out_format must hold every product of {fmt} as a normal number of "
+    with pytest.raises(ValueError, match=re.escape(message)):
+        ExactMultiplier(format=fmt, out_format=out)
+    assert type(choose_multiplier(fmt, out, Recoding.NONE)) is FloatMultiplier
+
+
+def test_flushing_mac_flushes_operands_of_the_same_range():
+    mac = FloatMac(format=BF16, acc_format=FP32, product_format=FP32, subnormals=False)
+    w, a = [0x0040, 0x3F80, 0x0040], [0x7F00, 0x3F80, 0x4040]
+    states = []
+
+    async def bench(ctx):
+        for step in range(len(w) + 3):
+            ctx.set(mac.w, w[step % 3])
+            ctx.set(mac.a, a[step % 3])
+            ctx.set(mac.start, step == 0)
+            states.append(ctx.get(mac.acc))
+            await ctx.tick()
+
+    simulator = Simulator(mac)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    want = float_mac(w, a, [True, False, False], BF16, acc_format=FP32, subnormals=False)
+    assert states[3:] == want.acc.tolist()
