@@ -28,11 +28,13 @@ from .options import (
     Pdk,
     Quick,
     Results,
+    Scale,
     Script,
     Seed,
     States,
     UnitName,
     UseCache,
+    WordSeed,
     check_range,
     configured,
     takes_unit_options,
@@ -333,6 +335,77 @@ def fpga(
         print_json(row)
     else:
         out.print(shown.sheet(row))
+
+
+@app.command()
+def quantize(
+    source: Annotated[Path, typer.Argument(metavar="IN.npy", help="A float32 array file.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .npz file to write.")],
+    element: Annotated[str, typer.Option("--format", help="Element format: E,M or a name.")] = (
+        "2,4"
+    ),
+    scale: Scale = "8,1",
+    group: Annotated[str, typer.Option(help="Elements of a scale: nc, n, c or none.")] = "nc",
+    rounding: Annotated[str, typer.Option(help="stochastic or nearest.")] = "stochastic",
+    carry: Annotated[str, typer.Option(help="clip (the paper's) or carry (like IEEE 754).")] = (
+        "clip"
+    ),
+    random_bits: Annotated[int, typer.Option(help="Bits of a random word.")] = 8,
+    seed: WordSeed = DEFAULT_SEED,
+    dequantize: Annotated[
+        bool, typer.Option("--dequantize", help="Write the exact values too, as float64.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Quantize a float32 array to MLS codes, group scales and a tensor scale, in a .npz file."""
+    from . import quantize as work
+
+    asked = work.request(element, scale, group, rounding, carry, random_bits, seed)
+    work.check_output(output, source)
+    with err.status(f"quantizing {source}"):
+        x = work.read(source)
+        coded = work.codes(asked, x, source)
+        row = work.summary(asked, x, coded)
+        work.write(asked, coded, output, dequantize=dequantize)
+    if as_json:
+        print_json(row)
+    else:
+        out.print(work.sheet(row, asked, output))
+
+
+@app.command()
+def quality(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Directory to write to.")] = Path(
+        "build/quality"
+    ),
+    scale: Scale = "8,1",
+    seed: WordSeed = DEFAULT_SEED,
+    as_json: Json = False,
+) -> None:
+    """Measure quantization errors of captured W, A, E by grouping, format, rounding and carry."""
+    from ..data import load
+    from ..golden.formats import ScaleFormat, parse_format
+    from . import measuring
+    from . import quality as shown
+
+    check_range("--seed", seed, 0)
+    try:
+        scale_format = parse_format("--scale", ScaleFormat, scale)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    measuring.check_writable(output)
+    with measuring.progress_bar(err) as progress:
+        result = shown.measure(load(), scale_format, seed, progress)
+    paths = shown.write(result, output)
+    if as_json:
+        print_json(result)
+    else:
+        for table in shown.tables(result):
+            out.print(table)
+        for line in shown.remarks(result):
+            out.print(line, highlight=False, soft_wrap=True)
+    for path in paths:
+        err.print(str(path), highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -36,6 +36,8 @@ States = Annotated[
 ]
 Operations = Annotated[int, typer.Option(help="Operations to simulate.")]
 Seed = Annotated[int, typer.Option(help="Seed of the vectors or of the stimulus.")]
+WordSeed = Annotated[int, typer.Option(help="Seed of the random words of stochastic rounding.")]
+Scale = Annotated[str, typer.Option(help="Group scale format: E,M or e8m0, e8m1, nvfp4.")]
 Quick = Annotated[bool, typer.Option("--quick", help="A tenth of the operations.")]
 UseCache = Annotated[
     bool, typer.Option("--cache/--no-cache", help="Reuse results kept under build/cache.")

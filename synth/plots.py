@@ -133,6 +133,80 @@ def area_plot(rows: Sequence[Mapping[str, Any]]) -> str:
         return _svg(figure)
 
 
+_KIND_TITLES = {"w": "W", "a": "A", "e": "E"}
+_CAPTIONS = (
+    "groups, <0,3>\nerror by layer",
+    "<E,3>, no groups\nerror by layer",
+    "<E,3>, groups nc\nerror by layer",
+    "<E,M>, groups nc\nerror by M",
+    "<E,M>, groups nc\n|bias| by M",
+)
+_LINE_COLOURS = (_ACCUMULATOR, "#7a5ba8", "#5b9f5b", _MULTIPLIER)
+
+
+def quality_plot(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Quantization errors with stochastic rounding, a column for each of W, A and E.
+
+    The first three lines of panels are those of the paper's Figure 3, average relative error by
+    layer: groupings, `<E,3>` without groups, `<E,3>` with "nc". The last two compare clip with
+    carry over the mantissa bits: the same error, then the bias that shrinks magnitudes.
+    """
+    stochastic = [row for row in rows if row["rounding"] == "stochastic"]
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(9, 12), layout="constrained")
+        panels = figure.subplots(5, len(_KIND_TITLES), sharey="row", sharex="row")
+        for column, (kind, title) in enumerate(_KIND_TITLES.items()):
+            own = [row for row in stochastic if row["kind"] == kind]
+            lines = panels[:, column]
+            lines[0].set_title(title)
+            _by_layer(lines[0], own, "group", element="<0,3>")
+            _by_layer(lines[1], own, "element", group="none")
+            _by_layer(lines[2], own, "element", group="nc")
+            _by_mantissa(lines[3], own, "average_relative")
+            _by_mantissa(lines[4], own, "bias")
+        for line, caption in zip(panels, _CAPTIONS, strict=True):
+            line[0].set_ylabel(caption)
+            line[-1].legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+        for line in panels[:3]:
+            line[0].set_ylim(bottom=0)
+        return _svg(figure)
+
+
+def _by_layer(axes: Axes, rows: Sequence[Mapping[str, Any]], key: str, **fixed: str) -> None:
+    """A line for each value of `key`, elements `<E,3>`, clip."""
+    chosen = [
+        row
+        for row in rows
+        if row["carry"] == "clip"
+        and row["element"].endswith(",3>")
+        and all(row[name] == value for name, value in fixed.items())
+    ]
+    for row, colour in zip(chosen, _LINE_COLOURS, strict=True):
+        errors = row["average_relative_by_tensor"]
+        layers = range(1, len(errors) + 1)
+        axes.plot(layers, errors, "o-", ms=3, lw=1.2, color=colour, label=row[key])
+    axes.axvline(len(errors) / 2 + 0.5, color="#bbbbbb", lw=0.8)
+    axes.set_xticks(layers)
+
+
+def _by_mantissa(axes: Axes, rows: Sequence[Mapping[str, Any]], name: str) -> None:
+    for exp_bits, colour in enumerate(_LINE_COLOURS):
+        for carry, line in (("clip", "o-"), ("carry", "x--")):
+            chosen = [
+                row
+                for row in rows
+                if row["group"] == "nc"
+                and row["carry"] == carry
+                and row["element"].startswith(f"<{exp_bits},")
+            ]
+            mantissas = [int(row["element"][3:-1]) for row in chosen]
+            errors = [abs(row[name]) for row in chosen]
+            label = f"<{exp_bits},M> {carry}"
+            axes.plot(mantissas, errors, line, ms=4, lw=1.2, color=colour, label=label)
+    axes.set_xticks(mantissas)
+    axes.set_yscale("log")
+
+
 def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
