@@ -85,7 +85,7 @@ UNIT_OPTIONS: Mapping[str, Any] = {
     ],
     "length": Annotated[_Number, typer.Option(help="Products that --acc-width auto must hold.")],
     "overflow": Annotated[_Text, typer.Option(help="Integer overflow: saturate or wrap.")],
-    "lanes": Annotated[_Number, typer.Option(help="Products that a tile takes in a cycle.")],
+    "lanes": Annotated[_Number, typer.Option(help="Products or elements taken in a cycle.")],
     "tree": Annotated[_Text, typer.Option(help="Sum of a tile: fp32, aligned or exact.")],
     "guard_bits": Annotated[
         _Number, typer.Option(help="Bits that an aligned sum keeps below its largest scale.")
@@ -102,11 +102,17 @@ UNIT_OPTIONS: Mapping[str, Any] = {
             help="Multiply a tile's outputs by the tensors' scales, or leave that to others.",
         ),
     ],
-    "rounding": Annotated[_Text, typer.Option(help="Of a requantizer: stochastic or nearest.")],
+    "carry": Annotated[
+        _Text, typer.Option(help="Rounding up to the next binade: clip (the paper's) or carry.")
+    ],
+    "rounding": Annotated[_Text, typer.Option(help="Rounding: stochastic or nearest.")],
     "random_bits": Annotated[_Number, typer.Option(help="Bits of a random word.")],
     "lfsr_seed": Annotated[_Number, typer.Option(help="Seed of a random generator in hardware.")],
     "sharing": Annotated[_Number, typer.Option(help="Lanes that share one group scaler.")],
-    "levels": Annotated[_Number, typer.Option(help="Adder levels between registers of a tree.")],
+    "levels": Annotated[_Number, typer.Option(help="Adder levels between registers.")],
+    "division": Annotated[
+        _Text, typer.Option(help="Rounding of a quantizer's quotient: digits or product.")
+    ],
     "recoding": Annotated[
         _Text, typer.Option(help="Partial products of the multiplier: none or booth4.")
     ],

@@ -36,6 +36,7 @@ from .formats import (
     NVFP4_SCALE,
     SCALE_E8M0,
     SCALE_E8M1,
+    Carry,
     ElementFormat,
     FloatFormat,
     IntFormat,
@@ -69,7 +70,7 @@ from .mac import (
     fused_mac,
     mls_mac,
 )
-from .quantize import Carry, Grouping, MlsTensor, quantize, random_words, significand
+from .quantize import Grouping, MlsTensor, quantize, random_words, significand
 from .tile import fp8_tile, fp32_tile, mls_tile
 from .tree import aligned_tree, exact_tree, fp32_tree, scale_factor, to_float32
 from .widths import min_acc_width, safe_length

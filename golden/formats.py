@@ -369,6 +369,16 @@ class Rounding(enum.Enum):
     """R = 2^(k-1): nearest, ties away from zero."""
 
 
+class Carry(enum.Enum):
+    """What happens to a mantissa that rounds up to the next binade."""
+
+    CLIP = "clip"
+    """It stays at its binade's largest mantissa (the paper's rule)."""
+
+    CARRY = "carry"
+    """It moves to the next binade's smallest; the largest code saturates (like IEEE 754)."""
+
+
 LFSR_BITS = 32
 """Bits of a random generator's state, which is never zero."""
 

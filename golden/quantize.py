@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .formats import ElementFormat, Rounding, ScaleFormat, check_int, choice
+from .formats import Carry, ElementFormat, Rounding, ScaleFormat, check_int, choice
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -39,16 +39,6 @@ class Grouping(enum.Enum):
 
     NONE = "none"
     """The whole tensor is one group."""
-
-
-class Carry(enum.Enum):
-    """What happens to a mantissa that rounds up to the next binade."""
-
-    CLIP = "clip"
-    """It stays at its binade's largest mantissa (the paper's rule)."""
-
-    CARRY = "carry"
-    """It moves to the next binade's smallest; the largest code saturates (like IEEE 754)."""
 
 
 def element_fields(

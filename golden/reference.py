@@ -37,6 +37,7 @@ from .mac import (
     mls_mac,
 )
 from .quantize import element_fields, significand
+from .quantizer import mls_quantizer, tensor_statistics
 from .tile import fp8_tile, fp32_tile, mls_tile
 from .tree import (
     EXACT_BITS,
@@ -282,6 +283,32 @@ def _lfsr(inputs: Ports, *, lanes: int, random_bits: int, lfsr_seed: int) -> dic
     return {"word": words[place]}
 
 
+def _tensor_statistics(inputs: Ports, *, lanes: int) -> dict[str, Codes]:
+    return tensor_statistics(*(inputs[port] for port in ("x", "valid", "first", "last")))
+
+
+def _mls_quantizer(
+    inputs: Ports,
+    *,
+    format: ElementFormat,
+    lanes: int,
+    rounding: Rounding,
+    random_bits: int,
+    lfsr_seed: int,
+    **options: Any,
+) -> dict[str, Codes]:
+    words = None
+    if rounding is Rounding.STOCHASTIC:
+        seeds = {"start": inputs["seed"]}
+        words = _lfsr(seeds, lanes=lanes, random_bits=random_bits, lfsr_seed=lfsr_seed)["word"]
+    return mls_quantizer(
+        *(inputs["x"], inputs["start"], inputs["group_max"], inputs["tensor_max"], words),
+        element=format,
+        random_bits=random_bits,
+        **options,
+    )
+
+
 _MODELS: Mapping[str, Callable[..., dict[str, Codes]]] = {
     "mls_mac": _mls_mac,
     "fp32_mac": _fp32_mac,
@@ -309,4 +336,6 @@ _MODELS: Mapping[str, Callable[..., dict[str, Codes]]] = {
     "range_statistic": _range_statistic,
     "requantizer": _requantizer,
     "lfsr": _lfsr,
+    "tensor_statistics": _tensor_statistics,
+    "mls_quantizer": _mls_quantizer,
 }

@@ -6,6 +6,7 @@ from .adder_trees import AlignedAdderTree, ExactAdderTree, Fp32AdderTree
 from .aligner import Aligner, LargestScale
 from .axi_stream import AxiConvTile
 from .conv_tile import ConvTile
+from .element_divider import Division, ElementDivider
 from .emit import Emitted, emit, to_rtlil, to_verilog
 from .float_adder import AdderPath, FloatAdder
 from .float_fma import FloatFma
@@ -13,6 +14,7 @@ from .float_multiplier import FloatMultiplier
 from .float_product import FloatProduct
 from .fused_adder import FusedAdder
 from .fused_mac import FusedAccumulator, FusedMac
+from .group_scale import GroupScale
 from .group_scaler import GroupScaler, ScaledTerm, ScaleMultiplier
 from .int_mac import IntMac, IntMultiplier
 from .int_to_float import IntToFloat
@@ -24,10 +26,12 @@ from .lns_multiplier import LnsConverter, LnsMultiplier
 from .mac import FloatMac, Fp8Mac, Fp32Mac, Mac, MlsMac, MultiplierStage
 from .mls_dot import MlsDot
 from .mls_multiplier import ExponentShifter, MlsMultiplier
+from .mls_quantizer import MlsQuantizer, QuantizerLanes
 from .range_statistic import RangeStatistic
 from .requantizer import Requantizer
 from .scaled_trees import AlignedSum, ExactSum
 from .signed_multiplier import SignedMultiplier
+from .tensor_statistics import TensorStatistics
 from .tile import FloatTile, Fp8Tile, Fp32Tile, MlsTile, Tile
 from .units import UNITS, Configuration, Unit, configure
 from .unsigned_multiplier import Recoding, UnsignedMultiplier
@@ -41,6 +45,8 @@ __all__ = [
     "AxiConvTile",
     "Configuration",
     "ConvTile",
+    "Division",
+    "ElementDivider",
     "Emitted",
     "ExactAdderTree",
     "ExactSum",
@@ -61,6 +67,7 @@ __all__ = [
     "FusedAccumulator",
     "FusedAdder",
     "FusedMac",
+    "GroupScale",
     "GroupScaler",
     "IntAccumulator",
     "IntMac",
@@ -78,10 +85,12 @@ __all__ = [
     "MlsDot",
     "MlsMac",
     "MlsMultiplier",
+    "MlsQuantizer",
     "MlsTile",
     "MultiplierStage",
     "Overflow",
     "ProductCoding",
+    "QuantizerLanes",
     "RangeStatistic",
     "Recoding",
     "Requantizer",
@@ -90,6 +99,7 @@ __all__ = [
     "SignedMultiplier",
     "SignedProduct",
     "StreamConfiguration",
+    "TensorStatistics",
     "Tile",
     "Unit",
     "UnsignedMultiplier",

@@ -17,6 +17,7 @@ from ..golden.formats import (
     LNS8,
     MLS_E2M4,
     SCALE_E8M1,
+    Carry,
     ElementFormat,
     FloatFormat,
     IntFormat,
@@ -30,6 +31,7 @@ from ..golden.formats import (
 from ..golden.widths import resolve_acc_width
 from .accumulator import FloatAccumulator, IntAccumulator
 from .adder_trees import Fp32AdderTree
+from .element_divider import Division
 from .float_adder import AdderPath, FloatAdder
 from .float_fma import FloatFma
 from .float_multiplier import FloatMultiplier
@@ -43,9 +45,11 @@ from .lns_multiplier import conversion_table
 from .mac import FloatMac, Fp8Mac, Fp32Mac, MlsMac
 from .mls_dot import MlsDot
 from .mls_multiplier import ExponentShifter, MlsMultiplier
+from .mls_quantizer import MlsQuantizer
 from .range_statistic import RangeStatistic
 from .requantizer import Requantizer
 from .scaled_trees import AlignedSum, ExactSum
+from .tensor_statistics import TensorStatistics
 from .tile import Fp8Tile, Fp32Tile, MlsTile
 from .unsigned_multiplier import Recoding
 
@@ -302,6 +306,22 @@ UNITS = {
             defaults={"lanes": 16} | _RANDOM,
             build=lambda lfsr_seed, **options: Lfsr(seed=lfsr_seed, **options),
         ),
+        Unit(
+            name="tensor_statistics",
+            description="First pass of the quantizer: largest magnitudes of groups and tensor",
+            defaults={"lanes": 1},
+            build=TensorStatistics,
+        ),
+        Unit(
+            name="mls_quantizer",
+            description="Second pass of the quantizer: float32 to MLS codes and scale codes",
+            defaults=_MLS
+            | {"scale": SCALE_E8M1, "lanes": 1, "carry": Carry.CLIP}
+            | {"rounding": Rounding.STOCHASTIC}
+            | _RANDOM,
+            structure={"levels": 3, "division": Division.PRODUCT},
+            build=lambda format, **options: MlsQuantizer(element=format, **options),
+        ),
     )
 }
 
@@ -384,12 +404,14 @@ _SLUGS: dict[str, Callable[[Any], str]] = {
     "tiles": lambda tiles: "" if tiles == TILES else f"tiles{tiles}",
     "subnormals": lambda subnormals: "" if subnormals else "flush",
     "tensor_scale": lambda multiplies: "" if multiplies else "unscaled",
+    "carry": lambda carry: carry.value,
     "rounding": lambda rounding: rounding.value,
     "random_bits": "random{}".format,
     "lfsr_seed": lambda seed: "" if seed == 1 else f"seed{seed}",
     "sharing": "sharing{}".format,
     "levels": "levels{}".format,
     "path": lambda path: path.value,
+    "division": lambda division: division.value,
     "recoding": lambda recoding: recoding.value,
 }
 

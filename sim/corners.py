@@ -12,6 +12,7 @@ from ..golden.reference import reference
 from ..hw.units import Configuration
 from .int_corners import INT_CORNERS
 from .operands import Groups, float_codes, sign_magnitude
+from .quantizer_corners import QUANTIZER_CORNERS
 from .tile_corners import TILE_CORNERS
 from .tree_corners import TREE_CORNERS
 from .vectors import Codes, Vectors
@@ -20,7 +21,7 @@ EXHAUSTIVE_BITS = 16
 """Combinational units whose inputs total at most this many bits are checked on every input."""
 
 _IDLE_SHARE = 0.05
-_OWN_CORNERS = {**TREE_CORNERS, **TILE_CORNERS, **INT_CORNERS}
+_OWN_CORNERS = {**TREE_CORNERS, **TILE_CORNERS, **INT_CORNERS, **QUANTIZER_CORNERS}
 
 
 def make_vectors(configuration: Configuration, operations: int, seed: int) -> Vectors:

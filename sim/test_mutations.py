@@ -25,18 +25,22 @@ from mlsmac.hw.accumulator import FloatAccumulator, IntAccumulator
 from mlsmac.hw.adder_trees import Fp32AdderTree, _IntegerTree
 from mlsmac.hw.aligner import Aligner, LargestScale
 from mlsmac.hw.collector import Collector
+from mlsmac.hw.element_divider import ElementDivider
 from mlsmac.hw.exact_multiplier import ExactMultiplier
 from mlsmac.hw.float_adder import FloatAdder
 from mlsmac.hw.float_multiplier import FloatMultiplier
+from mlsmac.hw.group_scale import GroupScale
 from mlsmac.hw.group_scaler import ScaledTerm
 from mlsmac.hw.int_mac import IntMultiplier
 from mlsmac.hw.int_to_float import IntToFloat
 from mlsmac.hw.kulisch_mac import FixedPointAccumulator, SignedProduct
 from mlsmac.hw.lns_multiplier import LnsConverter, LnsMultiplier
 from mlsmac.hw.mls_multiplier import ExponentShifter, MlsMultiplier
+from mlsmac.hw.mls_quantizer import QuantizerLanes
 from mlsmac.hw.range_statistic import RangeStatistic
 from mlsmac.hw.requantizer import Requantizer
 from mlsmac.hw.signed_multiplier import SignedMultiplier
+from mlsmac.hw.tensor_statistics import TensorStatistics
 from mlsmac.hw.tile_stages import TileAccumulator, TileOutput, TileTree
 from mlsmac.hw.units import configure
 from mlsmac.hw.unsigned_multiplier import CompressionTree, UnsignedMultiplier
@@ -79,6 +83,8 @@ E4M3 = {"format": "e4m3"}
 PAIR = {"lanes": 2}
 SHARED = {"lanes": 2, "sharing": 2}
 INTS: dict[str, Any] = {}
+CODES: dict[str, Any] = {}
+DIGITS = {"division": "digits"}
 FEW = 600
 E = "elaborate"
 # fmt: off
@@ -160,6 +166,20 @@ MUTATIONS = [Mutation(*row) for row in (
     ("addend shifted out too soon", fused_adder, "place_addend", "amount > fmt.significand_width", "amount >= fmt.significand_width", "float_fma", {"format": "fp16"}),
     ("product of zero in the way", fused_adder, "place_addend", "distance[-1] | product.zero", "distance[-1]", "float_fma", {"format": "2,12", "acc_format": "fp32"}),
     ("longer mantissa not rounded", FloatAdder, E, "finish = self._normalise_then_round", "pass", "float_fma", {"format": "e4m3", "acc_format": "6,5"}),
+    ("scale rounds down", GroupScale, "_choose", "multiples[i] <", "multiples[i] <=", "mls_quantizer", CODES, FEW),
+    ("maxima equal count as less", GroupScale, E, "peak <= top", "peak < top", "mls_quantizer", CODES, FEW),
+    ("maxima taken at every beat", GroupScale, E, '"s1_ratio", ratio, self.start', '"s1_ratio", ratio', "mls_quantizer", CODES, FEW),
+    ("divisor not normalised", GroupScale, "_choose", "low = ~multiple[-1]", "low = Const(0, 1)", "mls_quantizer", CODES, FEW),
+    ("beyond the maximum unseen", ElementDivider, E, "x[:MAGNITUDE_BITS] > self.peak", "x[:MAGNITUDE_BITS] > (self.peak | 1)", "mls_quantizer", CODES, 6_000),
+    ("far elements wrap", ElementDivider, E, "~nonzero | (apart >= self.farthest)", "~nonzero", "mls_quantizer", CODES, FEW),
+    ("ties of the product", ElementDivider, "_compare", ">= product", "> product", "mls_quantizer", {"rounding": "nearest"}, FEW),
+    ("subnormal ties", ElementDivider, "_compare", "(low == whole) & reached", "reached", "mls_quantizer", CODES, FEW),
+    ("word of 0 rounds up", ElementDivider, "_compare", "~too_large & ", "", "mls_quantizer", CODES, 6_000),
+    ("digits lose the last bit", ElementDivider, "_divide", "(quotient >> shift)[:k]", "(quotient >> shift)[:k] & ~1", "mls_quantizer", DIGITS, FEW),
+    ("clip carries", ElementDivider, "_round", "(up & ~Cat(full, Const(1, 1)).all())", "up", "mls_quantizer", CODES, FEW),
+    ("the largest becomes half", ElementDivider, "_round", "first & (distance == 0)", "first & 0", "mls_quantizer", CODES, FEW),
+    ("flag survives start", QuantizerLanes, E, "(invalid & ~s1_start)", "invalid", "mls_quantizer", CODES, FEW),
+    ("group goes on", TensorStatistics, "_accumulate", "first | ended", "first", "tensor_statistics", INTS, FEW),
     ("Booth increment", UnsignedMultiplier, "_add_booth_rows", "b2 & (one | two)", "b2 & one", "fp32_mac", {"recoding": "booth4"}),
 )]
 # fmt: on

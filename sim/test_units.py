@@ -113,6 +113,18 @@ INTEGERS: list[tuple[str, dict[str, Any]]] = [
     ("requantizer", {"format": "int4", "acc_width": 16, "random_bits": 3, "lfsr_seed": 9}),
     ("requantizer", {"format": "int16", "acc_width": 64, "random_bits": 24}),
 ]
+QUANTIZERS: list[tuple[str, dict[str, Any]]] = [
+    ("tensor_statistics", {}),
+    ("tensor_statistics", {"lanes": 5}),
+    ("mls_quantizer", {}),
+    ("mls_quantizer", {"division": "digits", "format": "0,4", "scale": "4,1", "lanes": 2}),
+    ("mls_quantizer", {"format": "2,1", "rounding": "nearest"}),
+    (
+        "mls_quantizer",
+        {"format": "0,4", "scale": "4,1", "carry": "carry", "random_bits": 5, "division": "digits"},
+    ),
+    ("mls_quantizer", {"format": "4,3", "scale": "8,0", "carry": "carry", "levels": 6}),
+]
 TREES: list[tuple[str, dict[str, Any]]] = [
     ("fp32_adder_tree", {"lanes": 16}),
     ("fp32_adder_tree", {"lanes": 7, "levels": 2}),
@@ -127,7 +139,12 @@ TREES: list[tuple[str, dict[str, Any]]] = [
     ("exact_adder_tree", {"lanes": 1, "scale": "8,1"}),
     ("exact_adder_tree", {"lanes": 1, "scale": "3,0", "tiles": 1}),
 ]
-SHARES = {1: MACS + PARTS, 10: WIDE_FLOATS + MORE_MACS + SCALERS, 25: INTEGERS, 50: TREES}
+SHARES = {
+    1: MACS + PARTS,
+    10: WIDE_FLOATS + MORE_MACS + SCALERS,
+    25: INTEGERS + QUANTIZERS,
+    50: TREES,
+}
 UNIT_CASES = [(share, case) for share, cases in SHARES.items() for case in cases]
 
 

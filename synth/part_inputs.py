@@ -12,6 +12,7 @@ from ..golden.quantize import element_fields
 from ..golden.reference import Codes, reference
 from ..hw.units import Configuration, configure
 from . import tile_stimulus
+from .gatesim import WARM_UP_CYCLES
 from .measure import Workload
 from .stimulus import Stimulus
 from .tile_stimulus import TileStimulus
@@ -24,7 +25,13 @@ _OF_A_MULTIPLIER = ("format", "subnormals")
 def workload(configuration: Configuration, stimulus: Stimulus) -> Workload:
     """What a unit is measured on. A tile gets about as many products as the stimulus has pairs."""
     if not configuration.is_tile:
-        return Workload(unit_inputs(configuration.name, configuration.options, stimulus))
+        inputs = unit_inputs(configuration.name, configuration.options, stimulus)
+        if configuration.name not in _STREAMS:
+            return Workload(inputs)
+        # Energy is by element, of which a group's last beat may hold fewer than there are lanes.
+        warm_up = max(WARM_UP_CYCLES, configuration.build().latency + 2)
+        elements = _beats(configuration.options, stimulus)["elements"]
+        return Workload(inputs, warm_up, float(elements[warm_up:].mean()))
     tile = configuration.build()
     steps = tile_steps(stimulus, configuration.options["lanes"], tile.interval)
     # From then on every register has been defined by the first output.
@@ -202,10 +209,69 @@ def _aligned_leaves(options: dict[str, Any], stimulus: Stimulus) -> Inputs:
     return groups
 
 
+def _beats(options: Mapping[str, Any], stimulus: Stimulus) -> Inputs:
+    """Groups "nc" of all captured tensors in turn, drawn, as beats of `lanes` elements: what both
+    passes of a quantizer read, and how many elements each beat has.
+
+    Each tensor gets the same number of beats, its last group cut.
+    """
+    lanes = options["lanes"]
+    rng = np.random.default_rng(stimulus.seed)
+    tensors = [tensor for layer in stimulus.layers for tensor in layer.tensors().values()]
+    rng.shuffle(tensors)
+    parts: dict[str, list[Codes]] = {}
+    for place, tensor in enumerate(tensors):
+        share = (place + 1) * len(stimulus) // len(tensors) - place * len(stimulus) // len(tensors)
+        for port, values in _tensor_beats(tensor, share, lanes, rng).items():
+            parts.setdefault(port, []).append(values)
+    return {port: np.concatenate(values) for port, values in parts.items()}
+
+
+def _tensor_beats(tensor: np.ndarray, beats: int, lanes: int, rng: np.random.Generator) -> Inputs:
+    """`beats` beats of groups of one tensor, each with the maxima of its group and tensor."""
+    groups = tensor.reshape(-1, tensor.shape[2] * tensor.shape[3]).view(np.uint32).astype(np.int64)
+    length = groups.shape[1]
+    steps = -(-length // lanes)
+    chosen = groups[rng.integers(0, len(groups), -(-beats // steps))]
+    padded = np.pad(chosen, ((0, 0), (0, steps * lanes - length)))
+    step = np.tile(np.arange(steps), len(chosen))[:beats]
+    magnitude = (1 << (FP32.code_width - 1)) - 1
+    return {
+        "x": padded.reshape(-1, lanes)[:beats],
+        "start": (step == 0).astype(np.int64),
+        "last": (step == steps - 1).astype(np.int64),
+        "first": _first(beats),
+        "valid": np.ones(beats, np.int64),
+        "group_max": np.repeat((chosen & magnitude).max(axis=1), steps)[:beats],
+        "tensor_max": np.full(beats, (groups & magnitude).max()),
+        "elements": np.minimum(length - step * lanes, lanes),
+    }
+
+
+def _stream(*ports: str) -> Callable[[dict[str, Any], Stimulus], Inputs]:
+    """Ports of a unit that takes beats; generators start once."""
+
+    def inputs(options: dict[str, Any], stimulus: Stimulus) -> Inputs:
+        beats = _beats(options, stimulus)
+        inputs = {port: beats[port] for port in ports}
+        if options.get("rounding") is Rounding.STOCHASTIC:
+            inputs["seed"] = _first(len(inputs["x"]))
+        return inputs
+
+    return inputs
+
+
+_STREAMS = {
+    "tensor_statistics": _stream("x", "valid", "first", "last"),
+    "mls_quantizer": _stream("x", "start", "group_max", "tensor_max"),
+}
+"""Units that take elements of tensors, beat by beat."""
+
 _SATURATE = Overflow.SATURATE
 _BEHIND_MACS: Mapping[str, Callable[[dict[str, Any], Stimulus], Inputs]] = {
     "group_scaler": _group_scaler,
     "fp32_adder_tree": _float_leaves,
     "aligned_adder_tree": _aligned_leaves,
     "exact_adder_tree": _groups,
+    **_STREAMS,
 }

@@ -55,9 +55,10 @@ class Adders(enum.Enum):
 STAGES = (
     frozenset(("multiplier", "accumulator")),
     frozenset(("macs", "collector", "tree", "output")),
+    frozenset(("group_scale", "lanes")),
 )
-"""By what a module is known as a MAC or a tile: it has all of these submodules, which are optimised
-apart.
+"""By what a module is known as a MAC, a tile or a quantizer: it has all of these submodules, which
+are optimised apart.
 """
 
 RIPPLE = """\

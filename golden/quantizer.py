@@ -1,0 +1,135 @@
+"""The ports of the dynamic quantizer's two passes, beat by beat (docs/numerics.md section 15)."""
+
+import numpy as np
+import numpy.typing as npt
+
+from .formats import FP32, Carry, ElementFormat, Rounding, ScaleFormat
+from .quantize import quantize
+
+Codes = npt.NDArray[np.int64]
+
+_SIGN = 1 << (FP32.code_width - 1)
+_MAX_ROWS = 1 << 22
+"""Elements, filled-up rows included, that are quantized at a time."""
+
+
+def tensor_statistics(x: Codes, valid: Codes, first: Codes, last: Codes) -> dict[str, Codes]:
+    """Running maxima of magnitudes since the group's and the tensor's first beat.
+
+    `x` (T, lanes): float32 codes; the others (T,), 0 or 1. Beats are the steps where `valid`; the
+    first step is one, with `first`. Outputs are those of the newest beat; `group_valid` is 1 in the
+    step of a group's last beat alone.
+    """
+    steps = np.arange(len(valid))
+    beats = np.flatnonzero(valid)
+    magnitude = (x & (_SIGN - 1)).max(axis=1)[beats]
+    begins_tensor = first[beats].astype(bool)
+    begins_group = begins_tensor | np.append(True, last[beats][:-1])
+    newest = np.searchsorted(beats, steps, side="right") - 1
+    group_max = _running_max(magnitude, begins_group)[newest]
+    tensor_max = _running_max(magnitude, begins_tensor)[newest]
+    return {
+        "group_max": group_max,
+        "group_valid": valid & last,
+        "tensor_max": tensor_max,
+        "invalid": (tensor_max >= FP32.infinity).astype(np.int64),
+    }
+
+
+def _running_max(values: Codes, begins: npt.NDArray[np.bool_]) -> Codes:
+    """Maximum since the last step of `begins`: a piece's number in front makes it the larger."""
+    piece = np.cumsum(begins) << 32
+    return np.maximum.accumulate(piece | values) - piece
+
+
+def mls_quantizer(
+    x: Codes,
+    start: Codes,
+    group_max: Codes,
+    tensor_max: Codes,
+    words: Codes | None,
+    *,
+    element: ElementFormat,
+    scale: ScaleFormat,
+    carry: Carry,
+    random_bits: int,
+) -> dict[str, Codes]:
+    """Codes and scale code of every beat, by `quantize` alone.
+
+    `x` (T, lanes): float32 codes; `start` (T,): first beat of a group, the first step is one;
+    `group_max`, `tensor_max` (T,): magnitudes, read at `start`; `words` (T, lanes): R, None for
+    nearest. A beat is invalid from the one on whose element exceeds the group's maximum; where the
+    maxima are not finite or the group's is the larger, the whole group is. Its codes are 0.
+    """
+    begins = np.flatnonzero(start)
+    group = np.cumsum(start) - 1
+    peak, top = group_max[begins], tensor_max[begins]
+    no_group = (top >= FP32.infinity) | (peak > top)
+    beyond = ((x & (_SIGN - 1)) > peak[group][:, np.newaxis]).any(axis=1) | no_group[group]
+    invalid = _running_max(beyond.astype(np.int64), start.astype(bool))
+    codes, scale_codes = np.zeros_like(x), np.zeros_like(start)
+    lengths = np.diff(begins, append=len(start))
+    cleaned = np.where(invalid[:, np.newaxis], 0, x)
+    good = np.flatnonzero(~no_group)
+    for tensor in np.unique(top[good]):
+        own = good[top[good] == tensor]
+        own = own[np.argsort(lengths[own], kind="stable")]
+        for part in _parts(lengths[own] * x.shape[1]):
+            chosen = own[part]
+            places = begins[chosen][:, np.newaxis] + np.arange(lengths[chosen].max())
+            inside = places < (begins + lengths)[chosen][:, np.newaxis]
+            beats = np.where(inside, places, 0)
+            rows = np.where(inside[..., np.newaxis], cleaned[beats], 0).reshape(len(chosen), -1)
+            random = None if words is None else words[beats].reshape(len(chosen), -1)
+            code, scale_code = _rows(
+                *(rows, peak[chosen], tensor, random), element, scale, carry, random_bits
+            )
+            code = code.reshape(*beats.shape, x.shape[1])
+            codes[beats[inside]] = code[inside]
+            scale_codes[begins[chosen]] = scale_code
+    codes[invalid > 0] = 0
+    return {"codes": codes, "scale_code": scale_codes[begins][group], "invalid": invalid}
+
+
+def _parts(lengths: Codes) -> list[slice]:
+    """Cut rows, shortest first, so that each part's, filled up to its longest, stay few."""
+    cuts, first = [], 0
+    for row, length in enumerate(lengths):
+        if row > first and (length + 1) * (row + 1 - first) > _MAX_ROWS:
+            cuts.append(slice(first, row))
+            first = row
+    return [*cuts, slice(first, len(lengths))]
+
+
+def _rows(
+    rows: Codes,
+    peaks: Codes,
+    top: int,
+    random: Codes | None,
+    element: ElementFormat,
+    scale: ScaleFormat,
+    carry: Carry,
+    random_bits: int,
+) -> tuple[Codes, Codes]:
+    """Quantize groups, a row each: their maxima as a further element, the tensor's as a further
+    group.
+    """
+    groups = np.zeros((len(rows) + 1, rows.shape[1] + 1), np.uint32)
+    groups[:-1, :-1] = rows
+    groups[:-1, -1] = peaks
+    groups[-1, -1] = top
+    word = None
+    if random is not None:
+        word = np.zeros(groups.shape, np.int64)
+        word[:-1, :-1] = random
+    tensor = quantize(
+        groups.view(np.float32),
+        element,
+        scale,
+        group="n",
+        rounding=Rounding.NEAREST if random is None else Rounding.STOCHASTIC,
+        carry=carry,
+        random_bits=random_bits,
+        random=word,
+    )
+    return tensor.codes()[:-1, :-1].astype(np.int64), tensor.scale_codes()[:-1, 0].astype(np.int64)
