@@ -161,7 +161,7 @@ def test_structure_of_the_units():
         (
             "mls_quantizer",
             {"carry": "carry", "division": "digits", "scale": "8,0", "lfsr_seed": 5},
-            "mls_quantizer_e2m4_s8m0_lanes1_carry_stochastic_random8_seed5_levels3_digits",
+            "mls_quantizer_e2m4_s8m0_lanes1_carry_stochastic_random8_seed5_digits",
         ),
     ],
 )
