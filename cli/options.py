@@ -59,10 +59,11 @@ _Flag = bool | None
 
 UNIT_OPTIONS: Mapping[str, Any] = {
     "format": Annotated[
-        _Text, typer.Option(help="Number format: E,M or a preset's name, as 2,4, e4m3, bf16.")
+        _Text,
+        typer.Option(help="Number format: its widths or a preset, as 2,4, e4m3, bf16, int8, lns8."),
     ],
     "a_format": Annotated[
-        _Text, typer.Option(help="Number format of the second operand: int4, int8 or a width.")
+        _Text, typer.Option(help="Number format of operand a: int4, int8, int16 or a width.")
     ],
     "zero_points": Annotated[
         _Flag,
@@ -93,7 +94,7 @@ UNIT_OPTIONS: Mapping[str, Any] = {
     "tiles": Annotated[_Number, typer.Option(help="Most tiles of an output, for exact sums.")],
     "subnormals": Annotated[
         _Flag,
-        typer.Option("--subnormals/--flush", help="Keep FP32 subnormals, or flush them to zero."),
+        typer.Option("--subnormals/--flush", help="Keep subnormals, or flush them to zero."),
     ],
     "tensor_scale": Annotated[
         _Flag,

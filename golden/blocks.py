@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .floats import check_codes, to_float64
+from .floats import check_codes, check_float32, to_float64
 from .formats import (
     FP8_E4M3,
     MXFP4_E2M1,
@@ -264,8 +264,7 @@ def quantize_blocks(x: Float32, fmt: BlockFormat) -> BlockTensor:
     Source: OCP MX v1.0, section 6.3; arXiv 2509.25149 (there in float32 with its roundings).
     """
     _check_format(fmt)
-    if not isinstance(x, np.ndarray) or x.dtype != np.float32:
-        raise TypeError(f"x must be a float32 array, not {getattr(x, 'dtype', type(x))!r}")
+    check_float32(x)
     if x.shape[-1:] != (fmt.size,) or x.size == 0:
         raise ValueError(f"x must be of shape (..., {fmt.size}) and not empty, not {x.shape!r}")
     _refuse("x", x, ~np.isfinite(x), "finite")

@@ -19,6 +19,9 @@ from .formats import FP32, FloatFormat, Specials
 Codes = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
+_NOWHERE = np.int64(-(1 << 20))
+"""Below every exponent: where the leading one of zero is."""
+
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
@@ -200,10 +203,6 @@ def _sum_to_odd(x: Codes, x_unit: Codes, y: Codes, y_unit: Codes) -> tuple[Codes
     return _shift_to_odd(total, -excess), unit + excess
 
 
-_NOWHERE = np.int64(-(1 << 20))
-"""Below every exponent: where the leading one of zero is."""
-
-
 def _bit_length(value: Codes) -> Codes:
     """Bits of |value|, or one more where float64 rounds it up to a power of two."""
     return np.frexp(np.abs(value).astype(np.float64))[1].astype(np.int64)
@@ -236,8 +235,7 @@ def from_float32(x: npt.NDArray[np.float32], fmt: FloatFormat, *, subnormals: bo
 
     Raises: TypeError for an array of another dtype.
     """
-    if not isinstance(x, np.ndarray) or x.dtype != np.float32:
-        raise TypeError(f"x must be a float32 array, not {getattr(x, 'dtype', type(x))!r}")
+    check_float32(x)
     return convert(
         np.atleast_1d(x).view(np.uint32).reshape(x.shape), FP32, fmt, subnormals=subnormals
     )
@@ -259,14 +257,26 @@ def check_codes(name: str, codes: npt.ArrayLike, width: int) -> Codes:
 
     Raises: TypeError for a dtype other than an integer's, ValueError for a code out of range.
     """
-    array = np.asarray(codes)
+    return check_integers(name, codes, 0, (1 << width) - 1)
+
+
+def check_integers(name: str, values: npt.ArrayLike, low: int, high: int) -> Codes:
+    """`values` as int64, each in [low, high], a range of int64's.
+
+    Raises: TypeError for a dtype other than an integer's, ValueError for a value out of range.
+    """
+    array = np.asarray(values)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name} must be an array of integers, not of {array.dtype!r}")
-    if array.size and (array.min() < 0 or int(array.max()) >> width):
-        raise ValueError(
-            f"{name} must be in 0..{(1 << width) - 1}, not {array.min()}..{array.max()}"
-        )
+    if array.size and (int(array.min()) < low or int(array.max()) > high):
+        raise ValueError(f"{name} must be in {low}..{high}, not {array.min()}..{array.max()}")
     return array.astype(np.int64)
+
+
+def check_float32(x: object) -> None:
+    """Raise TypeError unless `x` is a float32 array."""
+    if not isinstance(x, np.ndarray) or x.dtype != np.float32:
+        raise TypeError(f"x must be a float32 array, not {getattr(x, 'dtype', type(x))!r}")
 
 
 def _place_specials(

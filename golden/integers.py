@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .floats import check_codes
+from .floats import check_codes, check_float32, check_integers
 from .formats import (
     MAX_RANDOM_BITS,
     IntFormat,
@@ -45,7 +45,7 @@ def int_mac(
         w, a: codes of `w_fmt` and `a_fmt` (default: `w_fmt`), shape (T,).
         start: bool, shape (T,), the first one set.
         w_zero, a_zero: zero points, codes that broadcast against `w` and `a`.
-        acc_width: accumulator width in bits, sign included, 2..64.
+        acc_width: accumulator width in bits, sign included, 2..128.
         overflow: "saturate" or "wrap".
     Raises: TypeError, ValueError.
     """
@@ -107,10 +107,10 @@ def requantize(
     """
     _check_format("fmt", fmt)
     check_int("random_bits", random_bits, 1, MAX_RANDOM_BITS)
-    acc, shift = _integers("acc", acc), _integers("shift", shift)
-    _check_range("shift", shift, 0, MAX_SHIFT)
-    words = _integers("random", 1 << (random_bits - 1) if random is None else random)
-    _check_range("random", words, 0, (1 << random_bits) - 1)
+    acc = check_integers("acc", acc, -(1 << 63), (1 << 63) - 1)
+    shift = check_integers("shift", shift, 0, MAX_SHIFT)
+    given = 1 << (random_bits - 1) if random is None else random
+    words = check_integers("random", given, 0, (1 << random_bits) - 1)
     # acc * 2^(k - shift) = whole * 2^k + rest * 2^(k - shift); only the rest loses bits.
     whole = acc >> shift
     rest = acc - (whole << shift)
@@ -202,21 +202,8 @@ def _check_format(name: str, fmt: object) -> None:
 
 def _check_tensor(x: Float32, fmt: IntFormat) -> None:
     _check_format("fmt", fmt)
-    if not isinstance(x, np.ndarray) or x.dtype != np.float32:
-        raise TypeError(f"x must be a float32 array, not {getattr(x, 'dtype', type(x))!r}")
+    check_float32(x)
     if x.size == 0:
         raise ValueError(f"x must be of at least one element, not of shape {x.shape!r}")
     if not np.isfinite(x).all():
         raise ValueError("x must be finite, not infinite or NaN")
-
-
-def _integers(name: str, values: npt.ArrayLike) -> Codes:
-    array = np.asarray(values)
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"{name} must be an array of integers, not of {array.dtype!r}")
-    return array.astype(np.int64)
-
-
-def _check_range(name: str, values: Codes, low: int, high: int) -> None:
-    if values.min() < low or values.max() > high:
-        raise ValueError(f"{name} must be in {low}..{high}, not {values.min()}..{values.max()}")

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from .floats import Codes, check_codes
+from .floats import Codes, check_codes, check_float32
 from .formats import LnsFormat, Overflow, check_int
 from .mac import MacTrace, accumulate_integers, check_operands
 
@@ -106,10 +106,9 @@ def encode(x: npt.NDArray[np.float32], fmt: LnsFormat) -> Codes:
     Raises: TypeError for what is no float32 array or format; ValueError for NaN and infinities.
     """
     check_lns(fmt)
-    if not isinstance(x, np.ndarray) or x.dtype != np.float32:
-        raise TypeError(f"x must be a float32 array, not {getattr(x, 'dtype', type(x))!r}")
+    check_float32(x)
     if not np.isfinite(x).all():
-        raise ValueError("x must be finite, not NaN or infinite")
+        raise ValueError("x must be finite, not infinite or NaN")
     magnitude = np.abs(x.astype(np.float64))
     largest = magnitude.max(initial=0.0)
     nonzero = magnitude > 0

@@ -4,7 +4,7 @@ Operations `t = 0, 1, ...` form segments that each begin where `start` is set. S
 independent, so all of them advance together, one position at a time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,12 +147,11 @@ def accumulate_floats(
     the rest as in `float_mac`. Raises: TypeError, ValueError.
     """
     check_start(start, product)
-    acc = np.full(product.shape, 1 << (fmt.code_width - 1), np.int64)
-    for now, first in _positions(start):
-        # Before its own operation, an entry of `acc` holds -0.
-        before = acc[now] if first else acc[now - 1]
-        acc[now] = add(before, product[now], fmt, subnormals=subnormals)
-    return MacTrace(acc, None)
+    return _running_sum(
+        start,
+        fmt,
+        lambda before, now: add(before, product[now], fmt, subnormals=subnormals),
+    )
 
 
 def fused_mac(
@@ -174,11 +173,11 @@ def fused_mac(
     out = fmt if acc_format is None else acc_format
     _check_formats(fmt, out)
     w, a, begins = check_operands(w, a, start, fmt.code_width)
-    acc = np.full(w.shape, 1 << (out.code_width - 1), np.int64)
-    for now, first in _positions(begins):
-        before = acc[now] if first else acc[now - 1]  # -0 at first, as in `accumulate_floats`
-        acc[now] = fma(w[now], a[now], before, fmt, acc_format=out, subnormals=subnormals)
-    return MacTrace(acc, None)
+    return _running_sum(
+        begins,
+        out,
+        lambda before, now: fma(w[now], a[now], before, fmt, acc_format=out, subnormals=subnormals),
+    )
 
 
 def fp32_mac(
@@ -239,6 +238,19 @@ def _signed(codes: npt.NDArray[np.int64], element: ElementFormat) -> npt.NDArray
     sign, exp, man = element_fields(codes, element)
     q = significand(exp, man, element)
     return np.where(sign != 0, -q, q)
+
+
+def _running_sum(
+    start: npt.NDArray[np.bool_],
+    fmt: FloatFormat,
+    step: Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], npt.NDArray[np.int64]],
+) -> MacTrace:
+    """States in `fmt`, each `step(state before, index of the operation)`; before a start: -0."""
+    acc = np.full(start.shape, 1 << (fmt.code_width - 1), np.int64)
+    for now, first in _positions(start):
+        # Before its own operation, an entry of `acc` holds -0.
+        acc[now] = step(acc[now] if first else acc[now - 1], now)
+    return MacTrace(acc, None)
 
 
 def _positions(start: npt.NDArray[np.bool_]) -> Iterator[tuple[npt.NDArray[np.int64], bool]]:

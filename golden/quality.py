@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .floats import check_float32
 from .formats import ElementFormat, Rounding, ScaleFormat, check_int
 from .quantize import Carry, Float32, Grouping, MlsTensor, quantize, random_words
 
@@ -33,8 +34,7 @@ def quantization_error(x: Float32, coded: MlsTensor) -> QuantizationError:
 
     Raises: TypeError for another kind of x, ValueError for another shape.
     """
-    if not isinstance(x, np.ndarray) or x.dtype != np.float32:
-        raise TypeError(f"x must be a float32 array, not {getattr(x, 'dtype', type(x))!r}")
+    check_float32(x)
     if x.shape != coded.shape:
         raise ValueError(f"x must be of the codes' shape {coded.shape!r}, not {x.shape!r}")
     nonzero = x != 0  # zeros have the code 0: no error

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .floats import check_float32, check_integers
 from .formats import Carry, ElementFormat, Rounding, ScaleFormat, check_int, choice
 
 Float32 = npt.NDArray[np.float32]
@@ -215,8 +216,7 @@ def _check_formats(element: ElementFormat, scale: ScaleFormat, random_bits: int)
 
 
 def _check_input(x: Float32, grouping: Grouping) -> None:
-    if not isinstance(x, np.ndarray) or x.dtype != np.float32:
-        raise TypeError(f"x must be a float32 array, not {getattr(x, 'dtype', type(x))!r}")
+    check_float32(x)
     need = 2 if grouping in (Grouping.C, Grouping.NC) else 1
     if x.ndim < need:
         raise ValueError(f"x must be of rank {need} or more for {grouping}, not {x.ndim!r}")
@@ -242,15 +242,9 @@ def rounding_words(
         raise ValueError("random must be None for nearest rounding, not an array")
     if rng is not None:
         raise ValueError("random must be None where rng is given, not an array")
-    words = np.asarray(random)
-    if words.dtype.kind not in "iu":
-        raise TypeError(f"random must be an array of integers, not of {words.dtype!r}")
+    words = check_integers("random", random, 0, (1 << random_bits) - 1)
     if words.shape != shape:
         raise ValueError(f"random must be of x's shape {shape!r}, not {words.shape!r}")
-    if words.min() < 0 or words.max() >> random_bits:
-        raise ValueError(
-            f"random must be in 0..{(1 << random_bits) - 1}, not {words.min()}..{words.max()}"
-        )
     return words.astype(np.uint16)
 
 

@@ -6,6 +6,7 @@ place.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,6 @@ from .formats import (
     ElementFormat,
     FloatFormat,
     IntFormat,
-    LnsFormat,
     Overflow,
     Rounding,
     ScaleFormat,
@@ -73,32 +73,14 @@ def _states(trace: MacTrace) -> dict[str, Codes]:
     return outputs
 
 
-def _mls_mac(
-    inputs: Ports, *, format: ElementFormat, acc_width: int, overflow: Overflow
-) -> dict[str, Codes]:
-    start = inputs["start"].astype(bool)
-    return _states(
-        mls_mac(inputs["w"], inputs["a"], start, format, acc_width=acc_width, overflow=overflow)
-    )
+def _mac(model: Callable[..., MacTrace]) -> Callable[..., dict[str, Codes]]:
+    """Outputs of a MAC by its golden model, both of whose operands have the option `format`."""
 
+    def outputs(inputs: Ports, *, format: Any, **options: Any) -> dict[str, Codes]:
+        start = inputs["start"].astype(bool)
+        return _states(model(inputs["w"], inputs["a"], start, format, **options))
 
-def _fp32_mac(inputs: Ports, *, subnormals: bool) -> dict[str, Codes]:
-    start = inputs["start"].astype(bool)
-    return _states(float_mac(inputs["w"], inputs["a"], start, FP32, subnormals=subnormals))
-
-
-def _fp8_mac(inputs: Ports, *, format: FloatFormat) -> dict[str, Codes]:
-    return _states(fp8_mac(inputs["w"], inputs["a"], inputs["start"].astype(bool), format))
-
-
-def _float_mac(inputs: Ports, *, format: FloatFormat, **options: Any) -> dict[str, Codes]:
-    start = inputs["start"].astype(bool)
-    return _states(float_mac(inputs["w"], inputs["a"], start, format, **options))
-
-
-def _fused_mac(inputs: Ports, *, format: FloatFormat, **options: Any) -> dict[str, Codes]:
-    start = inputs["start"].astype(bool)
-    return _states(fused_mac(inputs["w"], inputs["a"], start, format, **options))
+    return outputs
 
 
 def _int_mac(
@@ -109,20 +91,6 @@ def _int_mac(
     }
     start = inputs["start"].astype(bool)
     return _states(int_mac(start=start, w_fmt=format, a_fmt=a_format, **operands, **options))
-
-
-def _lns_mac(inputs: Ports, *, format: LnsFormat, **options: Any) -> dict[str, Codes]:
-    start = inputs["start"].astype(bool)
-    return _states(lns_mac(inputs["w"], inputs["a"], start, format, **options))
-
-
-def _kulisch_mac(
-    inputs: Ports, *, format: FloatFormat, acc_width: int, overflow: Overflow
-) -> dict[str, Codes]:
-    start = inputs["start"].astype(bool)
-    return _states(
-        kulisch_mac(inputs["w"], inputs["a"], start, format, acc_width=acc_width, overflow=overflow)
-    )
 
 
 def _sign_and_magnitude(inputs: Ports, format: ElementFormat) -> tuple[Codes, Codes]:
@@ -310,14 +278,14 @@ def _mls_quantizer(
 
 
 _MODELS: Mapping[str, Callable[..., dict[str, Codes]]] = {
-    "mls_mac": _mls_mac,
-    "fp32_mac": _fp32_mac,
-    "fp8_mac": _fp8_mac,
-    "float_mac": _float_mac,
-    "fused_mac": _fused_mac,
+    "mls_mac": _mac(mls_mac),
+    "fp32_mac": partial(_mac(float_mac), format=FP32),
+    "fp8_mac": _mac(fp8_mac),
+    "float_mac": _mac(float_mac),
+    "fused_mac": _mac(fused_mac),
     "int_mac": _int_mac,
-    "lns_mac": _lns_mac,
-    "kulisch_mac": _kulisch_mac,
+    "lns_mac": _mac(lns_mac),
+    "kulisch_mac": _mac(kulisch_mac),
     "mls_multiplier": _mls_multiplier,
     "mls_dot": _mls_dot,
     "exponent_shifter": _exponent_shifter,

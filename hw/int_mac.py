@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..golden.formats import IntFormat, Overflow
 from .accumulator import IntAccumulator, ProductCoding
 from .combinational import Combinational
+from .float_common import check_flag
 from .mac import Mac
 from .signed_multiplier import SignedMultiplier
 from .unsigned_multiplier import Recoding
@@ -49,8 +50,7 @@ class IntMultiplier(Combinational):
         for name, value in (("x_format", x_format), ("y_format", y_format)):
             if not isinstance(value, IntFormat):
                 raise TypeError(f"{name} must be an IntFormat, not {value!r}")
-        if not isinstance(zero_points, bool):
-            raise TypeError(f"zero_points must be a bool, not {zero_points!r}")
+        check_flag("zero_points", zero_points)
         self._x_format = x_format
         self._y_format = y_format
         self._zero_points = zero_points
@@ -92,7 +92,7 @@ class IntMac(Mac):
     ----------
     w_format, a_format: IntFormat of `w` and of `a`.
     zero_points: whether the operands have zero points.
-    acc_width: accumulator bits, 2..64.
+    acc_width: accumulator bits, 2..128.
     overflow: Overflow policy.
     recoding: of the multiplier.
 

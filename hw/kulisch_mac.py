@@ -33,6 +33,11 @@ def term_width(format: FloatFormat) -> int:
     return width
 
 
+def packed_width(format: FloatFormat) -> int:
+    """Bits of the product of `SignedProduct`: signed significand, exponent, `invalid`."""
+    return (2 * format.significand_width + 1) + (format.exp_bits + 1) + 1
+
+
 class SignedProduct(Combinational):
     """`product = x * y` exactly: a two's complement significand and the sum of the exponents.
 
@@ -59,9 +64,8 @@ class SignedProduct(Combinational):
 
     def __init__(self, *, format: FloatFormat, recoding: Recoding = Recoding.NONE):
         self._product = FloatProduct(format=format, recoding=recoding)
-        width = 2 * format.significand_width + 1 + format.exp_bits + 1 + 1
-        ports = {"x": In(format.code_width), "y": In(format.code_width), "product": Out(width)}
-        super().__init__(ports)
+        operand = In(format.code_width)
+        super().__init__({"x": operand, "y": operand, "product": Out(packed_width(format))})
 
     format = property(lambda self: self._product.format, doc="Format of `x` and `y`.")
     recoding = property(lambda self: self._product.recoding, doc="Of the significand multiplier.")
@@ -122,7 +126,7 @@ class FixedPointAccumulator(wiring.Component):
         self._policy = choice("overflow", Overflow, overflow)
         super().__init__(
             {
-                "product": In(2 * format.significand_width + 1 + format.exp_bits + 1 + 1),
+                "product": In(packed_width(format)),
                 "start": In(1),
                 "acc": Out(signed(width)),
                 "overflow": Out(1),

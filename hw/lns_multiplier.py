@@ -43,6 +43,11 @@ def shift_steps(format: LnsFormat, table_fraction: int) -> int:
     return min(format.exp_bits - format.fraction_bits + 1, table_fraction.bit_length())
 
 
+def packed_width(format: LnsFormat, table_fraction: int) -> int:
+    """Bits of the product of `LnsMultiplier`: remainder, quotient, `nonzero`, sign."""
+    return format.fraction_bits + shift_steps(format, table_fraction) + 2
+
+
 class LnsMultiplier(Combinational):
     """`product = x * y` as a logarithmic number: signs multiply, exponent fields add.
 
@@ -61,7 +66,7 @@ class LnsMultiplier(Combinational):
     Members
     -------
     x, y: In, `format.code_width` bits.
-    product: Out, as above: B + `shift_steps` + 2 bits.
+    product: Out, `packed_width` bits, packed as above.
 
     Raises
     ------
@@ -73,9 +78,8 @@ class LnsMultiplier(Combinational):
         check_int("table_fraction", table_fraction, format.fraction_bits, MAX_TABLE_FRACTION)
         self._format = format
         self._table_fraction = table_fraction
-        width = format.fraction_bits + shift_steps(format, table_fraction) + 2
-        ports = {"x": In(format.code_width), "y": In(format.code_width), "product": Out(width)}
-        super().__init__(ports)
+        operand, product = In(format.code_width), Out(packed_width(format, table_fraction))
+        super().__init__({"x": operand, "y": operand, "product": product})
 
     format = property(lambda self: self._format, doc="Format of `x` and `y`.")
     table_fraction = property(lambda self: self._table_fraction, doc="Of the conversion.")
@@ -126,7 +130,7 @@ class LnsConverter(Combinational):
         self._format = format
         self._table_bits = table_bits
         self._table_fraction = table_fraction
-        width = format.fraction_bits + shift_steps(format, table_fraction) + 2
+        width = packed_width(format, table_fraction)
         super().__init__({"i": In(width), "o": Out(table_fraction + 2)})
 
     format = property(lambda self: self._format, doc="Format of the operands.")

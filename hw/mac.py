@@ -17,6 +17,7 @@ from .accumulator import FloatAccumulator, IntAccumulator
 from .exact_multiplier import choose_multiplier
 from .float_adder import AdderPath
 from .float_common import check_format
+from .float_product import exact_format
 from .mls_multiplier import MlsMultiplier
 from .unsigned_multiplier import Recoding
 from .values import registered
@@ -297,17 +298,10 @@ class Fp32Mac(FloatMac):
         super().__init__(
             format=FP32,
             acc_format=FP32,
-            product_format=FP32,
             subnormals=subnormals,
             recoding=recoding,
             path=path,
         )
-
-
-# The smallest format that holds every product of two FP8 numbers as a normal number: 2M + 1
-# mantissa bits, and an exponent range that contains 2^-18..2^17 (E4M3, 6 bits) and 2^-32..2^31
-# (E5M2, 7 bits).
-_FP8_PRODUCTS = {FP8_E4M3: FloatFormat(6, 7), FP8_E5M2: FloatFormat(7, 5)}
 
 
 class Fp8Mac(FloatMac):
@@ -334,12 +328,12 @@ class Fp8Mac(FloatMac):
         recoding: Recoding = Recoding.NONE,
         path: AdderPath = AdderPath.SPLIT,
     ):
-        if format not in _FP8_PRODUCTS:
+        if format not in (FP8_E4M3, FP8_E5M2):
             raise ValueError(f"format must be FP8_E5M2 or FP8_E4M3 (e5m2, e4m3), not {format!r}")
         super().__init__(
             format=format,
             acc_format=FP32,
-            product_format=_FP8_PRODUCTS[format],
+            product_format=exact_format(format, FP32, subnormals=False),
             subnormals=False,
             recoding=recoding,
             path=path,

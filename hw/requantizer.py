@@ -5,7 +5,7 @@ from amaranth import Cat, Const, Module, Mux, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..golden.formats import MAX_RANDOM_BITS, IntFormat, Rounding, check_int
+from ..golden.formats import LFSR_BITS, MAX_RANDOM_BITS, IntFormat, Rounding, check_int
 from .lfsr import Lfsr
 from .values import named, registered
 
@@ -61,7 +61,7 @@ class Requantizer(wiring.Component):
             raise TypeError(f"rounding must be a Rounding, not {rounding!r}")
         check_int("acc_width", acc_width, 2, 64)
         check_int("random_bits", random_bits, 1, MAX_RANDOM_BITS)
-        check_int("lfsr_seed", lfsr_seed, 1, (1 << 32) - 1)
+        check_int("lfsr_seed", lfsr_seed, 1, (1 << LFSR_BITS) - 1)
         self._format = format
         self._acc_width = acc_width
         self._rounding = rounding

@@ -7,7 +7,14 @@ from amaranth.lib.wiring import In, Out
 
 from ..golden.formats import check_int
 from .combinational import Combinational
-from .unsigned_multiplier import AND_ARRIVAL, BOOTH_ARRIVAL, SIGN_ARRIVAL, CompressionTree, Recoding
+from .unsigned_multiplier import (
+    AND_ARRIVAL,
+    BOOTH_ARRIVAL,
+    SIGN_ARRIVAL,
+    CompressionTree,
+    Recoding,
+    booth_digit,
+)
 from .values import named
 
 
@@ -75,9 +82,7 @@ class SignedMultiplier(Combinational):
         tree = CompressionTree(m, self.product_width)
         rows = self._add_rows if self.recoding is Recoding.NONE else self._add_booth_rows
         constant = rows(m, tree, *sorted((self.x, self.y), key=len, reverse=True))
-        for column in range(self.product_width):
-            if constant >> column & 1:
-                tree.add(column, Const(1, 1), 0, f"signs{column}")
+        tree.add_constant(constant, "signs")
         m.d.comb += self.product.eq(tree.compress())
         return m
 
@@ -101,8 +106,7 @@ class SignedMultiplier(Combinational):
         for low in range(0, len(y), 2):
             row = f"row{low // 2}"
             b0, b1, b2 = selectors[low : low + 3]
-            one = named(m, f"{row}_one", b0 ^ b1)
-            two = named(m, f"{row}_two", (b2 & ~b1 & ~b0) | (~b2 & b1 & b0))
+            one, two = booth_digit(m, b0, b1, b2, name=row)
             digits = Cat(b2, *(named(m, f"{row}_x{j}", x[j] ^ b2) for j in range(n)))
             for j in range(n):
                 bit = (one & digits[j + 1]) | (two & digits[j])

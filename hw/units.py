@@ -10,7 +10,6 @@ from typing import Any
 from amaranth.lib import wiring
 
 from ..golden.formats import (
-    FLOAT_PRESETS,
     FP8_E4M3,
     FP32,
     INT8,
@@ -20,8 +19,6 @@ from ..golden.formats import (
     Carry,
     ElementFormat,
     FloatFormat,
-    IntFormat,
-    LnsFormat,
     Overflow,
     Rounding,
     Tree,
@@ -49,6 +46,7 @@ from .mls_quantizer import MlsQuantizer
 from .range_statistic import RangeStatistic
 from .requantizer import Requantizer
 from .scaled_trees import AlignedSum, ExactSum
+from .slugs import GUARD_BITS, LFSR_SEED, SLUGS, TABLE_FRACTION, TILES
 from .tensor_statistics import TensorStatistics
 from .tile import Fp8Tile, Fp32Tile, MlsTile
 from .unsigned_multiplier import Recoding
@@ -100,15 +98,6 @@ def _int_accumulator(format: ElementFormat, acc_width: int, overflow: Overflow) 
     return IntAccumulator(width=acc_width, product_width=format.product_width, overflow=overflow)
 
 
-GUARD_BITS = 12
-"""Default of an aligned sum: bits below the unit of its largest scale."""
-
-TABLE_FRACTION = 15
-"""Default of a logarithmic product: fraction bits of the powers of two in its table."""
-
-TILES = 64
-"""Default of an exact sum: most tiles of an output."""
-
 _MLS = {"format": MLS_E2M4}
 _OVERFLOW = {"overflow": Overflow.SATURATE}
 _INTEGER_SUM = {"acc_width": 16} | _OVERFLOW
@@ -118,7 +107,7 @@ _FLOAT = {"format": FP32, "subnormals": True}
 _SUM = {"format": FP32, "acc_format": FP32, "subnormals": True}
 _TREE = {"tree": Tree.FP32, "guard_bits": GUARD_BITS, "tiles": TILES}
 _MULTIPLIES = {"recoding": Recoding.NONE}
-_RANDOM = {"random_bits": 8, "lfsr_seed": 1}
+_RANDOM = {"random_bits": 8, "lfsr_seed": LFSR_SEED}
 _ACCUMULATES = {"path": AdderPath.SPLIT}
 _PIPELINE = {"sharing": 1, "levels": 1} | _MULTIPLIES
 
@@ -172,7 +161,12 @@ UNITS = {
         Unit(
             name="lns_mac",
             description="LNS MAC: exponents add, products convert into an integer accumulator",
-            defaults={"format": LNS8, "table_bits": 3, "table_fraction": 15, "acc_width": 24}
+            defaults={
+                "format": LNS8,
+                "table_bits": 3,
+                "table_fraction": TABLE_FRACTION,
+                "acc_width": 24,
+            }
             | _OVERFLOW,
             build=LnsMac,
             largest_product=_largest_lns_product,
@@ -359,7 +353,7 @@ class Configuration:
         """File and module name: the unit's name, then what distinguishes this configuration."""
         default = self.unit.structure
         chosen = {k: value for k, value in self.structure.items() if value != default.get(k)}
-        parts = [_SLUGS[option](value) for option, value in {**self.options, **chosen}.items()]
+        parts = [SLUGS[option](value) for option, value in {**self.options, **chosen}.items()]
         return "_".join([self.name, *filter(None, parts)])
 
     def variants(self) -> list["Configuration"]:
@@ -375,45 +369,6 @@ class Configuration:
             replace(self, structure=dict(zip(self.structure, chosen, strict=True)))
             for chosen in itertools.product(*kinds)
         ]
-
-
-def _format_slug(format: ElementFormat | FloatFormat | IntFormat | LnsFormat) -> str:
-    if isinstance(format, IntFormat):
-        return str(format).lower()
-    if isinstance(format, LnsFormat):
-        return f"e{format.exp_bits}f{format.fraction_bits}"
-    slug = f"e{format.exp_bits}m{format.man_bits}"
-    # "e4m3" is OCP's; an IEEE-style <4,3> with infinities says so.
-    shadowed = isinstance(format, FloatFormat) and FLOAT_PRESETS.get(slug, format) != format
-    return f"{slug}_ieee" if shadowed else slug
-
-
-_SLUGS: dict[str, Callable[[Any], str]] = {
-    "format": _format_slug,
-    "a_format": _format_slug,
-    "zero_points": lambda zero_points: "zeros" if zero_points else "",
-    "acc_format": lambda format: f"acc_{_format_slug(format)}",
-    "scale": lambda scale: f"s{scale.exp_bits}m{scale.man_bits}",
-    "lanes": "lanes{}".format,
-    "table_bits": "table{}".format,
-    "table_fraction": lambda bits: "" if bits == TABLE_FRACTION else f"fraction{bits}",
-    "acc_width": "acc{}".format,
-    "overflow": lambda overflow: overflow.value,
-    "tree": lambda tree: f"{tree.value}tree",
-    "guard_bits": lambda bits: "" if bits == GUARD_BITS else f"guard{bits}",
-    "tiles": lambda tiles: "" if tiles == TILES else f"tiles{tiles}",
-    "subnormals": lambda subnormals: "" if subnormals else "flush",
-    "tensor_scale": lambda multiplies: "" if multiplies else "unscaled",
-    "carry": lambda carry: carry.value,
-    "rounding": lambda rounding: rounding.value,
-    "random_bits": "random{}".format,
-    "lfsr_seed": lambda seed: "" if seed == 1 else f"seed{seed}",
-    "sharing": "sharing{}".format,
-    "levels": "levels{}".format,
-    "path": lambda path: path.value,
-    "division": lambda division: division.value,
-    "recoding": lambda recoding: recoding.value,
-}
 
 
 def configure(name: str, **options: Any) -> Configuration:

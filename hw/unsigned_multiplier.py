@@ -4,7 +4,7 @@ import enum
 import heapq
 from itertools import count
 
-from amaranth.hdl import Cat, Const, Module, Value
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from ..golden.formats import check_int
@@ -109,8 +109,7 @@ class UnsignedMultiplier(Combinational):
             b0, b1 = y[low], y[low + 1]
             signed = low + 2 <= n
             b2 = y[low + 2] if signed else Const(0, 1)
-            one = named(m, f"row{row}_one", b0 ^ b1)
-            two = named(m, f"row{row}_two", (b2 & ~b1 & ~b0) | (~b2 & b1 & b0))
+            one, two = booth_digit(m, b0, b1, b2, name=f"row{row}")
             digits = [named(m, f"row{row}_x{j}", self.x[j] ^ b2) for j in range(n)]
             for j in range(n + 1):
                 bit = (one & (digits[j] if j < n else b2)) | (two & (digits[j - 1] if j else b2))
@@ -120,9 +119,13 @@ class UnsignedMultiplier(Combinational):
                 tree.add(low, negative, SIGN_ARRIVAL, f"row{row}_increment")
                 tree.add(low + n + 1, ~negative, SIGN_ARRIVAL, f"row{row}_sign")
                 signs -= 1 << (low + n + 1)
-        for column in range(2 * n):
-            if signs >> column & 1:
-                tree.add(column, Const(1, 1), 0, f"signs{column}")
+        tree.add_constant(signs, "signs")
+
+
+def booth_digit(m: Module, b0: Value, b1: Value, b2: Value, *, name: str) -> tuple[Signal, Signal]:
+    """Whether the magnitude of the digit `b0 + b1 - 2 b2` is one, and whether it is two."""
+    one = named(m, f"{name}_one", b0 ^ b1)
+    return one, named(m, f"{name}_two", (b2 & ~b1 & ~b0) | (~b2 & b1 & b0))
 
 
 class CompressionTree:
@@ -138,6 +141,12 @@ class CompressionTree:
         if column < len(self._columns):
             entry = (arrival, next(self._order), named(self._m, name, bit))
             heapq.heappush(self._columns[column], entry)
+
+    def add_constant(self, value: int, name: str) -> None:
+        """Put the ones of `value` modulo 2^width, which may be negative."""
+        for column in range(len(self._columns)):
+            if value >> column & 1:
+                self.add(column, Const(1, 1), 0, f"{name}{column}")
 
     def compress(self) -> Value:
         """The sum, modulo 2^width."""
