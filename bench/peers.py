@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mlsmac.hw.emit import to_rtlil
+from mlsmac.hw.errors import UserError
 from mlsmac.hw.float_adder import AdderPath
 from mlsmac.hw.units import UNITS, configure
 from mlsmac.synth import pdk
@@ -191,10 +192,15 @@ def main() -> None:
     parser.add_argument("--only", default="", help="rows whose label contains this")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    found = pdk.find(given.pdk)
+    rows = [row for row in ROWS if given.only in row.label]
+    if not rows:
+        parser.error(f"--only must be part of a row's label, not {given.only!r}")
+    try:
+        found = pdk.find(given.pdk)
+    except UserError as error:
+        parser.error(str(error))
     conditions = Conditions(pdk=found, clock_mhz=found.clock_mhz, script=given.script)
     library = load_library(found.liberty)
-    rows = [row for row in ROWS if given.only in row.label]
     every = [
         [
             build

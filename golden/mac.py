@@ -125,10 +125,15 @@ def float_mac(
     operands are flushed only where they are subnormal in `acc_format` too (FP32, BF16; not FP8).
 
     Parameters: `w`, `a`: codes of `fmt`, shape (T,); `start`: bool, shape (T,), the first one set.
-    Raises: TypeError, ValueError.
+    Raises: TypeError, ValueError; also without subnormals where operands keep theirs and products
+    would not.
     Source: docs/numerics.md section 5.
     """
     _check_formats(fmt, acc_format)
+    smallest = 2 * (fmt.min_exp - fmt.man_bits)
+    if not subnormals and fmt.min_exp > acc_format.min_exp > smallest:
+        rule = f"subnormals must be True for products of {fmt} in {acc_format}"
+        raise ValueError(f"{rule}, whose smallest are subnormal, not {subnormals!r}")
     w, a, begins = check_operands(w, a, start, fmt.code_width)
     product = multiply(w, a, fmt, out=acc_format, subnormals=subnormals)
     return accumulate_floats(product, begins, acc_format, subnormals=subnormals)

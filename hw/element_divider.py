@@ -274,5 +274,5 @@ class ElementDivider(wiring.Component):
         full = mantissa if self.carry is Carry.CLIP else exact
         rounded = exact + (up & ~Cat(full, Const(1, 1)).all())
         # x = 1 becomes the largest code.
-        one = named(m, "one", first & (distance == 0))
+        one = named(m, "one", first & ~distance.any())
         return named(m, "rounded", rounded[: len(exact)]) | one.replicate(len(exact)), sign

@@ -1,6 +1,6 @@
 """Products of logarithmic numbers: exponents add, and their sum is converted to an integer."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux
 from amaranth.lib.wiring import In, Out
 
 from ..golden.formats import LnsFormat, check_int
@@ -142,11 +142,13 @@ class LnsConverter(Combinational):
         bits = self.format.fraction_bits
         remainder, quotient = self.i[:bits], self.i[bits:-2]
         nonzero, sign = self.i[-2], self.i[-1]
-        value = Signal(self.table_fraction + 1, name="entry")
-        with m.Switch(remainder):
-            for index, entry in enumerate(self._table):
-                with m.Case(index):
-                    m.d.comb += value.eq(entry)
+        # Expressions, not a switch: before its first event in a simulator, a switch is undefined.
+        chosen = [~remainder.any()]
+        chosen += [remainder == index for index in range(1, len(self._table))]
+        value = Const(0, self.table_fraction + 1)
+        for select, entry in zip(chosen, self._table, strict=True):
+            value = value | Const(entry, self.table_fraction + 1) & select.replicate(len(value))
+        value = named(m, "entry", value)
         for step in reversed(range(len(quotient))):
             shifted = Mux(quotient[step], value, value >> (1 << step))
             value = named(m, f"by{1 << step}", shifted)

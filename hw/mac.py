@@ -224,8 +224,8 @@ class FloatMac(Mac):
     ----------
     format: FloatFormat of the operands.
     acc_format: FloatFormat of the accumulator.
-    product_format: FloatFormat of the product, as `FloatAccumulator` takes it (default:
-        `acc_format`).
+    product_format: FloatFormat of the product, as `FloatAccumulator` takes it; by default the
+        shortest that holds products rounded to `acc_format`.
     subnormals: keep the accumulator's subnormals (True) or flush them to zero.
     recoding: of the significand multiplier.
     path: of the adder.
@@ -247,10 +247,8 @@ class FloatMac(Mac):
     ):
         check_format("format", format)
         check_format("acc_format", acc_format)
-        product_format = acc_format if product_format is None else product_format
         self._format = format
         self._acc_format = acc_format
-        self._product_format = product_format
         self._subnormals = subnormals
         # Operands of smaller range than the accumulator keep their subnormals: they are ordinary
         # values there, and so are their products.
@@ -259,6 +257,9 @@ class FloatMac(Mac):
         if keep and not subnormals and smallest < acc_format.min_exp:
             rule = f"subnormals must be True for products of {format} in {acc_format}"
             raise ValueError(f"{rule}, whose smallest are subnormal, not {subnormals!r}")
+        if product_format is None:
+            product_format = self._shortest_product(keep)
+        self._product_format = product_format
         super().__init__(
             multiplier=choose_multiplier(format, product_format, recoding, subnormals=keep),
             accumulator=FloatAccumulator(
@@ -266,6 +267,18 @@ class FloatMac(Mac):
             ),
             idle_operands=(1 << (format.code_width - 1), 0),
         )
+
+    def _shortest_product(self, keep: bool) -> FloatFormat:
+        """A format no longer than the accumulator's that holds every rounded product: no register
+        bit is always zero.
+        """
+        fmt, acc = self._format, self._acc_format
+        exact = exact_format(fmt, acc, subnormals=self._subnormals)
+        if exact is not None and exact.man_bits <= acc.man_bits:
+            return exact
+        if keep:
+            return acc
+        return FloatFormat(acc.exp_bits, min(acc.man_bits, 2 * fmt.man_bits + 1), acc.specials)
 
     format = property(lambda self: self._format, doc="Format of the operands.")
     acc_format = property(lambda self: self._acc_format, doc="Format of `acc`.")

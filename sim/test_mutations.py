@@ -153,7 +153,7 @@ MUTATIONS = [Mutation(*row) for row in (
     ("zero not recognised", LnsMultiplier, E, "x.any() & y.any()", "x.any()", "lns_mac", {"format": "4,1", "table_bits": 1}, 3_000),
     ("products too small for a shift", LnsMultiplier, E, "exponent[kept:]", "exponent[kept + 1 :]", "lns_mac", LNS, 3_000),
     ("zero converts to one unit", LnsConverter, E, "value[left] & nonzero", "value[left]", "lns_mac", LNS, 3_000),
-    ("neighbouring entries of the table", LnsConverter, E, "m.Case(index)", "m.Case(index ^ 1)", "lns_mac", LNS, 3_000),
+    ("neighbouring entries of the table", LnsConverter, E, "remainder == index for", "remainder == index - 1 for", "lns_mac", LNS, 3_000),
     ("NaN adds", SignedProduct, E, "parts.significand & (~invalid).replicate(width)", "parts.significand", "kulisch_mac", E4M3, 3_000),
     ("infinity unnoticed", SignedProduct, E, "[parts.infinite]", "[]", "kulisch_mac", {"format": "e5m2"}, 3_000),
     ("sign of a zero", SignedProduct, E, "parts.sign & magnitude.any()", "parts.sign", "kulisch_mac", E4M3, 3_000),

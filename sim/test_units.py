@@ -1,14 +1,16 @@
 """Every unit against the golden model: exhaustively where the inputs total 16 bits or fewer."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from mlsmac.golden.reference import reference
 from mlsmac.hw.units import UNITS, configure
 from mlsmac.sim.corners import make_vectors
-from mlsmac.sim.runner import run_bench
+from mlsmac.sim.runner import run_bench, simulate
 from mlsmac.sim.test_tiles import TILES
 
 MACS: list[tuple[str, dict[str, Any]]] = [
@@ -78,7 +80,11 @@ WIDE_FLOATS: list[tuple[str, dict[str, Any]]] = [
     ("float_fma", {"format": "3,1"}),
     ("float_fma", {"format": "fp32"}),
     ("float_fma", {"format": "fp16", "recoding": "booth4"}),
-    ("float_fma", {"format": "e4m3"}),
+    *(
+        ("float_fma", {"format": format, "subnormals": subnormals})
+        for format in ("e5m2", "e4m3")
+        for subnormals in (True, False)
+    ),
     ("float_fma", {"format": "e4m3", "acc_format": "fp32"}),
     ("float_fma", {"format": "e4m3", "acc_format": "6,5"}),
     ("float_fma", {"format": "fp16", "acc_format": "8,7", "path": "single"}),
@@ -172,6 +178,21 @@ def test_unit_matches_golden(
     lines = [*result.mismatches, f"waveform: {result.waveform}"]
     assert not result.mismatches, "\n".join(lines)
     print(f"{configuration.slug}: {result.operations} operations, {result.checked} outputs")
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("lns_mac", {"format": "3,1", "table_bits": 1}), ("kulisch_mac", {}), ("fused_mac", {})],
+)
+def test_zeros_come_first(name: str, options: dict[str, Any], tmp_path: Path) -> None:
+    """Nothing changes before the first result: no part may wait for an event to be defined."""
+    configuration = configure(name, **options)
+    drawn = make_vectors(configuration, 10, 1)
+    inputs = {port: np.zeros_like(codes) for port, codes in drawn.inputs.items()}
+    inputs["start"][:] = 1
+    outputs = reference(name, configuration.options, inputs)
+    vectors = replace(drawn, inputs=inputs, outputs=outputs)
+    assert not simulate(configuration, "bench_vectors", vectors, tmp_path, "icarus").mismatches
 
 
 def test_verilator_runs_the_same_bench(tmp_path: Path) -> None:

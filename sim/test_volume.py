@@ -20,6 +20,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     for unit in OPERANDS
     for name, subnormals in (("fp32", True), ("fp32", False), ("bf16", True), ("fp16", True))
 ]
+CASES += [
+    ("float_adder", {"format": "fp32", "subnormals": subnormals, "path": "split"})
+    for subnormals in (True, False)
+]
 SEED = 2026
 SMALL = 500
 """Steps without --volume."""
