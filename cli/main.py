@@ -48,7 +48,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-out = Console()
+# A file has room for the widest table; a terminal has its own width.
+out = Console(width=None if sys.stdout.isatty() else 132)
 err = Console(stderr=True)
 
 
