@@ -115,10 +115,10 @@ def area_plot(rows: Sequence[Mapping[str, Any]]) -> str:
             axes.annotate(
                 row["unit"],
                 place,
-                (1.03, (number + 0.5) / len(ordered)),
+                (1.06, (number + 0.5) / len(ordered)),
                 textcoords="axes fraction",
                 va="center",
-                arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "lw": 0.8},
+                arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "lw": 0.8, "relpos": (0, 0.5)},
             )
         if measured:
             axes.set_xscale("log")

@@ -81,7 +81,6 @@ def _sums(format: str, sum_format: str) -> dict[str, Any]:
 ENTRIES = (
     Entry("FP32", "fp32_mac", {"subnormals": True}, ("fp32",), _FP32),
     Entry("FP32 flush", "fp32_mac", _FLUSH, ("fp32",), _FP32),
-    Entry("FP32 fused", "fused_mac", _FLUSH, ("fp32",)),
     Entry("BF16, FP32 sum", "float_mac", {**_sums("bf16", "fp32"), **_FLUSH}),
     Entry("FP16, FP32 sum", "float_mac", {**_sums("fp16", "fp32"), **_FLUSH}),
     Entry("FP8 E5M2", "fp8_mac", {"format": "e5m2"}, _WITH_FP32, _FP8),
