@@ -1,15 +1,13 @@
 """The `mlsmac` command. Exit 0: done; 1: the hardware or a metric is wrong; 2: the request is."""
 
-import json
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from ..hw.emit import emit, plain
@@ -25,6 +23,7 @@ from .options import (
     Json,
     Liberty,
     Operations,
+    Output,
     Pdk,
     Quick,
     Results,
@@ -39,6 +38,7 @@ from .options import (
     configured,
     takes_unit_options,
 )
+from .output import err, exit_if_wrong, out, present, print_json, show
 
 app = typer.Typer(
     name="mlsmac",
@@ -48,9 +48,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-# A file has room for the widest table; a terminal has its own width.
-out = Console(width=None if sys.stdout.isatty() else 132)
-err = Console(stderr=True)
 
 
 def main() -> None:
@@ -73,11 +70,6 @@ def fail(message: str, status: int = 2) -> None:
     """Print one line and exit."""
     err.print(f"mlsmac: {message}", style="bold red", markup=False, highlight=False, soft_wrap=True)
     sys.exit(status)
-
-
-def print_json(value: Any) -> None:
-    """JSON on stdout, the same bytes for the same value."""
-    print(json.dumps(value, indent=2))
 
 
 @app.command()
@@ -116,7 +108,7 @@ def generate(
     options: Mapping[str, Any],
     interface: Interface = "wires",
     results: Results = None,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Directory to write to.")] = Path(),
+    output: Output = Path(),
     as_json: Json = False,
 ) -> None:
     """Write a unit's Verilog and its JSON sidecar (ports, latency, parameters, tool versions)."""
@@ -222,14 +214,13 @@ def synth(
         entries=(entry,),
         use_cache=use_cache,
     )
-    _show(result, as_json, [measuring.sheet(result)], measuring.remarks(result))
+    show(result, as_json, [measuring.sheet(result)], measuring.remarks(result))
+    exit_if_wrong(result["rows"])
 
 
 @app.command()
 def report(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Directory to write to.")] = Path(
-        "build/report"
-    ),
+    output: Output = Path("build/report"),
     pdk: Pdk = None,
     liberty: Liberty = None,
     clock_mhz: Clock = None,
@@ -249,18 +240,14 @@ def report(
     pairs = measuring.stimulus(operations, seed, quick)
     measuring.check_writable(output)
     result = measuring.run(given, pairs, err, entries=ENTRIES, use_cache=use_cache)
-    paths = measuring.write(result, output)
-    _show(result, as_json, measuring.tables(result), measuring.remarks(result))
-    for path in paths:
-        err.print(str(path), highlight=False, soft_wrap=True)
+    present(result, measuring, output, as_json)
+    exit_if_wrong(result["rows"])
 
 
 @app.command()
 def tiles(
     lanes: Annotated[str, typer.Option(help="Lane counts, commas between them.")] = "4,16,64",
-    output: Annotated[Path, typer.Option("-o", "--output", help="Directory to write to.")] = Path(
-        "build/tiles"
-    ),
+    output: Output = Path("build/tiles"),
     pdk: Pdk = None,
     liberty: Liberty = None,
     clock_mhz: Clock = None,
@@ -284,27 +271,44 @@ def tiles(
     results = measuring.cache(use_cache)
     with measuring.progress_bar(err) as progress:
         result = make_tile_report(given, pairs, lanes=counts, results=results, progress=progress)
-    paths = shown.write(result, output)
-    _show(result, as_json, shown.tables(result), shown.remarks(result))
-    for path in paths:
-        err.print(str(path), highlight=False, soft_wrap=True)
+    present(result, shown, output, as_json)
+    exit_if_wrong(result["rows"])
 
 
-def _show(
-    result: dict[str, Any], as_json: bool, tables: Sequence[Table], remarks: Sequence[str]
+@app.command()
+def quantizers(
+    batch: Annotated[
+        int | None, typer.Option(help="Samples of a training step; default: 128 and 256.")
+    ] = None,
+    output: Output = Path("build/quantizers"),
+    pdk: Pdk = None,
+    liberty: Liberty = None,
+    clock_mhz: Clock = None,
+    script: Script = "area",
+    states: States = "independent",
+    operations: Operations = REPORT_OPERATIONS,
+    seed: Seed = DEFAULT_SEED,
+    quick: Quick = False,
+    use_cache: UseCache = True,
+    as_json: Json = False,
 ) -> None:
-    """Print a report; exit 1 where a unit computed anything wrong though it meets the clock."""
+    """Measure both passes of dynamic quantization and their share of a training step."""
+    from ..synth.quantizer_report import make_quantizer_report
     from . import measuring
+    from . import quantizers as shown
 
-    if as_json:
-        print_json(result)
-    else:
-        for table in tables:
-            out.print(table)
-        for line in remarks:
-            out.print(line, highlight=False, soft_wrap=True)
-    if any(measuring.is_wrong(row) for row in result["rows"]):
-        sys.exit(1)
+    if batch is not None:
+        check_range("--batch", batch, 1)
+    given = measuring.conditions(pdk, liberty, clock_mhz, script, states)
+    beats = measuring.stimulus(operations, seed, quick)
+    measuring.check_writable(output)
+    results = measuring.cache(use_cache)
+    with measuring.progress_bar(err) as progress:
+        result = make_quantizer_report(
+            given, beats, batch=batch, results=results, progress=progress
+        )
+    present(result, shown, output, as_json)
+    exit_if_wrong([*result["rows"], *result["operations"]])
 
 
 @app.command()
@@ -376,9 +380,7 @@ def quantize(
 
 @app.command()
 def quality(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Directory to write to.")] = Path(
-        "build/quality"
-    ),
+    output: Output = Path("build/quality"),
     scale: Scale = "8,1",
     seed: WordSeed = DEFAULT_SEED,
     as_json: Json = False,
@@ -397,16 +399,7 @@ def quality(
     measuring.check_writable(output)
     with measuring.progress_bar(err) as progress:
         result = shown.measure(load(), scale_format, seed, progress)
-    paths = shown.write(result, output)
-    if as_json:
-        print_json(result)
-    else:
-        for table in shown.tables(result):
-            out.print(table)
-        for line in shown.remarks(result):
-            out.print(line, highlight=False, soft_wrap=True)
-    for path in paths:
-        err.print(str(path), highlight=False, soft_wrap=True)
+    present(result, shown, output, as_json)
 
 
 @app.command()

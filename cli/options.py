@@ -35,6 +35,7 @@ States = Annotated[
     str, typer.Option(help="Cell states: independent (pins) or counted (event by event, slow).")
 ]
 Operations = Annotated[int, typer.Option(help="Operations to simulate.")]
+Output = Annotated[Path, typer.Option("-o", "--output", help="Directory to write to.")]
 Seed = Annotated[int, typer.Option(help="Seed of the vectors or of the stimulus.")]
 WordSeed = Annotated[int, typer.Option(help="Seed of the random words of stochastic rounding.")]
 Scale = Annotated[str, typer.Option(help="Group scale format: E,M or e8m0, e8m1, nvfp4.")]

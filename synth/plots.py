@@ -100,6 +100,33 @@ def _stages(axes: Axes, place: int, row: Mapping[str, Any]) -> None:
     axes.text(left, place, f" {row['energy_pj_per_mac']:.3g}", va="center")
 
 
+_STEP_COLOURS = {"macs": _MULTIPLIER, "statistics": "#7a5ba8", "quantization": _ACCUMULATOR}
+
+
+def step_plot(steps: Sequence[Mapping[str, Any]]) -> str:
+    """Energy of a training step over its MACs, by what it is spent on; a panel a network."""
+    networks = list(dict.fromkeys(row["network"] for row in steps))
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(7.2, 0.35 * len(steps) + 1.6), layout="constrained")
+        panels = figure.subplots(max(len(networks), 1), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, network in zip(panels, networks, strict=False):
+            own = [row for row in reversed(steps) if row["network"] == network]
+            for place, row in enumerate(own):
+                left = 0.0
+                for part, colour in _STEP_COLOURS.items():
+                    width = row["pj_per_mac"][part]
+                    axes.barh(place, width, 0.7, left, color=colour)
+                    left += width
+                axes.text(left, place, f" +{100 * row['share_of_macs']:.3g} %", va="center")
+            axes.set_yticks(range(len(own)), [row["unit"] for row in own])
+            axes.set_title(f"{network}, by quantizer and lanes", loc="left")
+            axes.set_xmargin(0.12)
+        panels[-1].set_xlabel("energy of a training step per MAC, pJ")
+        marks = [Patch(color=colour, label=part) for part, colour in _STEP_COLOURS.items()]
+        figure.legend(handles=marks, loc="outside upper center", frameon=False, ncols=len(marks))
+        return _svg(figure)
+
+
 def area_plot(rows: Sequence[Mapping[str, Any]]) -> str:
     """Area against energy, both logarithmic; labels on the right in the order of the energies, each
     with a line to its point, so that units that are alike do not cover one another.

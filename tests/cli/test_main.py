@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ("units", "generate", "verify", "synth", "report", "fpga", "doctor")
+COMMANDS = ("units", "generate", "verify", "synth", "report", "quantizers", "fpga", "doctor")
 
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -57,6 +57,7 @@ def test_generate_writes_verilog_and_sidecar(tmp_path: Path) -> None:
         ),
         (["generate", "group_scaler", "--acc-width", "64"], "acc_width must be in 2..49, not 64"),
         (["verify", "mls_mac", "--simulator", "vcs"], "--simulator must be one of icarus"),
+        (["quantizers", "--batch", "0"], "--batch must be in 1..2147483647, not 0"),
         (["verify", "mls_mac", "--operations", "0"], "--operations must be in 1.."),
         (["verify", "mls_mac", "--seed", "-1"], "--seed must be in 0.."),
         (["synth", "mls_mac", "--pdk", "tsmc65"], "pdk must be one of osu018"),
