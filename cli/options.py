@@ -110,6 +110,10 @@ UNIT_OPTIONS: Mapping[str, Any] = {
     "rounding": Annotated[_Text, typer.Option(help="Rounding: stochastic or nearest.")],
     "random_bits": Annotated[_Number, typer.Option(help="Bits of a random word.")],
     "lfsr_seed": Annotated[_Number, typer.Option(help="Seed of a random generator in hardware.")],
+    "reciprocal_bits": Annotated[
+        _Number,
+        typer.Option(help="Quantize by a rounded reciprocal, 4 to 16 bits; 0: exact division."),
+    ],
     "sharing": Annotated[_Number, typer.Option(help="Lanes that share one group scaler.")],
     "levels": Annotated[_Number, typer.Option(help="Adder levels between registers.")],
     "division": Annotated[

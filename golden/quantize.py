@@ -112,7 +112,7 @@ class MlsTensor:
 
     def group_scale(self) -> Float64:
         """`S_g`, exact in float64, in the shape of `scale_exp`."""
-        return _scale_value(self.scale_exp, self.scale_man, self.scale)
+        return scale_value(self.scale_exp, self.scale_man, self.scale)
 
     def dequantize(self) -> Float64:
         """The exact values as float64; a zero keeps its sign.
@@ -181,7 +181,7 @@ def quantize(
     _check_finite(x, maxima)
     tensor_scale = maxima.max()
     scale_exp, scale_man = _scale_codes(maxima, tensor_scale, scale)
-    divisor = _scale_value(scale_exp, scale_man, scale) * np.float64(tensor_scale or 1)
+    divisor = scale_value(scale_exp, scale_man, scale) * np.float64(tensor_scale or 1)
 
     rows = cells.reshape(-1, cells.shape[2])
     divisors = np.broadcast_to(divisor, cells.shape[:2]).reshape(-1, 1)
@@ -313,7 +313,7 @@ def _scale_codes(
     return exp.astype(np.uint8), man.astype(np.uint8)
 
 
-def _scale_value(exp: Integers, man: Integers, scale: ScaleFormat) -> Float64:
+def scale_value(exp: Integers, man: Integers, scale: ScaleFormat) -> Float64:
     """`S_g = (1 + man / 2^Mg) * 2^-exp`, exact."""
     return np.ldexp(1 + man / (1 << scale.man_bits), -exp.astype(np.int32))
 

@@ -3,9 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
-from .formats import FP32, Carry, ElementFormat, Rounding, ScaleFormat
-from .quantize import quantize
+from .formats import FP32, Carry, ElementFormat, Rounding, ScaleFormat, check_int
+from .quantize import quantize, scale_value
 
+Float64 = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
 _SIGN = 1 << (FP32.code_width - 1)
@@ -53,13 +54,15 @@ def mls_quantizer(
     scale: ScaleFormat,
     carry: Carry,
     random_bits: int,
+    reciprocal_bits: int = 0,
 ) -> dict[str, Codes]:
-    """Codes and scale code of every beat, by `quantize` alone.
+    """Codes and scale code of every beat, by `quantize` alone where they are exact.
 
     `x` (T, lanes): float32 codes; `start` (T,): first beat of a group, the first step is one;
     `group_max`, `tensor_max` (T,): magnitudes, read at `start`; `words` (T, lanes): R, None for
     nearest. A beat is invalid from the one on whose element exceeds the group's maximum; where the
     maxima are not finite or the group's is the larger, the whole group is. Its codes are 0.
+    `reciprocal_bits`: 0, or the bits p, 4..16, of a reciprocal whose product is the quotient.
     """
     begins = np.flatnonzero(start)
     group = np.cumsum(start) - 1
@@ -87,8 +90,56 @@ def mls_quantizer(
             code = code.reshape(*beats.shape, x.shape[1])
             codes[beats[inside]] = code[inside]
             scale_codes[begins[chosen]] = scale_code
+    scale_code = scale_codes[begins][group]
+    if reciprocal_bits:
+        check_int("reciprocal_bits", reciprocal_bits, 4, 16)
+        scales = scale_value(*np.divmod(scale_code, 1 << scale.man_bits), scale)
+        divisor = _value(np.where(invalid > 0, 0, top[group])) * scales
+        nearest = np.full_like(x, 1 << (random_bits - 1))
+        random = nearest if words is None else words
+        codes = _by_reciprocal(
+            *(cleaned, divisor, random, element, carry, random_bits, reciprocal_bits)
+        )
     codes[invalid > 0] = 0
-    return {"codes": codes, "scale_code": scale_codes[begins][group], "invalid": invalid}
+    return {"codes": codes, "scale_code": scale_code, "invalid": invalid}
+
+
+def _value(magnitude: Codes) -> Float64:
+    return magnitude.astype(np.uint32).view(np.float32).astype(np.float64)
+
+
+def _by_reciprocal(
+    x: Codes,
+    divisor: Float64,
+    words: Codes,
+    element: ElementFormat,
+    carry: Carry,
+    random_bits: int,
+    p: int,
+) -> Codes:
+    """Codes of `x` (T, lanes) from the upper p bits of x, of `divisor` (T,) and of its reciprocal:
+    `Q = floor((2 X_p + 1) (2 J + 1) / 2^(2p+1) * 2^(M+1+k))`, `J = floor(2^(2p) / (2 D_p + 1))`.
+    """
+    man_bits, top = element.man_bits, (1 << element.exp_bits) - 1
+    x_part, x_exponent = np.frexp(_value(x & (_SIGN - 1)))
+    part, exponent = np.frexp(np.where(divisor > 0, divisor, 1))
+    reciprocal = (1 << 2 * p) // (2 * (part * 2**p).astype(np.int64) + 1)
+    product = (2 * (x_part * 2**p).astype(np.int64) + 1) * (2 * reciprocal + 1)[:, np.newaxis]
+    spare = 2 * p - man_bits - random_bits
+    quotient = product >> spare if spare > 0 else product << -spare
+    first = quotient >> (man_bits + 1 + random_bits)
+    distance = exponent[:, np.newaxis].astype(np.int64) - x_exponent
+    field = top - distance + first
+    normal = field > 0
+    shift = np.where(normal, first, distance - (top - 1))
+    r = ((quotient >> np.minimum(shift, 63)) + words) >> random_bits
+    if carry is Carry.CLIP:
+        r = np.minimum(r, (1 << man_bits) * (1 + normal) - 1)
+    largest = (1 << (element.code_width - 1)) - 1
+    code = np.minimum(np.where(normal, (field - 1) << man_bits, 0) + r, largest)
+    code = np.where((distance == 0) & (first == 1), largest, code)
+    sign = (x > _SIGN).astype(np.int64) << (element.code_width - 1)
+    return sign | np.where(x & (_SIGN - 1), code, 0)
 
 
 def _parts(lengths: Codes) -> list[slice]:

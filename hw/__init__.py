@@ -7,6 +7,7 @@ from .aligner import Aligner, LargestScale
 from .axi_stream import AxiConvTile
 from .conv_tile import ConvTile
 from .element_divider import Division, ElementDivider
+from .element_multiplier import ElementMultiplier, Reciprocal
 from .emit import Emitted, emit, to_rtlil, to_verilog
 from .float_adder import AdderPath, FloatAdder
 from .float_fma import FloatFma
@@ -47,6 +48,7 @@ __all__ = [
     "ConvTile",
     "Division",
     "ElementDivider",
+    "ElementMultiplier",
     "Emitted",
     "ExactAdderTree",
     "ExactSum",
@@ -92,6 +94,7 @@ __all__ = [
     "ProductCoding",
     "QuantizerLanes",
     "RangeStatistic",
+    "Reciprocal",
     "Recoding",
     "Requantizer",
     "ScaleMultiplier",

@@ -79,6 +79,8 @@ class ElementDivider(wiring.Component):
     TypeError, ValueError.
     """
 
+    _divisor_widths = (FP32.significand_width, 28)
+
     def __init__(
         self,
         *,
@@ -95,7 +97,7 @@ class ElementDivider(wiring.Component):
             raise TypeError(f"carry must be a Carry, not {carry!r}")
         if not isinstance(division, Division):
             raise TypeError(f"division must be a Division, not {division!r}")
-        check_int("divisor_width", divisor_width, FP32.significand_width, 28)
+        check_int("divisor_width", divisor_width, *self._divisor_widths)
         check_int("random_bits", random_bits, 1, 16)
         check_int("levels", levels, 1, 64)
         self._element = element
@@ -123,6 +125,9 @@ class ElementDivider(wiring.Component):
     random_bits = property(lambda self: self._random_bits, doc="Bits of R.")
     levels = property(lambda self: self._levels, doc="Subtractions between registers.")
     division = property(lambda self: self._division, doc="How t's fraction meets R.")
+    significand_width = property(
+        lambda self: FP32.significand_width, doc="Upper bits of the significand that are used."
+    )
     _by_product = property(lambda self: self.division is Division.PRODUCT)
 
     @property
@@ -166,7 +171,7 @@ class ElementDivider(wiring.Component):
         (while it is needed), digits so far, distance, sign; the product and the rest of `U 2^s`;
         the code.
         """
-        count = FP32.code_width + FP32.significand_width + 9 + 1 + self.element.code_width
+        count = FP32.code_width + self.significand_width + 9 + 1 + self.element.code_width
         for stage in range(1, self.stages):
             done = min(stage * self.levels, self.digits)
             remainder = self.divisor_width if done < self.digits or self._by_product else 0
@@ -180,6 +185,7 @@ class ElementDivider(wiring.Component):
         x = registered(m, "s1_x", self.x)
         significand, exponent = normalised(m, x[:MAGNITUDE_BITS], name="x")
         m.d.comb += self.beyond.eq(x[:MAGNITUDE_BITS] > self.peak)
+        significand = significand[-self.significand_width :]
         significand = registered(m, "s2_significand", significand)
         exponent = registered(m, "s2_exponent", exponent)
         sign = registered(m, "s2_sign", x[-1])

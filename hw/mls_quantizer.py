@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..golden.formats import FP32, Carry, ElementFormat, Rounding, ScaleFormat
 from .element_divider import Division, ElementDivider
+from .element_multiplier import ElementMultiplier, Reciprocal
 from .group_scale import GroupScale
 from .lfsr import Lfsr
 from .magnitude import MAGNITUDE_BITS
@@ -117,7 +118,8 @@ class MlsQuantizer(wiring.Component):
         group_max, tensor_max -> group_scale -> divisor, scale code
         x                     -> lanes       -> codes          <- generator
 
-    Every step is exact, subnormal inputs included. R is stochastic: the next word of each lane's
+    Every step is exact, subnormal inputs included; but with `reciprocal_bits` the quotient is a
+    product with a short reciprocal, one a group. R is stochastic: the next word of each lane's
     generator, one a beat; or nearest: 2^(k-1). Where an element's magnitude exceeds its `group_max`
     (as NaN does), or the maxima are no finite `S_r <= S_t`, `invalid` is 1 from that beat to its
     group's last one, and these beats' codes are 0.
@@ -134,8 +136,11 @@ class MlsQuantizer(wiring.Component):
     rounding: Rounding.
     random_bits: k, 1..16.
     lfsr_seed: of the `Lfsr`, 1..2^32 - 1; unused for nearest.
+    reciprocal_bits: p, 4..16, or 0: exact. With 8, `levels` 8 and 4 lanes 0.46 of the area, 0.39 of
+        the energy, and 3% of the captured tensors' `<2,4>` codes are others; with 12 and 6 levels
+        0.63, 0.53 and 0.2%.
     levels: subtractions between registers, 1..64.
-    division: Division.
+    division: Division; unused with a reciprocal.
 
     Members
     -------
@@ -162,6 +167,7 @@ class MlsQuantizer(wiring.Component):
         rounding: Rounding = Rounding.STOCHASTIC,
         random_bits: int = 8,
         lfsr_seed: int = 1,
+        reciprocal_bits: int = 0,
         levels: int = 3,
         division: Division = Division.PRODUCT,
     ):
@@ -173,18 +179,22 @@ class MlsQuantizer(wiring.Component):
         self._random_bits = random_bits
         self._lfsr_seed = lfsr_seed
         self._generator = generator if rounding is Rounding.STOCHASTIC else None
-        dividers = [
-            ElementDivider(
-                element=element,
+        # Of a half, only the first bit adds anything, and the quotient's others nothing.
+        common = {"element": element, "carry": carry, "levels": levels}
+        common["random_bits"] = random_bits if self._generator else 1
+        self._reciprocal = None
+        dividers: list[ElementDivider]
+        if reciprocal_bits:
+            self._reciprocal = Reciprocal(
+                reciprocal_bits=reciprocal_bits,
                 divisor_width=self._scale.divisor_width,
-                carry=carry,
-                # Of a half, only the first bit adds anything, and the quotient's others nothing.
-                random_bits=random_bits if self._generator else 1,
                 levels=levels,
-                division=division,
             )
-            for _ in range(lanes)
-        ]
+            common["reciprocal_bits"] = reciprocal_bits
+            dividers = [ElementMultiplier(**common) for _ in range(lanes)]
+        else:
+            common |= {"divisor_width": self._scale.divisor_width, "division": division}
+            dividers = [ElementDivider(**common) for _ in range(lanes)]
         self._elements = QuantizerLanes(
             dividers=dividers,
             scale_width=scale.code_width,
@@ -210,6 +220,10 @@ class MlsQuantizer(wiring.Component):
     rounding = property(lambda self: self._rounding, doc="Where R comes from.")
     random_bits = property(lambda self: self._random_bits, doc="Bits of R.")
     lfsr_seed = property(lambda self: self._lfsr_seed, doc="Seed of the generators.")
+    reciprocal_bits = property(
+        lambda self: self._reciprocal.reciprocal_bits if self._reciprocal else 0,
+        doc="Bits of the reciprocal; 0: exact division.",
+    )
     levels = property(lambda self: self._divider.levels, doc="Subtractions between registers.")
     division = property(lambda self: self._divider.division, doc="How t's fraction meets R.")
     latency = property(lambda self: self._divider.latency, doc="Clock cycles from `x` to `codes`.")
@@ -217,17 +231,24 @@ class MlsQuantizer(wiring.Component):
     @property
     def stages(self) -> tuple[str, ...]:
         """Names of the submodules that own all gates."""
-        return ("group_scale", "lanes", *(("generator",) if self._generator else ()))
+        reciprocal = ("reciprocal",) if self._reciprocal else ()
+        generator = ("generator",) if self._generator else ()
+        return ("group_scale", *reciprocal, "lanes", *generator)
 
     @property
     def registers(self) -> int:
         """Register bits of all stages."""
-        parts = (self._scale, self._elements, self._generator)
+        parts = (self._scale, self._reciprocal, self._elements, self._generator)
         return sum(part.registers for part in parts if part)
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.group_scale = scale = self._scale
+        divisor = scale.divisor
+        if self._reciprocal:
+            m.submodules.reciprocal = reciprocal = self._reciprocal
+            m.d.comb += reciprocal.divisor.eq(divisor)
+            divisor = reciprocal.digits
         m.submodules.lanes = lanes = self._elements
         m.d.comb += [
             scale.start.eq(self.start),
@@ -237,7 +258,7 @@ class MlsQuantizer(wiring.Component):
             lanes.x.eq(self.x),
             lanes.peak.eq(scale.peak),
             lanes.group_invalid.eq(scale.invalid),
-            lanes.divisor.eq(scale.divisor),
+            lanes.divisor.eq(divisor),
             lanes.exponent.eq(scale.exponent),
             lanes.scale.eq(scale.scale_code),
             self.codes.eq(lanes.codes),

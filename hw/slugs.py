@@ -49,6 +49,7 @@ SLUGS: Mapping[str, Callable[[Any], str]] = {
     "rounding": lambda rounding: rounding.value,
     "random_bits": "random{}".format,
     "lfsr_seed": lambda seed: "" if seed == LFSR_SEED else f"seed{seed}",
+    "reciprocal_bits": lambda bits: f"reciprocal{bits}" if bits else "",
     "sharing": "sharing{}".format,
     "levels": "levels{}".format,
     "path": lambda path: path.value,

@@ -312,7 +312,8 @@ UNITS = {
             defaults=_MLS
             | {"scale": SCALE_E8M1, "lanes": 1, "carry": Carry.CLIP}
             | {"rounding": Rounding.STOCHASTIC}
-            | _RANDOM,
+            | _RANDOM
+            | {"reciprocal_bits": 0},
             structure={"levels": 3, "division": Division.PRODUCT},
             build=lambda format, **options: MlsQuantizer(element=format, **options),
         ),

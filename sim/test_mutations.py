@@ -26,6 +26,7 @@ from mlsmac.hw.adder_trees import Fp32AdderTree, _IntegerTree
 from mlsmac.hw.aligner import Aligner, LargestScale
 from mlsmac.hw.collector import Collector
 from mlsmac.hw.element_divider import ElementDivider
+from mlsmac.hw.element_multiplier import ElementMultiplier, Reciprocal
 from mlsmac.hw.exact_multiplier import ExactMultiplier
 from mlsmac.hw.float_adder import FloatAdder
 from mlsmac.hw.float_multiplier import FloatMultiplier
@@ -85,6 +86,7 @@ SHARED = {"lanes": 2, "sharing": 2}
 INTS: dict[str, Any] = {}
 CODES: dict[str, Any] = {}
 DIGITS = {"division": "digits"}
+RECIPROCAL = {"reciprocal_bits": 8}
 FEW = 600
 E = "elaborate"
 # fmt: off
@@ -178,6 +180,8 @@ MUTATIONS = [Mutation(*row) for row in (
     ("digits lose the last bit", ElementDivider, "_divide", "(quotient >> shift)[:k]", "(quotient >> shift)[:k] & ~1", "mls_quantizer", DIGITS, FEW),
     ("clip carries", ElementDivider, "_round", "(up & ~Cat(full, Const(1, 1)).all())", "up", "mls_quantizer", CODES, FEW),
     ("the largest becomes half", ElementDivider, "_round", "first & (distance == 0)", "first & 0", "mls_quantizer", CODES, FEW),
+    ("divisor cut off, not halved", Reciprocal, E, "minuend - divisor", "minuend - part * 2", "mls_quantizer", RECIPROCAL, FEW),
+    ("element cut off, not halved", ElementMultiplier, "_divide", "Cat(one, significand)", "Cat(Const(0, 1), significand)", "mls_quantizer", RECIPROCAL, FEW),
     ("flag survives start", QuantizerLanes, E, "(invalid & ~s1_start)", "invalid", "mls_quantizer", CODES, FEW),
     ("group goes on", TensorStatistics, "_accumulate", "first | ended", "first", "tensor_statistics", INTS, FEW),
     ("Booth increment", UnsignedMultiplier, "_add_booth_rows", "b2 & (one | two)", "b2 & one", "fp32_mac", {"recoding": "booth4"}),

@@ -130,6 +130,9 @@ QUANTIZERS: list[tuple[str, dict[str, Any]]] = [
         {"format": "0,4", "scale": "4,1", "carry": "carry", "random_bits": 5, "division": "digits"},
     ),
     ("mls_quantizer", {"format": "4,3", "scale": "8,0", "carry": "carry", "levels": 6}),
+    ("mls_quantizer", {"reciprocal_bits": 8, "lanes": 2}),
+    ("mls_quantizer", {"reciprocal_bits": 4, "format": "0,4", "carry": "carry", "levels": 8}),
+    ("mls_quantizer", {"reciprocal_bits": 13, "format": "4,3", "rounding": "nearest"}),
 ]
 TREES: list[tuple[str, dict[str, Any]]] = [
     ("fp32_adder_tree", {"lanes": 16}),

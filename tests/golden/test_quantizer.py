@@ -47,14 +47,41 @@ def code_of(x: Fraction, word: int, element: ElementFormat, carry: Carry, bits: 
     return min(code, (1 << (element.exp_bits + element.man_bits)) - 1)
 
 
+def upper_bits(number: Fraction, bits: int) -> tuple[int, int]:
+    """(n, e) with n of `bits` bits: the number is in [n, n + 1) * 2^e."""
+    exponent = 0
+    while number >= Fraction(2) ** (exponent + bits):
+        exponent += 1
+    while number < Fraction(2) ** (exponent + bits - 1):
+        exponent -= 1
+    return (number / Fraction(2) ** exponent).__floor__(), exponent
+
+
+def by_reciprocal(x: Fraction, divisor: Fraction, bits: int) -> Fraction:
+    """x / divisor, both cut off, from the middle of what is cut off; the reciprocal likewise."""
+    if not x:
+        return x
+    (above, x_exponent), (below, exponent) = upper_bits(x, bits), upper_bits(divisor, bits)
+    half = Fraction(1, 2)
+    reciprocal, unit = upper_bits(1 / (below + half), bits)
+    quotient = (above + half) * (reciprocal + half) * Fraction(2) ** (unit + x_exponent - exponent)
+    return min(quotient, Fraction(1))
+
+
 @pytest.mark.parametrize("carry", Carry)
 @pytest.mark.parametrize(
-    ("format", "scale", "rounding"),
-    [("2,4", "8,1", "stochastic"), ("2,1", "3,2", "nearest"), ("0,4", "4,1", "stochastic")],
+    ("format", "scale", "rounding", "bits"),
+    [
+        ("2,4", "8,1", "stochastic", 0),
+        ("2,1", "3,2", "nearest", 0),
+        ("0,4", "4,1", "stochastic", 0),
+        ("2,4", "8,1", "stochastic", 8),
+        ("0,4", "4,2", "stochastic", 4),
+    ],
 )
-def test_codes_are_those_of_fractions(format, scale, rounding, carry):
+def test_codes_are_those_of_fractions(format, scale, rounding, bits, carry):
     options = {"format": format, "scale": scale, "rounding": rounding, "carry": carry, "lanes": 2}
-    configuration = configure("mls_quantizer", **options)
+    configuration = configure("mls_quantizer", **options, reciprocal_bits=bits)
     element, fmt = configuration.options["format"], configuration.options["scale"]
     vectors = make_vectors(configuration, 400, 3)
     words = np.full(vectors.inputs["x"].shape, 128)
@@ -81,10 +108,36 @@ def test_codes_are_those_of_fractions(format, scale, rounding, carry):
             expected = 0
             if not invalid:
                 ratio, word = value(code) / divisor, int(words[step, lane])
+                if bits:
+                    ratio = by_reciprocal(value(code), divisor, bits)
                 expected = code_of(ratio, word, element, carry, 8)
                 negative = code >> 31 and code != 1 << 31
                 expected |= negative << (element.code_width - 1)
             assert vectors.outputs["codes"][step, lane] == expected, (step, lane)
+
+
+@pytest.mark.parametrize(("carry", "most"), [(Carry.CARRY, 1), (Carry.CLIP, 2)])
+def test_a_reciprocal_is_wrong_by_few_codes(carry, most):
+    """From p = M + 3 on; and the tensor's maximum keeps the largest code."""
+    rng = np.random.default_rng(8)
+    x = np.exp2(rng.random((100, 1000)) * -5).astype(np.float32)
+    start, words = np.ones(len(x), np.int64), rng.integers(0, 256, x.shape)
+    bits = x.view(np.uint32).astype(np.int64)
+    top = bits.max(axis=1)
+    options = {"element": MLS_E2M4, "scale": SCALE_E8M1, "carry": carry, "random_bits": 8}
+    exact, close = (
+        mls_quantizer(bits, start, top, top, words, **options, reciprocal_bits=p)["codes"]
+        for p in (0, 7)
+    )
+    assert np.abs(exact - close).max() == most
+    assert (close[bits == top[:, np.newaxis]] == 63).all()
+
+
+def test_rejects_too_short_a_reciprocal():
+    zero = np.zeros(1, np.int64)
+    options = {"element": MLS_E2M4, "scale": SCALE_E8M1, "carry": Carry.CLIP, "random_bits": 8}
+    with pytest.raises(ValueError, match=r"^reciprocal_bits must be in 4\.\.16, not 3$"):
+        mls_quantizer(zero[:, None], zero + 1, zero, zero, None, **options, reciprocal_bits=3)
 
 
 def test_mean_over_all_words_is_exact():

@@ -22,8 +22,10 @@ from mlsmac.golden.formats import (
 from mlsmac.hw import (
     Division,
     ElementDivider,
+    ElementMultiplier,
     GroupScale,
     MlsQuantizer,
+    Reciprocal,
     TensorStatistics,
 )
 from mlsmac.hw.magnitude import normalised
@@ -142,6 +144,36 @@ def test_structure_of_a_lane():
     assert product.registers == 66 + 7 + 2 * (26 + 5 + 1) + 3 + 6 + 34 + 7
 
 
+@pytest.mark.parametrize(("bits", "levels"), [(4, 3), (6, 2), (8, 8)])
+def test_reciprocal(bits, levels):
+    part = Reciprocal(reciprocal_bits=bits, divisor_width=26, levels=levels)
+    half = 1 << (bits - 1)
+
+    async def bench(ctx):
+        for upper in range(half, 2 * half):
+            ctx.set(part.divisor, upper << (26 - bits) | upper)
+            await ctx.tick().repeat(part.latency)
+            assert half + ctx.get(part.digits) == 4**bits // (2 * upper + 1)
+
+    simulator = Simulator(part)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+
+
+def test_structure_with_a_reciprocal():
+    part = Reciprocal(reciprocal_bits=8, divisor_width=26)
+    assert (part.latency, part.registers) == (3, (3 + 17) + (6 + 17) + 7)
+    lane = ElementMultiplier(element=MLS_E2M4, reciprocal_bits=8)
+    assert (lane.digits, lane.stages, lane.latency, lane.random_delay) == (14, 5, 7, 6)
+    assert lane.registers == 32 + 8 + 10 + 3 * (8 + 5 + 1) + 14 + 5 + 1 + 7
+    short = ElementMultiplier(element=MLS_E2M4, reciprocal_bits=4, levels=3, random_bits=16)
+    assert short.registers == 32 + 4 + 10 + (4 + 5 + 1) + 10 + 5 + 1 + 7
+    quantizer = MlsQuantizer(**UNIT, reciprocal_bits=8)
+    assert quantizer.stages == ("group_scale", "reciprocal", "lanes", "generator")
+    assert (quantizer.reciprocal_bits, MlsQuantizer(**UNIT).reciprocal_bits) == (8, 0)
+
+
 def test_structure_of_the_units():
     assert [TensorStatistics(lanes=n).latency for n in (1, 2, 3, 4, 5, 16)] == [1, 1, 2, 2, 2, 3]
     assert TensorStatistics(lanes=1).registers == 64
@@ -162,6 +194,11 @@ def test_structure_of_the_units():
             "mls_quantizer",
             {"carry": "carry", "division": "digits", "scale": "8,0", "lfsr_seed": 5},
             "mls_quantizer_e2m4_s8m0_lanes1_carry_stochastic_random8_seed5_digits",
+        ),
+        (
+            "mls_quantizer",
+            {"reciprocal_bits": 12},
+            "mls_quantizer_e2m4_s8m1_lanes1_clip_stochastic_random8_reciprocal12",
         ),
     ],
 )
@@ -207,6 +244,36 @@ def test_slugs(name, options, slug):
             "rounding must be a Rounding, not 'nearest'",
         ),
         (MlsQuantizer, UNIT | {"lanes": 0}, ValueError, "lanes must be in 1..1024, not 0"),
+        (
+            MlsQuantizer,
+            UNIT | {"reciprocal_bits": 3},
+            ValueError,
+            "reciprocal_bits must be in 4..16, not 3",
+        ),
+        (
+            MlsQuantizer,
+            UNIT | {"reciprocal_bits": 17},
+            ValueError,
+            "reciprocal_bits must be in 4..16, not 17",
+        ),
+        (
+            ElementMultiplier,
+            {"element": MLS_E2M4, "reciprocal_bits": 17},
+            ValueError,
+            "reciprocal_bits must be in 4..16, not 17",
+        ),
+        (
+            Reciprocal,
+            {"reciprocal_bits": 8, "divisor_width": 29},
+            ValueError,
+            "divisor_width must be in 24..28, not 29",
+        ),
+        (
+            Reciprocal,
+            {"reciprocal_bits": 8, "divisor_width": 26, "levels": 0},
+            ValueError,
+            "levels must be in 1..64, not 0",
+        ),
         (
             MlsQuantizer,
             UNIT | {"lfsr_seed": 0},
