@@ -179,7 +179,7 @@ MUTATIONS = [Mutation(*row) for row in (
     ("word of 0 rounds up", ElementDivider, "_compare", "~too_large & ", "", "mls_quantizer", CODES, 6_000),
     ("digits lose the last bit", ElementDivider, "_divide", "(quotient >> shift)[:k]", "(quotient >> shift)[:k] & ~1", "mls_quantizer", DIGITS, FEW),
     ("clip carries", ElementDivider, "_round", "(up & ~Cat(full, Const(1, 1)).all())", "up", "mls_quantizer", CODES, FEW),
-    ("the largest becomes half", ElementDivider, "_round", "first & (distance == 0)", "first & 0", "mls_quantizer", CODES, FEW),
+    ("the largest becomes half", ElementDivider, "_round", "first & ~distance.any()", "first & 0", "mls_quantizer", CODES, FEW),
     ("divisor cut off, not halved", Reciprocal, E, "minuend - divisor", "minuend - part * 2", "mls_quantizer", RECIPROCAL, FEW),
     ("element cut off, not halved", ElementMultiplier, "_divide", "Cat(one, significand)", "Cat(Const(0, 1), significand)", "mls_quantizer", RECIPROCAL, FEW),
     ("flag survives start", QuantizerLanes, E, "(invalid & ~s1_start)", "invalid", "mls_quantizer", CODES, FEW),
