@@ -14,6 +14,32 @@ _MAX_ROWS = 1 << 22
 """Elements, filled-up rows included, that are quantized at a time."""
 
 
+def tensor_beats(
+    tensor: npt.NDArray[np.float32], lanes: int, chosen: Codes | slice = slice(None)
+) -> dict[str, Codes]:
+    """A tensor of rank 4 as beats of both passes, groups "nc", all of them or those `chosen` by
+    number; a group's last beat is filled with +0.
+
+    `x` (T, lanes): float32 codes; (T,): the passes' marks `start`, `last`, `first`, `valid`, the
+    maxima `group_max` and `tensor_max` (magnitudes), and `elements`, how many a beat has.
+    """
+    groups = tensor.reshape(-1, tensor.shape[2] * tensor.shape[3]).view(np.uint32).astype(np.int64)
+    length = groups.shape[1]
+    beats = -(-length // lanes)
+    taken = groups[chosen]
+    step = np.tile(np.arange(beats), len(taken))
+    return {
+        "x": np.pad(taken, ((0, 0), (0, beats * lanes - length))).reshape(-1, lanes),
+        "start": (step == 0).astype(np.int64),
+        "last": (step == beats - 1).astype(np.int64),
+        "first": (np.arange(len(step)) == 0).astype(np.int64),
+        "valid": np.ones(len(step), np.int64),
+        "group_max": np.repeat((taken & (_SIGN - 1)).max(axis=1), beats),
+        "tensor_max": np.full(len(step), (groups & (_SIGN - 1)).max()),
+        "elements": np.minimum(length - step * lanes, lanes),
+    }
+
+
 def tensor_statistics(x: Codes, valid: Codes, first: Codes, last: Codes) -> dict[str, Codes]:
     """Running maxima of magnitudes since the group's and the tensor's first beat.
 

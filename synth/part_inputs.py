@@ -9,6 +9,7 @@ import numpy as np
 
 from ..golden.formats import FP32, ElementFormat, IntFormat, Overflow, Rounding
 from ..golden.quantize import element_fields
+from ..golden.quantizer import tensor_beats
 from ..golden.reference import Codes, reference
 from ..hw.units import Configuration, configure
 from . import tile_stimulus
@@ -228,24 +229,11 @@ def _beats(options: Mapping[str, Any], stimulus: Stimulus) -> Inputs:
 
 
 def _tensor_beats(tensor: np.ndarray, beats: int, lanes: int, rng: np.random.Generator) -> Inputs:
-    """`beats` beats of groups of one tensor, each with the maxima of its group and tensor."""
-    groups = tensor.reshape(-1, tensor.shape[2] * tensor.shape[3]).view(np.uint32).astype(np.int64)
-    length = groups.shape[1]
-    steps = -(-length // lanes)
-    chosen = groups[rng.integers(0, len(groups), -(-beats // steps))]
-    padded = np.pad(chosen, ((0, 0), (0, steps * lanes - length)))
-    step = np.tile(np.arange(steps), len(chosen))[:beats]
-    magnitude = (1 << (FP32.code_width - 1)) - 1
-    return {
-        "x": padded.reshape(-1, lanes)[:beats],
-        "start": (step == 0).astype(np.int64),
-        "last": (step == steps - 1).astype(np.int64),
-        "first": _first(beats),
-        "valid": np.ones(beats, np.int64),
-        "group_max": np.repeat((chosen & magnitude).max(axis=1), steps)[:beats],
-        "tensor_max": np.full(beats, (groups & magnitude).max()),
-        "elements": np.minimum(length - step * lanes, lanes),
-    }
+    """`beats` beats of groups of one tensor, drawn."""
+    groups, length = tensor.shape[0] * tensor.shape[1], tensor.shape[2] * tensor.shape[3]
+    chosen = rng.integers(0, groups, -(-beats // -(-length // lanes)))
+    drawn = tensor_beats(tensor, lanes, chosen)
+    return {port: values[:beats] for port, values in drawn.items()}
 
 
 def _stream(*ports: str) -> Callable[[dict[str, Any], Stimulus], Inputs]:
