@@ -1,0 +1,141 @@
+"""Nothing changes unnoticed: RTLIL, sidecar, vectors with their golden results, and the stimulus of
+every unit, against digests that are committed.
+
+A deliberate change of any of them is one of the interface: run this file as a program, which writes
+`digests.json` anew, and say in CHANGELOG.md what changed and why.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mlsmac.hw.emit import emit, to_rtlil
+from mlsmac.hw.interfaces import with_interface
+from mlsmac.hw.units import UNITS, configure
+from mlsmac.sim.corners import make_vectors
+from mlsmac.synth.part_inputs import workload
+from mlsmac.synth.stimulus import build
+
+DIGESTS = Path(__file__).with_name("digests.json")
+OPERATIONS = 200
+STIMULUS = 600
+SEED = 2026
+
+# Options as a user writes them; `interface`, `results` and `platform` are not the unit's.
+MORE: list[tuple[str, dict[str, Any]]] = [
+    ("mls_mac", {"format": "2,1", "recoding": "booth4"}),
+    ("mls_mac", {"format": "0,4", "acc_width": 12, "overflow": "wrap"}),
+    ("mls_mac", {"format": "3,2", "acc_width": "auto", "length": 9}),
+    ("mls_mac", {"format": "2,4", "platform": "ecp5"}),
+    ("fp32_mac", {"subnormals": False, "recoding": "booth4"}),
+    ("fp32_mac", {"path": "single"}),
+    ("fp8_mac", {"format": "e5m2"}),
+    ("float_mac", {"format": "bf16", "acc_format": "fp32", "subnormals": False}),
+    ("float_mac", {"format": "e4m3", "acc_format": "fp16"}),
+    ("fused_mac", {"format": "e5m2", "acc_format": "6,9"}),
+    ("fused_mac", {"format": "e4m3", "acc_format": "6,5", "path": "single"}),
+    ("fused_mac", {"format": "bf16", "acc_format": "fp32"}),
+    ("int_mac", {"acc_width": "auto", "length": 256, "overflow": "wrap"}),
+    ("int_mac", {"zero_points": True, "format": "5", "a_format": "2", "recoding": "booth4"}),
+    ("int_mac", {"a_format": "int16", "platform": "ecp5"}),
+    ("lns_mac", {"table_bits": 0, "overflow": "wrap", "acc_width": 17}),
+    ("lns_mac", {"format": "4,1", "table_bits": 1, "table_fraction": 20}),
+    ("kulisch_mac", {"format": "e5m2", "acc_width": "auto", "length": 256, "overflow": "wrap"}),
+    ("kulisch_mac", {"acc_width": 24, "recoding": "booth4"}),
+    ("mls_multiplier", {"format": "1,6", "recoding": "booth4"}),
+    ("mls_dot", {"format": "4,3", "lanes": 3}),
+    ("exponent_shifter", {"format": "3,2"}),
+    ("int_accumulator", {"format": "2,1", "acc_width": 8, "overflow": "wrap"}),
+    ("float_multiplier", {"format": "e4m3", "subnormals": False}),
+    ("float_adder", {"format": "e5m2", "path": "split"}),
+    ("float_adder", {"format": "fp16", "subnormals": False}),
+    ("float_fma", {"format": "e4m3", "acc_format": "6,5"}),
+    ("float_fma", {"format": "fp16", "acc_format": "8,7", "path": "single"}),
+    ("float_accumulator", {"format": "e4m3"}),
+    ("group_scaler", {"format": "1,6", "scale": "8,2", "acc_width": 40}),
+    ("fp32_adder_tree", {"lanes": 7, "levels": 2}),
+    ("aligned_adder_tree", {"lanes": 3, "scale": "8,0", "guard_bits": 0}),
+    ("exact_adder_tree", {"lanes": 4, "scale": "4,3", "tiles": 2}),
+    ("requantizer", {"format": "int4", "acc_width": 16, "random_bits": 3, "lfsr_seed": 9}),
+    ("requantizer", {"rounding": "nearest"}),
+    ("lfsr", {"lanes": 3, "random_bits": 24, "lfsr_seed": 77}),
+    ("tensor_statistics", {"lanes": 5}),
+    ("mls_quantizer", {"format": "2,1", "rounding": "nearest"}),
+    ("mls_quantizer", {"division": "digits", "format": "0,4", "scale": "4,1", "lanes": 2}),
+    ("mls_quantizer", {"format": "4,3", "scale": "8,0", "carry": "carry", "levels": 6}),
+    ("mls_quantizer", {"reciprocal_bits": 8, "lanes": 2}),
+    ("mls_quantizer", {"reciprocal_bits": 4, "format": "0,4", "carry": "carry", "levels": 8}),
+    ("mls_tile", {"lanes": 4, "sharing": 4, "format": "2,1", "tensor_scale": False}),
+    ("mls_tile", {"lanes": 4, "overflow": "wrap", "sharing": 2, "levels": 2}),
+    ("mls_tile", {"tree": "aligned", "lanes": 3, "scale": "8,0", "guard_bits": 0}),
+    ("mls_tile", {"tree": "exact", "lanes": 4, "sharing": 4, "scale": "4,3", "tiles": 3}),
+    ("mls_tile", {"lanes": 2, "interface": "stream"}),
+    ("mls_tile", {"lanes": 2, "interface": "axi", "results": 5}),
+    ("fp8_tile", {"lanes": 4, "format": "e5m2", "sharing": 2, "levels": 2}),
+    ("fp8_tile", {"lanes": 2, "interface": "axi"}),
+    ("fp32_tile", {"lanes": 3, "subnormals": False, "tensor_scale": True}),
+]
+CASES: list[tuple[str, dict[str, Any]]] = [*((name, {}) for name in UNITS), *MORE]
+
+
+def _key(name: str, given: Mapping[str, Any]) -> str:
+    return " ".join([name, *(f"{option}={value}" for option, value in given.items())])
+
+
+def _digest(parts: Iterable[Any]) -> str:
+    """Of texts and arrays, framed; arrays as text, so that no type of integer decides."""
+    whole = hashlib.sha256()
+    for part in parts:
+        text = part if isinstance(part, str) else json.dumps(np.asarray(part).tolist())
+        whole.update(f"{len(text)}:{text}".encode())
+    return whole.hexdigest()[:32]
+
+
+def _arrays(ports: Mapping[str, Any]) -> Iterable[Any]:
+    return (part for port in sorted(ports) for part in (port, ports[port]))
+
+
+def digests(name: str, given: Mapping[str, Any]) -> dict[str, str]:
+    """What is frozen of a configuration."""
+    options = dict(given)
+    interface, results = options.pop("interface", "wires"), options.pop("results", None)
+    platform = options.pop("platform", None)
+    unit = configure(name, **options)
+    configuration = with_interface(unit, interface, results)
+    found = {
+        "slug": configuration.slug,
+        "rtlil": _digest([to_rtlil(configuration, platform=platform)]),
+    }
+    if platform is not None:
+        return found
+    if options.get("lanes", 2) < 16 and name not in ("fp32_tile", "fp8_tile", "mls_tile"):
+        sidecar = {**emit(configuration).sidecar, "tools": None}
+        found["sidecar"] = _digest([json.dumps(sidecar)])
+    if interface != "wires":
+        return found
+    vectors = make_vectors(unit, OPERATIONS, SEED)
+    found["vectors"] = _digest([*_arrays(vectors.inputs), *_arrays(vectors.outputs)])
+    work = workload(unit, build(STIMULUS, SEED))
+    found["workload"] = _digest([*_arrays(work.inputs), work.warm_up, f"{work.macs:.9g}"])
+    return found
+
+
+@pytest.mark.parametrize(("name", "given"), CASES, ids=[_key(*case) for case in CASES])
+def test_nothing_changed(name: str, given: dict[str, Any]) -> None:
+    committed = json.loads(DIGESTS.read_text(encoding="utf-8"))
+    assert digests(name, given) == committed[_key(name, given)]
+
+
+def test_every_digest_is_checked() -> None:
+    committed = json.loads(DIGESTS.read_text(encoding="utf-8"))
+    assert list(committed) == [_key(*case) for case in CASES]
+
+
+if __name__ == "__main__":
+    table = {_key(*case): digests(*case) for case in CASES}
+    DIGESTS.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
