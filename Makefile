@@ -24,7 +24,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	mkdir -p build/typing && ln -sfn ../.. build/typing/mlsmac
 	cd build/typing && ../../$(BIN)/mypy --config-file ../../pyproject.toml \
-	    $(foreach package,golden hw sim synth cli data,-p mlsmac.$(package))
+	    $(foreach package,support golden hw units sim synth study cli data,-p mlsmac.$(package))
 
 $(INSTALLED): pyproject.toml constraints.txt | system
 	$(PYTHON) -m venv $(VENV)

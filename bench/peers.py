@@ -21,14 +21,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mlsmac.hw.emit import to_rtlil
-from mlsmac.hw.errors import UserError
-from mlsmac.hw.float_adder import AdderPath
-from mlsmac.hw.units import UNITS, configure
-from mlsmac.synth import pdk
-from mlsmac.synth.mapping import map_unit
-from mlsmac.synth.measure import Build, Conditions, builds, load_library
-from mlsmac.synth.sta import analyse_paths
+from mlsmac.hw.floating.float_adder import AdderPath
+from mlsmac.study.measure import Build, Conditions, builds, load_library
+from mlsmac.support.errors import UserError
+from mlsmac.synth.liberty import pdk
+from mlsmac.synth.mapping.mapper import map_unit
+from mlsmac.synth.timing.sta import analyse_paths
+from mlsmac.units.catalogue import UNITS, configure
+from mlsmac.units.emit import to_rtlil
 
 Point = tuple[float, float]
 

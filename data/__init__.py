@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..golden.formats import check_int
+from ..golden.spec import check_int
 
 MAX_STRIDE = 8
 CAPTURE_FILE = "tensors.npz"

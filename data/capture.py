@@ -28,9 +28,9 @@ except ImportError as missing:
     print(f"error: {missing}; install the extra: pip install 'mlsmac[train]'", file=sys.stderr)
     raise SystemExit(2) from None
 
-from ..golden.formats import MLS_E2M4, SCALE_E8M1
+from ..data import Layer, save
 from ..golden.quantize import quantize
-from . import Layer, save
+from ..golden.spec import MLS_E2M4, SCALE_E8M1
 
 WIDTHS = (16, 32, 64)
 BATCH = 64

@@ -6,11 +6,35 @@ from .blocks import (
     BlockTensor,
     ElementCoding,
     ScaleCoding,
+    ocp_value_ratio,
     quantize_blocks,
 )
 from .conv import ConvResult, conv2d, conv2d_input_grad, conv2d_weight_grad
 from .floats import add, convert, decode, fma, from_float32, multiply, round_encode, to_float64
-from .formats import (
+from .integers import (
+    RangeTrace,
+    int_mac,
+    quantize_affine,
+    quantize_fixed_point,
+    quantize_symmetric,
+    range_statistic,
+    requantize,
+)
+from .kulisch import kulisch_mac
+from .lfsr import lane_seed, lfsr_words
+from .lns import conversion_table, lns_mac, lns_product
+from .mac import (
+    MacTrace,
+    accumulate_floats,
+    accumulate_integers,
+    float_mac,
+    fp8_mac,
+    fp32_mac,
+    fused_mac,
+    mls_mac,
+)
+from .quantize import Grouping, MlsTensor, quantize, random_words, significand
+from .spec import (
     BF16,
     FP8_E4M3,
     FP8_E5M2,
@@ -46,34 +70,11 @@ from .formats import (
     ScaleFormat,
     Specials,
     Tree,
-    ocp_value_ratio,
+    min_acc_width,
+    safe_length,
 )
-from .integers import (
-    RangeTrace,
-    int_mac,
-    quantize_affine,
-    quantize_fixed_point,
-    quantize_symmetric,
-    range_statistic,
-    requantize,
-)
-from .kulisch import kulisch_mac
-from .lfsr import lane_seed, lfsr_words
-from .lns import conversion_table, lns_mac, lns_product
-from .mac import (
-    MacTrace,
-    accumulate_floats,
-    accumulate_integers,
-    float_mac,
-    fp8_mac,
-    fp32_mac,
-    fused_mac,
-    mls_mac,
-)
-from .quantize import Grouping, MlsTensor, quantize, random_words, significand
 from .tile import fp8_tile, fp32_tile, mls_tile
 from .tree import aligned_tree, exact_tree, fp32_tree, scale_factor, to_float32
-from .widths import min_acc_width, safe_length
 
 __all__ = [
     "BF16",

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .floats import check_codes, check_float32, to_float64
-from .formats import (
+from .quantize import Float32, Float64, MlsTensor, element_fields, significand
+from .spec import (
     FP8_E4M3,
     MXFP4_E2M1,
     MXFP6_E2M3,
@@ -26,14 +27,26 @@ from .formats import (
     ElementFormat,
     ScaleFormat,
     check_int,
-    ocp_value_ratio,
+    min_acc_width,
 )
-from .quantize import Float32, Float64, MlsTensor, element_fields, significand
-from .widths import min_acc_width
 
 _E8M0_BIAS = 127
 # The largest E4M3 numbers lie in [2^8, 2^9).
 _E4M3_TOP_EXP = 8
+
+
+def ocp_value_ratio(element: ElementFormat) -> float:
+    """OCP MX value of a code divided by its MLS value: 2^(1 - bias - M + fraction_bits), bias
+    2^(E-1) - 1.
+
+    OCP reads exponent field e >= 1 as (1 + m/2^M) * 2^(e - bias), MLS as (2^M + m) * 2^(e - 1 -
+    fraction_bits); their subnormals follow suit. Raises: ValueError for E = 0, which OCP has no
+    float element of.
+    """
+    if element.exp_bits == 0:
+        raise ValueError(f"element must have exponent bits, not {element}")
+    bias = (1 << (element.exp_bits - 1)) - 1
+    return math.ldexp(1.0, 1 - bias - element.man_bits + element.fraction_bits)
 
 
 class ElementCoding(enum.Enum):

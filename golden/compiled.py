@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from .formats import Overflow, Tree
 from .quantize import Float32, Float64
+from .spec import Overflow, Tree
 
 # Columns worked on at a time, measured: one group's operands and sums stay in the first cache.
 _BLOCK = 512

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .formats import Overflow, Tree, check_int
 from .group_sums import Rules, plan_sums, sum_groups
 from .quantize import Float32, MlsTensor
+from .spec import Overflow, Tree, check_int
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .formats import FP32, FloatFormat, Specials
+from .spec import FP32, FloatFormat, Specials
 
 Codes = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]

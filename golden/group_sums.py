@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .formats import Overflow, Tree, check_int, choice
 from .mac import limit
 from .quantize import Float32, Float64, MlsTensor
+from .spec import Overflow, Tree, check_int, choice, resolve_acc_width
 from .tree import EXACT_BITS, add_aligned, add_tree, aligned_width, check_lanes, exact_tree
-from .widths import resolve_acc_width
 
 # Numba's loops where it is installed (extra `fast`), NumPy elsewhere: the same bits.
 _COMPILED = find_spec("numba") is not None
@@ -231,7 +230,7 @@ def sum_groups(left: Operand, right: Operand, plan: Plan) -> tuple[Float32, int]
 
 
 def _sum_compiled(left: Operand, right: Operand, plan: Plan) -> tuple[Float32, int]:
-    from . import compiled  # here, as numba takes long to import
+    from ..golden import compiled  # here, as numba takes long to import
 
     return compiled.sum_groups(
         *(np.ascontiguousarray(x.values) for x in (left, right)),

@@ -7,16 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .floats import check_codes, check_float32, check_integers
-from .formats import (
-    MAX_RANDOM_BITS,
-    IntFormat,
-    Overflow,
-    Rounding,
-    check_int,
-    choice,
-)
 from .mac import MacTrace, accumulate_integers, check_operands, check_start
 from .quantize import rounding_words
+from .spec import MAX_RANDOM_BITS, IntFormat, Overflow, Rounding, check_int, choice
 
 Codes = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]

@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .floats import decode
-from .formats import FloatFormat, Overflow
 from .mac import MacTrace, accumulate_integers, check_operands
+from .spec import FloatFormat, Overflow
 
 
 def kulisch_mac(

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from .formats import LFSR_BITS, MAX_LANES, MAX_RANDOM_BITS, check_int
+from .spec import LFSR_BITS, MAX_LANES, MAX_RANDOM_BITS, check_int
 
 _LAGS = (25, 26, 30, 32)
 """The output bits satisfy o[n] = o[n-25] ^ o[n-26] ^ o[n-30] ^ o[n-32]."""

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .floats import Codes, check_codes, check_float32
-from .formats import LnsFormat, Overflow, check_int
 from .mac import MacTrace, accumulate_integers, check_operands
+from .spec import LnsFormat, Overflow, check_int
 
 MAX_TABLE_FRACTION = 30
 """Fraction bits of the conversion's table at most: a product stays a 32-bit number."""

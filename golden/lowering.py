@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .formats import check_int
+from .spec import check_int
 
 Codes = npt.NDArray[np.int64]
 Shape = tuple[int, ...]

@@ -12,18 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from .floats import add, check_codes, fma, multiply
-from .formats import (
+from .quantize import element_fields, significand
+from .spec import (
     FP8_E4M3,
     FP8_E5M2,
     FP32,
+    MAX_WIDTH,
     ElementFormat,
     FloatFormat,
     Overflow,
     check_int,
     choice,
 )
-from .quantize import element_fields, significand
-from .widths import MAX_WIDTH
 
 
 @dataclass(frozen=True, eq=False)

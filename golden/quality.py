@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .floats import check_float32
-from .formats import ElementFormat, Rounding, ScaleFormat, check_int
 from .quantize import Carry, Float32, Grouping, MlsTensor, quantize, random_words
+from .spec import ElementFormat, Rounding, ScaleFormat, check_int
 
 RANDOM_BITS = 8
 

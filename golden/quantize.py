@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .floats import check_float32, check_integers
-from .formats import Carry, ElementFormat, Rounding, ScaleFormat, check_int, choice
+from .spec import Carry, ElementFormat, Rounding, ScaleFormat, check_int, choice
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from .formats import FP32, Carry, ElementFormat, Rounding, ScaleFormat, check_int
 from .quantize import quantize, scale_value
+from .spec import FP32, Carry, ElementFormat, Rounding, ScaleFormat, check_int
 
 Float64 = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]

@@ -11,17 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .floats import Codes, Flags, add, check_codes, multiply
-from .formats import (
-    FP32,
-    ElementFormat,
-    FloatFormat,
-    Overflow,
-    ScaleFormat,
-    Tree,
-    check_int,
-    choice,
-)
 from .mac import MacTrace, accumulate_floats, float_mac, fp8_mac, mls_mac
+from .spec import FP32, ElementFormat, FloatFormat, Overflow, ScaleFormat, Tree, check_int, choice
 from .tree import (
     EXACT_BITS,
     aligned_tree,

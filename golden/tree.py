@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .formats import ElementFormat, ScaleFormat, check_int
 from .quantize import Float32, Float64, Integers
+from .spec import ElementFormat, ScaleFormat, check_int
 
 EXACT_BITS = 54
 """Signed bits of a term or an aligned sum that float64 holds exactly, so that float32 rounds it

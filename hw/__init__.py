@@ -1,55 +1,71 @@
-"""Hardware: Amaranth components, one a file, and their emission as Verilog."""
+"""Hardware: Amaranth components, one a file."""
 
-from ..golden.formats import Overflow
-from .accumulator import FloatAccumulator, IntAccumulator, ProductCoding
-from .adder_trees import AlignedAdderTree, ExactAdderTree, Fp32AdderTree
-from .aligner import Aligner, LargestScale
-from .axi_stream import AxiConvTile
-from .conv_tile import ConvTile
-from .element_divider import Division, ElementDivider
-from .element_multiplier import ElementMultiplier, Reciprocal
-from .emit import Emitted, emit, to_rtlil, to_verilog
-from .float_adder import AdderPath, FloatAdder
-from .float_fma import FloatFma
-from .float_multiplier import FloatMultiplier
-from .float_product import FloatProduct
-from .fused_adder import FusedAdder
-from .fused_mac import FusedAccumulator, FusedMac
-from .group_scale import GroupScale
-from .group_scaler import GroupScaler, ScaledTerm, ScaleMultiplier
-from .int_mac import IntMac, IntMultiplier
-from .int_to_float import IntToFloat
-from .interfaces import Interface, StreamConfiguration, with_interface
-from .kulisch_mac import FixedPointAccumulator, KulischMac, SignedProduct
-from .lfsr import Lfsr
-from .lns_mac import LnsAccumulator, LnsMac
-from .lns_multiplier import LnsConverter, LnsMultiplier
-from .mac import FloatMac, Fp8Mac, Fp32Mac, Mac, MlsMac, MultiplierStage
-from .mls_dot import MlsDot
-from .mls_multiplier import ExponentShifter, MlsMultiplier
-from .mls_quantizer import MlsQuantizer, QuantizerLanes
-from .range_statistic import RangeStatistic
-from .requantizer import Requantizer
-from .scaled_trees import AlignedSum, ExactSum
-from .signed_multiplier import SignedMultiplier
-from .tensor_statistics import TensorStatistics
-from .tile import FloatTile, Fp8Tile, Fp32Tile, MlsTile, Tile
-from .units import UNITS, Configuration, Unit, configure
-from .unsigned_multiplier import Recoding, UnsignedMultiplier
+from ..golden.spec import Overflow
+from .floating.float_accumulator import (
+    FloatAccumulator,
+)
+from .floating.float_adder import AdderPath, FloatAdder
+from .floating.float_fma import FloatFma
+from .floating.float_multiplier import FloatMultiplier
+from .floating.float_product import FloatProduct
+from .floating.fused_adder import FusedAdder
+from .floating.int_to_float import IntToFloat
+from .integer.accumulator import (
+    IntAccumulator,
+    ProductCoding,
+)
+from .integer.int_multiplier import (
+    IntMultiplier,
+)
+from .integer.lns_multiplier import LnsConverter, LnsMultiplier
+from .integer.mls_dot import MlsDot
+from .integer.mls_multiplier import ExponentShifter, MlsMultiplier
+from .integer.range_statistic import RangeStatistic
+from .integer.requantizer import Requantizer
+from .mac.float_mac import (
+    FloatMac,
+    Fp8Mac,
+    Fp32Mac,
+)
+from .mac.fused_mac import FusedAccumulator, FusedMac
+from .mac.int_mac import (
+    IntMac,
+)
+from .mac.kulisch_mac import FixedPointAccumulator, KulischMac, SignedProduct
+from .mac.lns_mac import LnsAccumulator, LnsMac
+from .mac.mac import (
+    Mac,
+    MultiplierStage,
+)
+from .mac.mls_mac import (
+    MlsMac,
+)
+from .parts.lfsr import Lfsr
+from .parts.signed_multiplier import SignedMultiplier
+from .parts.unsigned_multiplier import Recoding, UnsignedMultiplier
+from .quantizer.element_divider import Division, ElementDivider
+from .quantizer.element_multiplier import ElementMultiplier, Reciprocal
+from .quantizer.mls_quantizer import MlsQuantizer, QuantizerLanes
+from .quantizer.scale_quantizer import GroupScale
+from .quantizer.tensor_statistics import TensorStatistics
+from .tile.adder_trees import AlignedAdderTree, ExactAdderTree, Fp32AdderTree
+from .tile.aligner import Aligner, LargestScale
+from .tile.axi_stream import AxiConvTile
+from .tile.conv_tile import ConvTile
+from .tile.group_scaler import GroupScaler, ScaledTerm, ScaleMultiplier
+from .tile.scaled_trees import AlignedSum, ExactSum
+from .tile.tile import FloatTile, Fp8Tile, Fp32Tile, MlsTile, Tile
 
 __all__ = [
-    "UNITS",
     "AdderPath",
     "AlignedAdderTree",
     "AlignedSum",
     "Aligner",
     "AxiConvTile",
-    "Configuration",
     "ConvTile",
     "Division",
     "ElementDivider",
     "ElementMultiplier",
-    "Emitted",
     "ExactAdderTree",
     "ExactSum",
     "ExponentShifter",
@@ -75,7 +91,6 @@ __all__ = [
     "IntMac",
     "IntMultiplier",
     "IntToFloat",
-    "Interface",
     "KulischMac",
     "LargestScale",
     "Lfsr",
@@ -101,14 +116,7 @@ __all__ = [
     "ScaledTerm",
     "SignedMultiplier",
     "SignedProduct",
-    "StreamConfiguration",
     "TensorStatistics",
     "Tile",
-    "Unit",
     "UnsignedMultiplier",
-    "configure",
-    "emit",
-    "to_rtlil",
-    "to_verilog",
-    "with_interface",
 ]

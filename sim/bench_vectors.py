@@ -10,8 +10,8 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
-from mlsmac.golden.words import words
 from mlsmac.sim.vectors import Vectors
+from mlsmac.support.words import words
 
 _SHOWN = 10
 

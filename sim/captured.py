@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ..data import Layer
 from ..golden.quantizer import tensor_beats
-from ..hw.units import Configuration
+from ..units.catalogue import Configuration
 from .vectors import Codes
 
 

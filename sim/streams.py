@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from amaranth.lib.data import Layout
 
-from ..golden.reference import reference
-from ..golden.words import words
-from ..hw.interfaces import Interface, StreamConfiguration
+from ..support.words import words
+from ..units.interfaces import Interface, StreamConfiguration
+from ..units.reference import reference
 from .corners import make_vectors
 from .runner import BenchResult, simulate
 from .traffic import Traffic

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..golden.words import words
+from ..support.words import words
 
 Wrong = Mapping[str, Any]
 """A mismatch as a bench tells of it: `step`, `port`, and `value`, a text where it is undefined."""

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..golden.formats import BF16, FP16, FP32, FloatFormat
-from ..hw.units import Configuration
+from ..golden.spec import BF16, FP16, FP32, FloatFormat
+from ..units.catalogue import Configuration
 from .vectors import Codes, Vectors
 
 Reals = npt.NDArray[np.float64]

@@ -13,7 +13,7 @@ from mlsmac.cli import quality
 from mlsmac.cli.main import app
 from mlsmac.data import load
 from mlsmac.golden import SCALE_E8M1, ElementFormat, ScaleFormat, quantize, random_words
-from mlsmac.hw.errors import UserError
+from mlsmac.support.errors import UserError
 
 
 def invoke(*arguments: object):

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlsmac.hw.emit import emit, to_rtlil
-from mlsmac.hw.interfaces import with_interface
-from mlsmac.hw.units import UNITS, configure
 from mlsmac.sim.corners import make_vectors
-from mlsmac.synth.part_inputs import workload
-from mlsmac.synth.stimulus import build
+from mlsmac.study.part_inputs import workload
+from mlsmac.study.stimuli.pairs import build
+from mlsmac.units.catalogue import UNITS, configure
+from mlsmac.units.emit import emit, to_rtlil
+from mlsmac.units.interfaces import with_interface
 
 DIGESTS = Path(__file__).with_name("digests.json")
 OPERATIONS = 200

@@ -29,8 +29,15 @@ from mlsmac.golden import (
     safe_length,
     significand,
 )
-from mlsmac.golden.formats import INT8, LNS8, IntFormat, LnsFormat, choice, parse_format
-from mlsmac.golden.widths import resolve_acc_width
+from mlsmac.golden.spec import (
+    INT8,
+    LNS8,
+    IntFormat,
+    LnsFormat,
+    choice,
+    parse_format,
+    resolve_acc_width,
+)
 
 
 @pytest.mark.parametrize(

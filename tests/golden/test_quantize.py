@@ -8,13 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from mlsmac.golden import (
-    MLS_E2M4,
-    SCALE_E8M1,
-    ElementFormat,
-    ScaleFormat,
-    quantize,
-)
+from mlsmac.golden import MLS_E2M4, SCALE_E8M1, ElementFormat, ScaleFormat, quantize
 
 GROUPS = ("nc", "n", "c", "none")
 FORMATS = [

@@ -5,11 +5,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from mlsmac.golden.formats import MLS_E2M4, SCALE_E8M1, Carry, ElementFormat, ScaleFormat
 from mlsmac.golden.quantizer import mls_quantizer, tensor_statistics
-from mlsmac.golden.reference import reference
-from mlsmac.hw.units import configure
+from mlsmac.golden.spec import MLS_E2M4, SCALE_E8M1, Carry, ElementFormat, ScaleFormat
 from mlsmac.sim.corners import make_vectors
+from mlsmac.units.catalogue import configure
+from mlsmac.units.reference import reference
 
 INFINITY = 0x7F800000
 

@@ -22,7 +22,7 @@ from mlsmac.golden import (
     fp32_tile,
     mls_tile,
 )
-from mlsmac.golden.reference import reference
+from mlsmac.units.reference import reference
 
 MARKS = ("start", "last", "first", "finish")
 

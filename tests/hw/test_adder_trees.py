@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from mlsmac.golden.formats import MLS_E2M4, SCALE_E8M1, ScaleFormat
-from mlsmac.hw.adder_trees import AlignedAdderTree, ExactAdderTree, Fp32AdderTree
-from mlsmac.hw.aligner import Aligner, LargestScale
-from mlsmac.hw.scaled_trees import AlignedSum, ExactSum
+from mlsmac.golden.spec import MLS_E2M4, SCALE_E8M1, ScaleFormat
+from mlsmac.hw.tile.adder_trees import AlignedAdderTree, ExactAdderTree, Fp32AdderTree
+from mlsmac.hw.tile.aligner import Aligner, LargestScale
+from mlsmac.hw.tile.scaled_trees import AlignedSum, ExactSum
 
 from .test_group_scaler import float32_code, simulate
 

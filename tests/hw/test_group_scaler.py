@@ -8,9 +8,9 @@ from itertools import product
 import pytest
 from amaranth.sim import Simulator
 
-from mlsmac.golden.formats import MLS_E2M4, SCALE_E8M1, ScaleFormat
-from mlsmac.hw.group_scaler import GroupScaler, ScaleMultiplier
-from mlsmac.hw.int_to_float import IntToFloat
+from mlsmac.golden.spec import MLS_E2M4, SCALE_E8M1, ScaleFormat
+from mlsmac.hw.floating.int_to_float import IntToFloat
+from mlsmac.hw.tile.group_scaler import GroupScaler, ScaleMultiplier
 
 
 def float32_code(value: Fraction) -> int:

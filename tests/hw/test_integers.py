@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 from amaranth.sim import Simulator
 
-from mlsmac.golden.formats import INT4, INT8, INT16, MLS_E2M4, Rounding
+from mlsmac.golden.spec import INT4, INT8, INT16, MLS_E2M4, Rounding
 from mlsmac.hw import (
     IntAccumulator,
     IntMac,
@@ -19,8 +19,8 @@ from mlsmac.hw import (
     Requantizer,
     SignedMultiplier,
 )
-from mlsmac.hw.lfsr import LANE_STRIDE, TAPS, stepped
-from mlsmac.hw.units import configure
+from mlsmac.hw.parts.lfsr import LANE_STRIDE, TAPS, stepped
+from mlsmac.units.catalogue import configure
 
 
 def check(part, pairs) -> None:

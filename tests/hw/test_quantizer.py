@@ -10,7 +10,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
-from mlsmac.golden.formats import (
+from mlsmac.golden.spec import (
     MLS_E2M1,
     MLS_E2M4,
     SCALE_E8M0,
@@ -28,8 +28,8 @@ from mlsmac.hw import (
     Reciprocal,
     TensorStatistics,
 )
-from mlsmac.hw.magnitude import normalised
-from mlsmac.hw.units import configure
+from mlsmac.hw.parts.magnitude import normalised
+from mlsmac.units.catalogue import configure
 
 SUBNORMALS = [*range(9), *(1 << bit for bit in range(23)), (1 << 23) - 1]
 LANE = {"element": MLS_E2M4, "divisor_width": 26}

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from mlsmac.golden.formats import FP8_E4M3, MLS_E2M4, SCALE_E8M1, Tree
-from mlsmac.hw.collector import Collector
-from mlsmac.hw.emit import to_rtlil
-from mlsmac.hw.tile import Fp8Tile, Fp32Tile, MlsTile
-from mlsmac.hw.units import configure
+from mlsmac.golden.spec import FP8_E4M3, MLS_E2M4, SCALE_E8M1, Tree
+from mlsmac.hw.tile.collector import Collector
+from mlsmac.hw.tile.tile import Fp8Tile, Fp32Tile, MlsTile
+from mlsmac.units.catalogue import configure
+from mlsmac.units.emit import to_rtlil
 
 
 def mls(**options: Any) -> MlsTile:

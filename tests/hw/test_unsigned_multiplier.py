@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 from amaranth.sim import Simulator
 
-from mlsmac.hw.unsigned_multiplier import Recoding, UnsignedMultiplier
+from mlsmac.hw.parts.unsigned_multiplier import Recoding, UnsignedMultiplier
 
 
 def check(part, pairs) -> None:

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from mlsmac.synth.boolean import parse, truth_table
+from mlsmac.synth.liberty.boolean import parse, truth_table
 
 # Liberty text, and the same in Python over bools named as the pins.
 CASES = {

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlsmac.hw.errors import UserError
-from mlsmac.synth.boolean import truth_table
-from mlsmac.synth.cell_models import TIMESCALE, verilog_models
-from mlsmac.synth.liberty import LibertyError, load
-from mlsmac.synth.pdk import NAMES, find
+from mlsmac.support.errors import UserError
+from mlsmac.synth.liberty.boolean import truth_table
+from mlsmac.synth.liberty.library import LibertyError, load
+from mlsmac.synth.liberty.pdk import NAMES, find
+from mlsmac.synth.simulation.cell_models import TIMESCALE, verilog_models
 
 TINY = Path(__file__).parents[1] / "data" / "power" / "tiny.liberty"
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlsmac.synth.events import count
-from mlsmac.synth.liberty import load
-from mlsmac.synth.netlist import Cell, Netlist
-from mlsmac.synth.power import OPENSTA, Activity, evaluate
-from mlsmac.synth.timing import analyse
+from mlsmac.synth.liberty.library import load
+from mlsmac.synth.mapping.netlist import Cell, Netlist
+from mlsmac.synth.power.engine import OPENSTA, Activity, evaluate
+from mlsmac.synth.simulation.events import count
+from mlsmac.synth.timing.delays import analyse
 
 DATA = Path(__file__).parents[1] / "data" / "power"
 NETLIST = Netlist(

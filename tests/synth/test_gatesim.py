@@ -6,17 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlsmac.golden.reference import reference
-from mlsmac.hw import configure, to_rtlil
-from mlsmac.hw.errors import UserError
-from mlsmac.synth import gatesim
-from mlsmac.synth.gatesim import WARM_UP_CYCLES, SimulationError, simulate
-from mlsmac.synth.liberty import load
-from mlsmac.synth.mapping import map_unit
-from mlsmac.synth.netlist import Cell, Netlist, parse_yosys_json
-from mlsmac.synth.sta import analyse_paths
-from mlsmac.synth.testbench import Bench, ShortNames, bench_text, hex_words, unit_text
-from mlsmac.synth.timing import analyse
+from mlsmac.support.errors import UserError
+from mlsmac.synth.liberty.library import load
+from mlsmac.synth.mapping.mapper import map_unit
+from mlsmac.synth.mapping.netlist import Cell, Netlist, parse_yosys_json
+from mlsmac.synth.simulation import gatesim
+from mlsmac.synth.simulation.gatesim import WARM_UP_CYCLES, SimulationError, simulate
+from mlsmac.synth.simulation.testbench import Bench, ShortNames, bench_text, hex_words, unit_text
+from mlsmac.synth.timing.delays import analyse
+from mlsmac.synth.timing.sta import analyse_paths
+from mlsmac.units import (
+    configure,
+    to_rtlil,
+)
+from mlsmac.units.reference import reference
 
 CLOCK_NS = 25.0
 CELLS = {

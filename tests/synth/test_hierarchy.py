@@ -8,11 +8,14 @@ from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
-from mlsmac.golden.formats import BF16
-from mlsmac.hw import configure, to_rtlil
-from mlsmac.hw.float_adder import FloatAdder
-from mlsmac.synth.hierarchy import distinct_modules, merge, parse
-from mlsmac.synth.recipes import STAGES
+from mlsmac.golden.spec import BF16
+from mlsmac.hw.floating.float_adder import FloatAdder
+from mlsmac.synth.mapping.hierarchy import distinct_modules, merge, parse
+from mlsmac.synth.mapping.recipes import STAGES
+from mlsmac.units import (
+    configure,
+    to_rtlil,
+)
 
 INVERTER = """\
 module \\{name}

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlsmac.synth.boolean import parse
-from mlsmac.synth.cells import ArcKind, Direction, Leakage, Sense, Table
-from mlsmac.synth.liberty import LibertyError, load
+from mlsmac.synth.liberty.boolean import parse
+from mlsmac.synth.liberty.cells import ArcKind, Direction, Leakage, Sense, Table
+from mlsmac.synth.liberty.library import LibertyError, load
 
 TINY = Path(__file__).parents[1] / "data" / "power" / "tiny.liberty"
 OSU018 = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")

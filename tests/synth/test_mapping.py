@@ -11,12 +11,15 @@ from amaranth.back import rtlil
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from mlsmac.hw import configure, to_rtlil
-from mlsmac.hw.errors import UserError
-from mlsmac.hw.unsigned_multiplier import Recoding, UnsignedMultiplier
-from mlsmac.synth.adder_cells import AdderCell, adder_cells
-from mlsmac.synth.mapping import MappingError, map_unit, possible_adders
-from mlsmac.synth.recipes import ABC_SCRIPTS, Adders, full_adder_map
+from mlsmac.hw.parts.unsigned_multiplier import Recoding, UnsignedMultiplier
+from mlsmac.support.errors import UserError
+from mlsmac.synth.liberty.adder_cells import AdderCell, adder_cells
+from mlsmac.synth.mapping.mapper import MappingError, map_unit, possible_adders
+from mlsmac.synth.mapping.recipes import ABC_SCRIPTS, Adders, full_adder_map
+from mlsmac.units import (
+    configure,
+    to_rtlil,
+)
 
 pytestmark = pytest.mark.eda
 

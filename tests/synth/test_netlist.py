@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mlsmac.synth.netlist import Cell, parse_yosys_json, verilog_to_json
+from mlsmac.synth.mapping.netlist import Cell, parse_yosys_json, verilog_to_json
 
 
 def _module(**changes):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mlsmac.hw.errors import UserError
-from mlsmac.synth.liberty import load
-from mlsmac.synth.pdk import NAMES, find
+from mlsmac.support.errors import UserError
+from mlsmac.synth.liberty.library import load
+from mlsmac.synth.liberty.pdk import NAMES, find
 
 TINY = Path(__file__).parents[1] / "data" / "power" / "tiny.liberty"
 SKY130 = "sky130_fd_sc_hd__tt_025C_1v80.lib"

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlsmac.hw.errors import UserError
-from mlsmac.synth import pdk
-from mlsmac.synth.liberty import load
-from mlsmac.synth.netlist import Cell, Netlist, parse_yosys_json, verilog_to_json
-from mlsmac.synth.power import (
+from mlsmac.support.errors import UserError
+from mlsmac.synth.liberty import pdk
+from mlsmac.synth.liberty.library import load
+from mlsmac.synth.mapping.netlist import Cell, Netlist, parse_yosys_json, verilog_to_json
+from mlsmac.synth.power.engine import (
     OPENSTA,
     Activity,
     Conventions,
@@ -20,7 +20,7 @@ from mlsmac.synth.power import (
     TiedPins,
     evaluate,
 )
-from mlsmac.synth.timing import analyse
+from mlsmac.synth.timing.delays import analyse
 
 DATA = Path(__file__).parents[1] / "data" / "power"
 

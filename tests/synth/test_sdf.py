@@ -1,9 +1,9 @@
 """SDF text of delays."""
 
-from mlsmac.synth.cells import ArcKind, Sense
-from mlsmac.synth.netlist import Cell, Netlist
-from mlsmac.synth.sdf import sdf_text
-from mlsmac.synth.timing import ArcDelay, Timing
+from mlsmac.synth.liberty.cells import ArcKind, Sense
+from mlsmac.synth.mapping.netlist import Cell, Netlist
+from mlsmac.synth.timing.delays import ArcDelay, Timing
+from mlsmac.synth.timing.sdf import sdf_text
 
 GATE = ArcKind.COMBINATIONAL
 DELAYS = (

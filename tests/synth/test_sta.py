@@ -5,16 +5,18 @@ from dataclasses import replace
 
 import pytest
 
-from mlsmac.hw import to_rtlil
-from mlsmac.hw.errors import UserError
-from mlsmac.synth import sta
-from mlsmac.synth.mapping import map_unit
-from mlsmac.synth.sta import (
+from mlsmac.support.errors import UserError
+from mlsmac.synth.mapping.mapper import map_unit
+from mlsmac.synth.timing import sta
+from mlsmac.synth.timing.sta import (
     StaError,
     TimingReport,
     analyse_paths,
     parse_report,
     without_wire_loads,
+)
+from mlsmac.units import (
+    to_rtlil,
 )
 
 REPORT = """\

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from mlsmac.synth.cells import ArcKind, Sense
-from mlsmac.synth.liberty import LibertyError, load
-from mlsmac.synth.netlist import Cell, Netlist, parse_yosys_json, verilog_to_json
-from mlsmac.synth.timing import ArcDelay, Edges, analyse
+from mlsmac.synth.liberty.cells import ArcKind, Sense
+from mlsmac.synth.liberty.library import LibertyError, load
+from mlsmac.synth.mapping.netlist import Cell, Netlist, parse_yosys_json, verilog_to_json
+from mlsmac.synth.timing.delays import ArcDelay, Edges, analyse
 
 DATA = Path(__file__).parents[1] / "data" / "power"
 OSU018 = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")

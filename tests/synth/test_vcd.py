@@ -5,8 +5,8 @@ import io
 import numpy as np
 import pytest
 
-from mlsmac.synth import vcd
-from mlsmac.synth.vcd import VcdError, activity
+from mlsmac.synth.simulation import vcd
+from mlsmac.synth.simulation.vcd import VcdError, activity
 
 
 def _identifier(number):

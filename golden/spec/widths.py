@@ -1,0 +1,71 @@
+"""Proven widths of integer accumulators, and the bounds of a random generator."""
+
+from .checks import check_int
+from .formats import ElementFormat
+
+MAX_LENGTH = 1 << 30
+
+MAX_WIDTH = 128
+"""Bits of an integer accumulator."""
+
+LFSR_BITS = 32
+"""Bits of a random generator's state, which is never zero."""
+
+MAX_RANDOM_BITS = 24
+"""Bits of a random word."""
+
+MAX_LANES = 1024
+"""Lanes of a random generator."""
+
+
+def safe_length(element: ElementFormat, acc_width: int) -> int:
+    """Products of `element` that a signed `acc_width`-bit accumulator holds whatever the operands.
+
+    `floor((2^(acc_width-1) - 1) / max_significand^2)`: 2 for `<2,4>` in 16 bits, 227 for `<2,1>`.
+    Raises: TypeError, ValueError for a width outside 2..128.
+    """
+    check_int("acc_width", acc_width, 2, MAX_WIDTH)
+    return products_held(element.max_significand**2, acc_width)
+
+
+def min_acc_width(element: ElementFormat, length: int) -> int:
+    """Smallest accumulator width in bits, sign included, that is proven to hold `length` products.
+
+    `ceil(log2(length * max_significand^2 + 1)) + 1`: 19 for nine products of `<2,4>`.
+    Raises: TypeError, ValueError for a length outside 1..2^30.
+    """
+    return width_for(element.max_significand**2, length)
+
+
+def products_held(largest: int, acc_width: int) -> int:
+    """`floor((2^(acc_width-1) - 1) / largest)`: products of magnitude up to `largest` that a signed
+    accumulator holds.
+    """
+    return ((1 << (acc_width - 1)) - 1) // largest
+
+
+def width_for(largest: int, length: int) -> int:
+    """Bits, sign included, for a sum of `length` products of magnitude up to `largest`.
+
+    Raises: TypeError, ValueError for a length outside 1..2^30.
+    """
+    check_int("length", length, 1, MAX_LENGTH)
+    return int(length * largest).bit_length() + 1
+
+
+def resolve_acc_width(largest: int, acc_width: int | str, length: int | None) -> int:
+    """Accumulator width in bits: `acc_width` itself, or for "auto" the smallest proven safe for
+    `length` products of magnitude up to `largest`.
+
+    Raises: TypeError, ValueError, also where `length` is given without "auto" or missing with it.
+    """
+    if (acc_width == "auto") != (length is not None):
+        raise ValueError(
+            f"length must be given with acc_width 'auto' and only then, not {length!r}"
+        )
+    if acc_width == "auto" and length is not None:
+        return width_for(largest, length)
+    if not isinstance(acc_width, int):
+        raise TypeError(f"acc_width must be an integer or 'auto', not {acc_width!r}")
+    check_int("acc_width", acc_width, 2, MAX_WIDTH)
+    return acc_width

@@ -1,0 +1,1 @@
+"""IEEE-754-like arithmetic of any format."""

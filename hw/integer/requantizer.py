@@ -1,0 +1,133 @@
+# amaranth: UnusedElaboratable=no
+"""Accumulated sums back to operands: shift, stochastic rounding, saturation."""
+
+from amaranth import Cat, Const, Module, Mux, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ...golden.spec import LFSR_BITS, MAX_RANDOM_BITS, IntFormat, Rounding, check_int
+from ..parts.lfsr import Lfsr
+from ..parts.values import named, registered
+
+SHIFT_BITS = 5
+
+
+class Requantizer(wiring.Component):
+    """`r = (floor(acc * 2^(k - shift)) + R) >> k`, saturated to `format`; k = `random_bits`.
+
+    R is stochastic: the next word of an `Lfsr`, which `start` seeds for the value beside it; or
+    nearest: 2^(k-1), ties towards +infinity.
+
+        acc:    [ ... integer ... | shift bits ... ]
+        window: [s| width bits    | k bits ]  + R      one integer bit too many tells of overflow,
+        far:    any bit left of it that is not s       as do the bits that do not fit
+
+    The shifter drops on its way what lies left of the window. Latency 2 cycles (window, code);
+    throughput one value a cycle. Source: docs/numerics.md section 12.
+
+    Parameters
+    ----------
+    format: IntFormat of the code.
+    acc_width: bits of `acc`, 2..64.
+    rounding: Rounding.
+    random_bits: k, 1..24.
+    lfsr_seed: of the `Lfsr`, 1..2^32 - 1; unused for nearest.
+
+    Members
+    -------
+    acc: In, `acc_width` bits, two's complement.
+    shift: In, 5 bits, unsigned.
+    start: In, only stochastic: this value takes the generator's first word.
+    code: Out, signed, `format.width` bits.
+    overflow: Out, r lay outside the format. Not sticky: it belongs to its code.
+
+    Raises
+    ------
+    TypeError, ValueError.
+    """
+
+    def __init__(
+        self,
+        *,
+        format: IntFormat,
+        acc_width: int = 32,
+        rounding: Rounding = Rounding.STOCHASTIC,
+        random_bits: int = 8,
+        lfsr_seed: int = 1,
+    ):
+        if not isinstance(format, IntFormat):
+            raise TypeError(f"format must be an IntFormat, not {format!r}")
+        if not isinstance(rounding, Rounding):
+            raise TypeError(f"rounding must be a Rounding, not {rounding!r}")
+        check_int("acc_width", acc_width, 2, 64)
+        check_int("random_bits", random_bits, 1, MAX_RANDOM_BITS)
+        check_int("lfsr_seed", lfsr_seed, 1, (1 << LFSR_BITS) - 1)
+        self._format = format
+        self._acc_width = acc_width
+        self._rounding = rounding
+        self._random_bits = random_bits
+        self._lfsr_seed = lfsr_seed
+        self._lfsr = None
+        members = {"acc": In(acc_width), "shift": In(SHIFT_BITS)}
+        if rounding is Rounding.STOCHASTIC:
+            self._lfsr = Lfsr(random_bits=random_bits, seed=lfsr_seed)
+            members["start"] = In(1)
+        outputs = {"code": Out(signed(format.width)), "overflow": Out(1)}
+        super().__init__(members | outputs)
+
+    format = property(lambda self: self._format, doc="Format of the code.")
+    acc_width = property(lambda self: self._acc_width, doc="Bits of `acc`.")
+    rounding = property(lambda self: self._rounding, doc="Where R comes from.")
+    random_bits = property(lambda self: self._random_bits, doc="Bits of R.")
+    lfsr_seed = property(lambda self: self._lfsr_seed, doc="Seed of the generator.")
+    latency = property(lambda self: 2, doc="Clock cycles from `acc` to `code`.")
+
+    @property
+    def registers(self) -> int:
+        """Register bits: the window and its flag, the code and its flag, the generator. For
+        nearest, of the window's k fraction bits only the highest decides.
+        """
+        fraction, generator = (self.random_bits, self._lfsr.registers) if self._lfsr else (1, 0)
+        return (self.format.width + fraction + 2) + (self.format.width + 1) + generator
+
+    def elaborate(self, platform):
+        m = Module()
+        if self._lfsr:
+            m.submodules.lfsr = lfsr = self._lfsr
+            m.d.comb += lfsr.start.eq(self.start)
+            fraction, random = self.random_bits, lfsr.word[0]
+        else:
+            fraction, random = 1, Const(1, 1)  # the other bits of R and of the window add nothing
+        window, far = self._window(m, fraction)
+        s1_window = registered(m, "s1_window", window)
+        s1_far = registered(m, "s1_far", far)
+
+        total = named(m, "total", s1_window.as_signed() + random)
+        rounded = total[fraction:]
+        upper = rounded[self.format.width - 1 :]
+        outside = named(m, "outside", s1_far | ~(upper.all() | ~upper.any()))
+        sign = s1_window[-1]
+        limit = Cat((~sign).replicate(self.format.width - 1), sign)
+        code = Mux(outside, limit, rounded[: self.format.width]).as_signed()
+        m.d.comb += [
+            self.code.eq(registered(m, "s2_code", code)),
+            self.overflow.eq(registered(m, "s2_outside", outside)),
+        ]
+        return m
+
+    def _window(self, m, fraction):
+        """Sign, `width` integer and `fraction` bits of `floor(acc * 2^(fraction - shift))`; and
+        whether it has more integer bits.
+        """
+        final = fraction + self.format.width
+        sign = self.acc[-1]
+        value, far = Cat(Const(0, fraction), self.acc), Const(0, 1)
+        for place in reversed(range(SHIFT_BITS)):
+            step = 1 << place
+            kept = final + step - 1  # what the smaller steps can still bring into the window
+            value = Cat(value, sign.replicate(max(kept - len(value), 0)))
+            moved = Cat(value[step:], sign.replicate(step))
+            value = named(m, f"shifted_{place}", Mux(self.shift[place], moved, value))
+            far = far | (value[kept:] ^ sign.replicate(len(value) - kept)).any()
+            value = value[:kept]
+        return Cat(value, sign), named(m, "far", far)

@@ -1,0 +1,212 @@
+# amaranth: UnusedElaboratable=no
+"""Floating-point products in a fixed-point accumulator: the MAC that never rounds."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ...golden.spec import MAX_WIDTH, FloatFormat, Overflow, check_int, choice
+from ..floating.float_common import check_format
+from ..floating.float_product import FloatProduct
+from ..integer.accumulator import limit_sum
+from ..parts.combinational import Combinational
+from ..parts.unsigned_multiplier import Recoding
+from ..parts.values import named
+from .mac import Mac
+
+MAX_TERM_WIDTH = MAX_WIDTH - 2
+"""Bits of a product in fixed point, sign included, at most."""
+
+
+def term_width(format: FloatFormat) -> int:
+    """Bits of a product as a multiple of `2^(2 (min_exp - M))`, sign included.
+
+    The significand's 2M + 2 bits, shifted by up to 2 (max_exp - min_exp) places.
+    Raises: TypeError; ValueError for formats whose products are too wide.
+    """
+    check_format("format", format)
+    width = 2 * (format.significand_width + format.max_exp - format.min_exp) + 1
+    if width > MAX_TERM_WIDTH:
+        rule = f"format must have fixed-point products of at most {MAX_TERM_WIDTH} bits"
+        raise ValueError(f"{rule}, not {format}, which has {width}")
+    return width
+
+
+def packed_width(format: FloatFormat) -> int:
+    """Bits of the product of `SignedProduct`: signed significand, exponent, `invalid`."""
+    return (2 * format.significand_width + 1) + (format.exp_bits + 1) + 1
+
+
+class SignedProduct(Combinational):
+    """`product = x * y` exactly: a two's complement significand and the sum of the exponents.
+
+        product: [invalid | exponent, E + 1 bits | signed significand, 2M + 3]
+
+    Value `significand * 2^(exponent - 2 bias - 2 M)`. `invalid`: a NaN or infinite operand; the
+    significand is 0 then. To negate here and not behind a shift takes 11 % less energy of an E4M3
+    MAC: no row of inverters as wide as the sum, no carry from its lowest bit.
+
+    Parameters
+    ----------
+    format: FloatFormat of `x` and `y`.
+    recoding: of the significand multiplier.
+
+    Members
+    -------
+    x, y: In, `format.code_width` bits.
+    product: Out, packed as above.
+
+    Raises
+    ------
+    TypeError.
+    """
+
+    def __init__(self, *, format: FloatFormat, recoding: Recoding = Recoding.NONE):
+        self._product = FloatProduct(format=format, recoding=recoding)
+        operand = In(format.code_width)
+        super().__init__({"x": operand, "y": operand, "product": Out(packed_width(format))})
+
+    format = property(lambda self: self._product.format, doc="Format of `x` and `y`.")
+    recoding = property(lambda self: self._product.recoding, doc="Of the significand multiplier.")
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.exact = exact = self._product
+        m.d.comb += [exact.x.eq(self.x), exact.y.eq(self.y)]
+        parts = FloatProduct.split(exact.product, self.format)
+        width = len(parts.significand)
+        infinite = [] if parts.infinite is None else [parts.infinite]
+        invalid = named(m, "invalid", Cat(parts.nan, *infinite).any())
+        magnitude = named(m, "magnitude", parts.significand & (~invalid).replicate(width))
+        negative = named(m, "negative", parts.sign & magnitude.any())
+        inverted = magnitude ^ parts.sign.replicate(width)
+        significand = named(m, "significand", Cat((inverted + parts.sign)[:width], negative))
+        m.d.comb += self.product.eq(Cat(significand, parts.exponent, invalid))
+        return m
+
+
+class FixedPointAccumulator(wiring.Component):
+    """Shifts products to their place and adds: `acc' = limit((start ? 0 : acc) + product)`, `limit`
+    by `overflow`, in units of `2^(2 (min_exp - M))`.
+
+    The flag `overflow` is sticky: set by a sum outside the range or an invalid product, cleared by
+    the next `start`. For E4M3 in 45 bits::
+
+        term  sssssssss s significand << (exponent - 2) 0..0        37 bits, sign s
+        acc   --upper-- ---------------lower----------------
+                8 bits
+
+    Latency 1 cycle, throughput one product a cycle. No reset: `start` defines the state.
+    Source: docs/numerics.md section 14.
+
+    Parameters
+    ----------
+    format: FloatFormat of the operands.
+    width: bits of the accumulator, sign included, 2..128.
+    overflow: Overflow.
+
+    Members
+    -------
+    product: In, the product of `SignedProduct`.
+    start: In, load instead of add.
+    acc: Out, signed `width` bits.
+    overflow: Out, sticky flag of the running sum: `acc` is not that sum.
+
+    Raises
+    ------
+    TypeError, ValueError.
+    """
+
+    def __init__(self, *, format: FloatFormat, width: int, overflow: Overflow = Overflow.SATURATE):
+        self._term_width = term_width(format)
+        check_int("width", width, 2, MAX_WIDTH)
+        self._format = format
+        self._width = width
+        self._policy = choice("overflow", Overflow, overflow)
+        super().__init__(
+            {
+                "product": In(packed_width(format)),
+                "start": In(1),
+                "acc": Out(signed(width)),
+                "overflow": Out(1),
+            }
+        )
+
+    format = property(lambda self: self._format, doc="Format of the operands.")
+    width = property(lambda self: self._width, doc="Accumulator bits.")
+    policy = property(lambda self: self._policy, doc="Overflow policy.")
+    latency = property(lambda self: 1, doc="Clock cycles from `product` to `acc`.")
+    registers = property(lambda self: self.width + 1, doc="Register bits: sum and flag.")
+
+    def elaborate(self, platform):
+        m = Module()
+        acc = Signal(signed(self.width), reset_less=True)
+        overflow = Signal(reset_less=True)
+        # |acc| <= 2^(width-1), |term| < 2^(term_width-1): the sum fits one bit above the wider.
+        sum_width = max(self.width, self._term_width) + 1
+        kept = Signal(signed(sum_width))
+        m.d.comb += kept.eq(Cat(bit & ~self.start for bit in acc).as_signed())
+        term = self._term(m)
+        # Above the term its sign would fill every bit, most often for a carry to undo: one step
+        # up or down toggles less, in an E5M2 MAC by 5 % of its energy.
+        top = self._term_width - 1
+        lower = named(m, "lower", kept[:top] + term[:top])
+        down = named(m, "down", term[top] & ~lower[top])
+        up = named(m, "up", lower[top] & ~term[top])
+        upper = kept[top:] + down.replicate(sum_width - top) + up
+        total = named(m, "total", Cat(lower[:top], upper[: sum_width - top]).as_signed())
+        following, outside = limit_sum(m, total, self.width, self.policy)
+        sticky = outside | self.product[-1] | (overflow & ~self.start)
+        m.d.sync += [acc.eq(following), overflow.eq(sticky)]
+        m.d.comb += [self.acc.eq(acc), self.overflow.eq(overflow)]
+        return m
+
+    def _term(self, m: Module):
+        """The product in fixed point: shifted by its whole exponent, small steps first. That is at
+        least 2, as a field 0 counts as 1: two places less are built.
+        """
+        significand_width = 2 * self.format.significand_width + 1
+        value = self.product[:significand_width].as_signed()
+        for bit, select in enumerate(self.product[significand_width:-1]):
+            width = min(len(value) + (1 << bit), self._term_width + 2)
+            shifted = Mux(select, value << (1 << bit), value)[:width]
+            value = named(m, f"by{1 << bit}", shifted.as_signed())
+        return value[2:]
+
+
+class KulischMac(Mac):
+    """Exact floating-point MAC: products of any small format into a fixed-point accumulator.
+
+    The product register holds significand and exponent; the shift stands in front of the adder.
+    Measured for E4M3 against a shift in front of the register: 12 % less energy, 10 % less area.
+    Source: docs/numerics.md section 14.
+
+    Parameters
+    ----------
+    format: FloatFormat of the operands, with fixed-point products of at most 126 bits.
+    acc_width: accumulator bits, 2..128.
+    overflow: Overflow policy.
+    recoding: of the significand multiplier.
+
+    Raises
+    ------
+    TypeError, ValueError.
+    """
+
+    def __init__(
+        self,
+        *,
+        format: FloatFormat,
+        acc_width: int,
+        overflow: Overflow = Overflow.SATURATE,
+        recoding: Recoding = Recoding.NONE,
+    ):
+        super().__init__(
+            multiplier=SignedProduct(format=format, recoding=recoding),
+            accumulator=FixedPointAccumulator(format=format, width=acc_width, overflow=overflow),
+            idle_operands=(0, 0),
+        )
+
+    format = property(lambda self: self._accumulator.format, doc="Format of the operands.")
+    acc_width = property(lambda self: self._accumulator.width, doc="Accumulator bits.")
+    policy = property(lambda self: self._accumulator.policy, doc="The `overflow` policy.")

@@ -1,0 +1,1 @@
+"""The dynamic quantizer's two passes."""

@@ -1,0 +1,1 @@
+"""Tiles: MACs, scalers, adder trees, outputs, and the streams around them."""

@@ -1,0 +1,192 @@
+"""From the lanes of a tile to its scalers: what a finished group leaves behind, block by block."""
+
+from amaranth import Module, Mux, Signal, unsigned
+from amaranth.hdl import Shape
+from amaranth.lib import wiring
+from amaranth.lib.data import ArrayLayout
+from amaranth.lib.wiring import In, Out
+
+from ...golden.spec import ScaleFormat, check_int
+from ..floating.float_common import check_flag
+from ..parts.values import named, registered
+from .adder_trees import MAX_LEAVES
+
+MAC_LATENCY = 3
+"""Clock cycles from operands to the accumulator, in every MAC (docs/numerics.md section 6)."""
+
+
+def check_sharing(lanes: int, sharing: int) -> None:
+    """Raise unless `sharing` lanes can share one scaler.
+
+    Where they do, both are powers of two: then a block of neighbours is a subtree of the tile's.
+    """
+    check_int("lanes", lanes, 1, MAX_LEAVES)
+    check_int("sharing", sharing, 1, lanes)
+    if sharing > 1 and (lanes & (lanes - 1) or sharing & (sharing - 1)):
+        rule = "1, or a power of two with lanes a power of two"
+        raise ValueError(f"sharing must be {rule}, not {sharing!r} with {lanes!r} lanes")
+
+
+class Collector(wiring.Component):
+    """Holds the sums and scale codes of a finished group, and presents them in `sharing` blocks.
+
+    Block c is lanes c * leaves .. (c + 1) * leaves - 1, leaves = lanes / sharing. Cycles from the
+    step with `last`, for sharing = 2 (registers change at the cycle's beginning)::
+
+        cycle     0      1        2      3      4         5         6
+        last     _/~\\____________________________________________________
+        scales          [held until the next last                       ]
+        acc                              [sum]
+        sums                                    [held until the next tile
+        presented                               /~~~~~~~~~~~~~~~~~~\\______
+        block                                   [0       ][1
+
+    Scale codes are held from `last` on, three cycles before the sums: `presented` says when
+    both are there. `interval` = sharing + 3 cycles lie at least between two steps with `last`. Idle
+    cycles change nothing. No reset: the first `last` defines the state.
+
+    One block without scale codes (sharing 1, float tiles) needs no row for the sums: they are
+    presented where they are, in the accumulators, for the one cycle of `presented`.
+
+    Parameters
+    ----------
+    lanes: lanes of the tile, 1..64.
+    shape: of a sum.
+    scale: ScaleFormat of a group scale; None without scale codes.
+    sharing: lanes that share one scaler, a divisor of `lanes`; both powers of two where above 1.
+    has_overflow: whether the lanes have overflow flags.
+
+    Members
+    -------
+    last: In, the lanes take the last product of a group.
+    first, finish: In, with `last`: this tile begins, ends an output.
+    w_scale, a_scale: In, scale code of each lane, with `last`; only with `scale`.
+    acc: In, sum of each lane.
+    acc_overflow: In, its overflow flag; only with `has_overflow`.
+    sums: Out, `leaves` sums of the block.
+    w_scales, a_scales: Out, their scale codes; only with `scale`.
+    all_w_scales, all_a_scales: Out, scale codes of all lanes; only with `scale`.
+    presented: Out, there is a block.
+    block: Out, its number; only with `sharing` above 1.
+    tile_first, tile_finish: Out, this tile begins, ends an output; while blocks are presented.
+    tile_overflow: Out, a sum of this output up to this tile overflowed; only with `has_overflow`.
+
+    Raises
+    ------
+    TypeError, ValueError.
+    """
+
+    def __init__(
+        self,
+        *,
+        lanes: int,
+        shape: Shape,
+        scale: ScaleFormat | None = None,
+        sharing: int = 1,
+        has_overflow: bool = False,
+    ):
+        check_sharing(lanes, sharing)
+        if scale is not None and not isinstance(scale, ScaleFormat):
+            raise TypeError(f"scale must be a ScaleFormat or None, not {scale!r}")
+        check_flag("has_overflow", has_overflow)
+        self._lanes, self._sharing, self._scale = lanes, sharing, scale
+        self._shape = Shape.cast(shape)
+        self._has_overflow = has_overflow
+        members = {"last": In(1), "first": In(1), "finish": In(1)}
+        members |= {"acc": In(ArrayLayout(self.shape, lanes))}
+        members |= {"sums": Out(ArrayLayout(self.shape, self.leaves))}
+        if scale is not None:
+            for port in ("w_scale", "a_scale"):
+                members[port] = In(self._codes(lanes))
+                members[f"{port}s"] = Out(self._codes(self.leaves))
+                members[f"all_{port}s"] = Out(self._codes(lanes))
+        if has_overflow:
+            members |= {"acc_overflow": In(lanes), "tile_overflow": Out(1)}
+        members |= {port: Out(1) for port in ("presented", "tile_first", "tile_finish")}
+        if sharing > 1:
+            members["block"] = Out(range(sharing))
+        super().__init__(members)
+
+    lanes = property(lambda self: self._lanes, doc="Lanes of the tile.")
+    shape = property(lambda self: self._shape, doc="Shape of a sum.")
+    scale = property(lambda self: self._scale, doc="Format of a group scale, or None.")
+    sharing = property(lambda self: self._sharing, doc="Lanes that share one scaler.")
+    has_overflow = property(lambda self: self._has_overflow, doc="Whether lanes have flags.")
+    leaves = property(lambda self: self.lanes // self.sharing, doc="Lanes of a block.")
+    holds_sums = property(
+        lambda self: self.scale is not None or self.sharing > 1,
+        doc="Whether the sums have registers of their own.",
+    )
+    interval = property(
+        lambda self: self.sharing + MAC_LATENCY, doc="Least cycles between steps with `last`."
+    )
+
+    @property
+    def latency(self) -> int:
+        """Clock cycles from the step with `last` to the tile's last block."""
+        return MAC_LATENCY + (self.sharing if self.holds_sums else 0)
+
+    @property
+    def registers(self) -> int:
+        """Register bits: `last` in flight, first and finish, scale codes, sums, counter, flags."""
+        codes = 2 * self.scale.code_width if self.scale else 0
+        sums = self.shape.width if self.holds_sums else 0
+        control = MAC_LATENCY + 2 + self.holds_sums + (self.sharing - 1).bit_length()
+        return control + self.has_overflow + self.lanes * (codes + sums)
+
+    def _codes(self, count: int) -> ArrayLayout:
+        return ArrayLayout(unsigned(self.scale.code_width), count)
+
+    def elaborate(self, platform):
+        m = Module()
+        for port in ("first", "finish"):
+            held = registered(m, f"{port}_held", getattr(self, port), self.last)
+            m.d.comb += getattr(self, f"tile_{port}").eq(held)
+        capture = self.last
+        for cycle in range(1, MAC_LATENCY + 1):
+            capture = registered(m, f"last_{cycle}", capture)
+        block = self._count(m, capture)
+        sums = registered(m, "sums", self.acc, capture) if self.holds_sums else self.acc
+        self._present(m, self.sums, sums, block)
+        if self.scale is not None:
+            for port in ("w_scale", "a_scale"):
+                codes = registered(m, f"{port}_held", getattr(self, port), self.last)
+                m.d.comb += getattr(self, f"all_{port}s").eq(codes)
+                self._present(m, getattr(self, f"{port}s"), codes, block)
+        if self.has_overflow:
+            sticky = Signal(name="sticky", reset_less=True)
+            with m.If(capture):
+                m.d.sync += sticky.eq(self.acc_overflow.any() | (sticky & ~self.tile_first))
+            m.d.comb += self.tile_overflow.eq(sticky)
+        return m
+
+    def _present(self, m: Module, target, values, block) -> None:
+        """Drive `target` with the block's part of `values`, through a tree of multiplexers: the
+        digit of the block number that changes least drives most of them.
+        """
+        values, width = values.as_value(), len(target.as_value())
+        blocks = [values[i * width : (i + 1) * width] for i in range(self.sharing)]
+        for digit in reversed(range((self.sharing - 1).bit_length())):
+            half = len(blocks) // 2
+            pairs = zip(blocks[:half], blocks[half:], strict=True)
+            blocks = [Mux(block[digit], upper, lower) for lower, upper in pairs]
+        m.d.comb += target.as_value().eq(blocks[0])
+
+    def _count(self, m: Module, capture):
+        """Count the blocks, from `capture` to the last: the block's number."""
+        if not self.holds_sums:
+            m.d.comb += self.presented.eq(capture)
+            return None
+        if self.sharing == 1:
+            m.d.comb += self.presented.eq(registered(m, "valid", capture))
+            return None
+        valid = Signal(name="valid", reset_less=True)
+        block = Signal(range(self.sharing), name="count", reset_less=True)
+        at_end = named(m, "at_end", block.all())
+        m.d.sync += valid.eq(capture | (valid & ~at_end))
+        with m.If(capture):
+            m.d.sync += block.eq(0)
+        with m.Elif(valid & ~at_end):
+            m.d.sync += block.eq(block + 1)
+        m.d.comb += [self.presented.eq(valid), self.block.eq(block)]
+        return block

@@ -1,0 +1,162 @@
+# amaranth: UnusedElaboratable=no
+"""A tile between two streams: steps in, outputs out, with back-pressure."""
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.hdl import Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.data import StructLayout
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from ...golden.spec import check_int
+from ..parts.values import named
+from .tile import Tile
+
+MIN_RESULTS, MAX_RESULTS = 2, 64
+
+
+class ConvTile(wiring.Component):
+    """Streams around a tile: for each step with `finish` one result, in order, none lost.
+
+    The tile never stalls. A cycle without a step feeds it an idle one, and `i.ready` is withheld
+    only where the tile or its results need it:
+
+    - from a step with `last`, sooner than `interval` cycles after the previous one;
+    - from a step with `finish`, while all `results` slots are taken. A slot is taken when such a
+      step is accepted and free in the cycle after its result was handed out, so that a result
+      always finds a place in the buffer, however long `o.ready` stays low;
+    - in the `interval` cycles after a reset, which end with a whole output of zeros: the step that
+      a tile, which has no reset, must begin with.
+
+    All else runs at one step a cycle. Outputs that lie at least `(latency + 1) / results` cycles
+    apart never wait for a slot as long as `o.ready` is 1. `start` and `first` are derived: a step
+    after one with `last` starts a group, a tile after one with `finish` begins an output.
+
+    `i.ready` depends combinationally on `last` and `finish` of `i.payload`, and on nothing else
+    outside; `o.valid` and `o.payload` come from registers. The tile's `valid` is not used: it may
+    be undefined, or belong to an output from before a reset. Its fixed latency says when a result
+    is there, and a delay line that the reset clears counts it.
+
+    A reset (synchronous, at least one cycle) drops what is under way and what waits at `o`.
+
+    Parameters
+    ----------
+    tile: Tile of any kind.
+    results: slots for outputs under way and waiting, 2..64.
+
+    Members
+    -------
+    i: In, stream of steps: `w`, `a` (and `w_scale`, `a_scale`) as the tile's ports, the scale codes
+        being read with `last`; `last`, ends a group; `finish`, ends an output, implies `last`.
+    o: Out, stream of results: `z`, 32 bits, float32 code; `overflow` where the tile has it.
+    tensor_scale: In, 32 bits, constant while outputs are under way; where the tile has it.
+
+    Raises
+    ------
+    TypeError, ValueError.
+    """
+
+    def __init__(self, *, tile: Tile, results: int = 2):
+        if not isinstance(tile, Tile):
+            raise TypeError(f"tile must be a Tile, not {tile!r}")
+        check_int("results", results, MIN_RESULTS, MAX_RESULTS)
+        self._tile, self._results = tile, results
+        ports = {name: member.shape for name, member in tile.signature.members.items()}
+        operands = ("w", "a", "w_scale", "a_scale")
+        self._operands = StructLayout({name: ports[name] for name in operands if name in ports})
+        self._step = StructLayout({**self._operands.members, "last": 1, "finish": 1})
+        self._result = StructLayout(
+            {name: ports[name] for name in ("z", "overflow") if name in ports}
+        )
+        members = {
+            "i": In(stream.Signature(self._step)),
+            "o": Out(stream.Signature(self._result)),
+        }
+        if "tensor_scale" in ports:
+            members["tensor_scale"] = In(ports["tensor_scale"])
+        super().__init__(members)
+
+    tile = property(lambda self: self._tile, doc="What computes.")
+    results = property(lambda self: self._results, doc="Slots for outputs.")
+    interval = property(lambda self: self.tile.interval, doc="Of the tile.")
+    has_reset = property(lambda self: True, doc="Whether the clock domain needs a reset.")
+    operands = property(lambda self: self._operands, doc="Layout of a step without its marks.")
+
+    @property
+    def latency(self) -> int:
+        """Clock cycles from a step with `finish` to its result at `o`, if none waits there."""
+        return self.tile.latency + 1
+
+    @property
+    def registers(self) -> int:
+        """Register bits: the tile's, marks, gap, taken slots, delay line, result buffer."""
+        depth = self.results
+        buffer = depth * self._result.size + 2 * (depth - 1).bit_length() + depth.bit_length()
+        control = 3 + (self.interval - 1).bit_length() + depth.bit_length() + self.tile.latency
+        return self.tile.registers + control + buffer
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.tile = tile = self.tile
+        step = self.i.payload
+        # Cycles until a step with `last` may come. Counted after a reset as well, since the tile
+        # may have taken one just before.
+        gap = Signal(range(self.interval), init=self.interval - 1)
+        taken = Signal(range(self.results + 1))
+        fresh = Signal(init=1)
+        last = named(m, "last", step.last | step.finish)
+        too_soon = named(m, "too_soon", last & gap.any())
+        no_slot = named(m, "no_slot", step.finish & (taken == self.results))
+        m.d.comb += self.i.ready.eq(~(fresh | too_soon | no_slot))
+        accept = named(m, "accept", self.i.valid & self.i.ready)
+        define = named(m, "define", fresh & ~gap.any())
+        self._feed(m, accept, define, fresh, last)
+        with m.If(define):
+            m.d.sync += fresh.eq(0)
+        with m.If(tile.last):
+            m.d.sync += gap.eq(self.interval - 1)
+        with m.Elif(gap.any()):
+            m.d.sync += gap.eq(gap - 1)
+        take = named(m, "take", accept & step.finish)
+        give = named(m, "give", self.o.valid & self.o.ready)
+        m.d.sync += taken.eq(taken + take - give)
+        self._collect(m, take)
+        return m
+
+    def _feed(self, m: Module, accept, define, fresh, last) -> None:
+        """The tile's inputs: the accepted step, the defining one, or an idle one."""
+        tile, step = self.tile, self.i.payload
+        start = Signal(init=1)
+        first = Signal(init=1)
+        with m.If(accept):
+            m.d.sync += start.eq(last)
+        with m.If(accept & last):
+            m.d.sync += first.eq(step.finish)
+        m.d.comb += [
+            tile.start.eq(start & (accept | define)),
+            tile.last.eq((accept & last) | define),
+            tile.first.eq(first),
+            tile.finish.eq(step.finish | fresh),
+        ]
+        for port, idle in zip(("w", "a"), tile.idle_operands, strict=True):
+            lanes = getattr(tile, port)
+            for lane, code in enumerate(step[port]):
+                m.d.comb += lanes[lane].eq(Mux(accept, code, idle))
+        for port in ("w_scale", "a_scale"):
+            if port in self._operands.members:
+                m.d.comb += getattr(tile, port).eq(step[port])
+        if hasattr(self, "tensor_scale"):
+            m.d.comb += tile.tensor_scale.eq(self.tensor_scale)
+
+    def _collect(self, m: Module, take) -> None:
+        """The result buffer: written `latency` cycles after the tile took a step with `finish`."""
+        m.submodules.buffer = buffer = SyncFIFO(width=self._result.size, depth=self.results)
+        under_way = Signal(self.tile.latency)
+        m.d.sync += under_way.eq(Cat(take, under_way))
+        m.d.comb += [
+            buffer.w_data.eq(Cat(getattr(self.tile, name) for name in self._result.members)),
+            buffer.w_en.eq(under_way[-1]),
+            Value.cast(self.o.payload).eq(buffer.r_data),
+            self.o.valid.eq(buffer.r_rdy),
+            buffer.r_en.eq(self.o.ready),
+        ]

@@ -1,0 +1,76 @@
+"""Both passes of the quantizer on captured tensors, every code of every beat; with --all-outputs
+every layer and the whole matrix of formats, scales and rounding rules.
+"""
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from amaranth.hdl import Shape
+
+from mlsmac.data import load
+from mlsmac.sim.captured import quantizer_beats, statistics_beats
+from mlsmac.sim.memory_bench import MemoryBench
+from mlsmac.sim.vectors import Codes, Vectors
+from mlsmac.units.catalogue import Configuration, configure
+from mlsmac.units.reference import reference
+
+SCALES = ("8,1", "8,0", "4,1")
+FORMATS = ("2,4", "2,1", "1,2", "0,4", "4,3")
+RULES = tuple(product(("clip", "carry"), ("stochastic", "nearest")))
+MATRIX = [
+    {"format": format, "scale": scale, "carry": carry, "rounding": rounding}
+    for format, scale, (carry, rounding) in product(FORMATS, SCALES, RULES)
+]
+FEW = MATRIX[:1]
+LANES = 2
+
+
+def test_statistics_on_captured_tensors(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    """The first pass finds the maxima that the second is fed."""
+    layers = load() if pytestconfig.getoption("--all-outputs") else load()[:1]
+    first = configure("tensor_statistics", lanes=LANES)
+    second = configure("mls_quantizer", lanes=LANES)
+    bench = None
+    for layer in layers:
+        passes = zip(statistics_beats(layer, LANES), quantizer_beats(layer, second), strict=True)
+        for inputs, fed in passes:
+            vectors = _vectors(first, inputs)
+            found = vectors.outputs
+            ends = inputs["last"] == 1
+            assert np.array_equal(found["group_valid"], inputs["last"])
+            assert np.array_equal(found["group_max"][ends], fed["group_max"][ends])
+            assert found["tensor_max"][-1] == fed["tensor_max"][-1]
+            bench = bench or MemoryBench(first, vectors, tmp_path)
+            result = bench.run(vectors)
+            assert not result.mismatches, "\n".join(result.mismatches)
+
+
+def _vectors(configuration: Configuration, inputs: dict[str, Codes]) -> Vectors:
+    component = configuration.build()
+    members = component.signature.members.items()
+    widths = {name: Shape.cast(member.shape).width for name, member in members}
+    outputs = reference(configuration.name, configuration.options, inputs)
+    return Vectors(inputs, outputs, widths, component.latency, True)
+
+
+def test_quantizer_on_captured_tensors(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    everything = pytestconfig.getoption("--all-outputs")
+    layers = load() if everything else load()[:1]
+    for number, options in enumerate(MATRIX if everything else FEW):
+        configuration = configure("mls_quantizer", lanes=LANES, **options)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        bench = None
+        elements = checked = 0
+        for layer in layers:
+            for inputs in quantizer_beats(layer, configuration):
+                vectors = _vectors(configuration, inputs)
+                bench = bench or MemoryBench(configuration, vectors, folder)
+                result = bench.run(vectors)
+                assert not result.mismatches, "\n".join(result.mismatches)
+                checked += result.checked
+            elements += sum(tensor.size for tensor in layer.tensors().values())
+        assert checked >= 3 * elements / LANES  # codes, scale code and flag of each beat
+        print(f"{configuration.slug}: {elements} elements")

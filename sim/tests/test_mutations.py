@@ -1,0 +1,207 @@
+# ruff: noqa: E501 - one mutation a line
+"""The benches catch small mistakes: each row breaks one line of one component, and its bench must
+fail.
+"""
+
+import inspect
+import sys
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlsmac.hw.floating import float_adder, float_common, fused_adder, int_to_float
+from mlsmac.hw.floating.exact_multiplier import ExactMultiplier
+from mlsmac.hw.floating.float_accumulator import (
+    FloatAccumulator,
+)
+from mlsmac.hw.floating.float_adder import FloatAdder
+from mlsmac.hw.floating.float_multiplier import FloatMultiplier
+from mlsmac.hw.floating.int_to_float import IntToFloat
+from mlsmac.hw.integer import accumulator
+from mlsmac.hw.integer.accumulator import (
+    IntAccumulator,
+)
+from mlsmac.hw.integer.int_multiplier import (
+    IntMultiplier,
+)
+from mlsmac.hw.integer.lns_multiplier import LnsConverter, LnsMultiplier
+from mlsmac.hw.integer.mls_multiplier import ExponentShifter, MlsMultiplier
+from mlsmac.hw.integer.range_statistic import RangeStatistic
+from mlsmac.hw.integer.requantizer import Requantizer
+from mlsmac.hw.mac.kulisch_mac import FixedPointAccumulator, SignedProduct
+from mlsmac.hw.parts import lfsr
+from mlsmac.hw.parts.signed_multiplier import SignedMultiplier
+from mlsmac.hw.parts.unsigned_multiplier import CompressionTree, UnsignedMultiplier
+from mlsmac.hw.quantizer.element_divider import ElementDivider
+from mlsmac.hw.quantizer.element_multiplier import ElementMultiplier, Reciprocal
+from mlsmac.hw.quantizer.mls_quantizer import QuantizerLanes
+from mlsmac.hw.quantizer.scale_quantizer import GroupScale
+from mlsmac.hw.quantizer.tensor_statistics import TensorStatistics
+from mlsmac.hw.tile import group_scaler
+from mlsmac.hw.tile.adder_trees import Fp32AdderTree, _IntegerTree
+from mlsmac.hw.tile.aligner import Aligner, LargestScale
+from mlsmac.hw.tile.collector import Collector
+from mlsmac.hw.tile.group_scaler import ScaledTerm
+from mlsmac.hw.tile.tile_stages import TileAccumulator, TileOutput, TileTree
+from mlsmac.sim.runner import run_bench
+from mlsmac.units.catalogue import configure
+
+OPERATIONS = 20_000
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """Replace `old` by `new` in the function `name` of `owner`, a class or a module; the bench of
+    `unit` must then fail.
+    """
+
+    what: str
+    owner: Any
+    name: str
+    old: str
+    new: str
+    unit: str
+    options: dict[str, Any]
+    operations: int = OPERATIONS
+
+    def apply(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Compile the changed source among its own module's names, in the original's place."""
+        function = getattr(self.owner, self.name)
+        source = textwrap.dedent(inspect.getsource(function))
+        assert source.count(self.old) == 1, f"{self.what}: {self.old!r} must stand once"
+        names = dict(vars(sys.modules[function.__module__]))
+        exec(compile(source.replace(self.old, self.new), self.what, "exec"), names)
+        monkeypatch.setattr(self.owner, self.name, names[self.name])
+
+
+MLS = {"format": "2,4"}
+LANES = {"lanes": 4}
+FEW_TILES = {"lanes": 2, "tiles": 2, "scale": "3,1"}
+FP32: dict[str, Any] = {}
+LNS: dict[str, Any] = {}
+E4M3 = {"format": "e4m3"}
+PAIR = {"lanes": 2}
+SHARED = {"lanes": 2, "sharing": 2}
+INTS: dict[str, Any] = {}
+CODES: dict[str, Any] = {}
+DIGITS = {"division": "digits"}
+RECIPROCAL = {"reciprocal_bits": 8}
+FEW = 600
+E = "elaborate"
+# fmt: off
+MUTATIONS = [Mutation(*row) for row in (
+    ("wrong shift bound", ExponentShifter, E, "len(self.o) + 2)", "len(self.o) + 1)", "mls_multiplier", MLS),
+    ("subnormals shifted", ExponentShifter, E, "exp | ~exp.any()", "exp", "mls_mac", MLS),
+    ("hidden bit of subnormals", MlsMultiplier, E, "[exponent.any()]", "[1]", "mls_multiplier", MLS),
+    ("sign of a product", MlsMultiplier, E, "self.x[-1] ^ self.y[-1]", "self.x[-1] | self.y[-1]", "mls_mac", MLS),
+    ("dropped carry in the tree", CompressionTree, "_step", "(a & b) | (half & c)", "a & b", "mls_mac", MLS),
+    ("dropped carry of the negation", IntAccumulator, E, "inverted + negative", "inverted", "mls_mac", MLS),
+    ("start ignored", IntAccumulator, E, "bit & ~self.start", "bit", "mls_mac", MLS),
+    ("overflow not sticky", IntAccumulator, E, "outside | (overflow & ~self.start)", "outside", "mls_mac", MLS),
+    ("overflow survives start", IntAccumulator, E, "(overflow & ~self.start)", "overflow", "mls_mac", MLS),
+    ("saturation to the wrong side", accumulator, "limit_sum", "(~sign).replicate", "sign.replicate", "mls_mac", MLS),
+    ("start ignored by floats", FloatAccumulator, E, "bit & ~self.start", "bit", "fp32_mac", FP32),
+    ("start loads onto +0", FloatAccumulator, E, "acc[-1] | self.start", "acc[-1] & ~self.start", "fp32_mac", FP32),
+    ("sign of zero", FloatAdder, "_order_by_magnitude", "Cat(x[-1], y[:-1])", "Cat(~x[-1], y[:-1])", "fp32_mac", FP32 | {"path": "single"}),
+    ("sign of zero of a split path", FloatAdder, "_order_by_exponent", "Cat(y[-1], significands[0])", "Cat(~y[-1], significands[0])", "fp32_mac", FP32),
+    ("ties away from zero in place", float_adder, "round_before_normalising", "kept[0] | below", "1", "fp32_mac", FP32),
+    ("carry of the increment above", float_adder, "round_before_normalising", "rounded[width + 1] & ~top", "0", "float_adder", {"format": "e5m2", "path": "split"}),
+    ("exact sum not normalised", FloatAdder, "_round_or_normalise", "left & operands.near", "Const(0, 1)", "fp32_mac", FP32),
+    ("sticky bit of the alignment", float_adder, "align", "sticky | (select & value[:step].any())", "sticky", "fp32_mac", FP32),
+    ("borrow of the sticky bit", FloatAdder, E, "subtract & ~sticky", "subtract", "fp32_mac", FP32),
+    ("ties away from zero", float_common, "round_nearest_even", "mantissa[0] | sticky", "1", "float_multiplier", FP32),
+    ("wrong bias", FloatMultiplier, E, "2 * fmt.bias", "2 * fmt.bias + 1", "fp32_mac", FP32),
+    ("bias of an exact product", ExactMultiplier, E, "2 * fmt.bias", "2 * fmt.bias + 1", "fp8_mac", E4M3),
+    ("subnormal factor not normalised", ExactMultiplier, "_normalise", "enable=~hidden", "enable=Const(0, 1)", "fp8_mac", E4M3),
+    ("wrong factor 9", group_scaler, "_radix4", "digits = []", "digits = []; factor -= factor == 9", "group_scaler", MLS),
+    ("sum of exponents off by one", ScaledTerm, E, "self.a_scale[man_bits:])", "self.a_scale[man_bits:] + 1)", "group_scaler", MLS),
+    ("rounds to -0", IntToFloat, E, "negative & code.any()", "negative", "group_scaler", MLS),
+    ("subnormal leaf not shifted", int_to_float, "round_gradually", "Mux(below, significand >> span, significand)", "significand", "group_scaler", MLS),
+    ("subnormal leaf normalised", int_to_float, "round_gradually", "exponent[steps:].any()", "Const(1, 1)", "group_scaler", MLS),
+    ("sticky bit of subnormals", float_common, "normalise", "sticky | (~select & value[:step].any())", "sticky", "group_scaler", MLS),
+    ("ties of a leaf", float_common, "round_nearest_even", "mantissa[0] | sticky", "1", "group_scaler", MLS),
+    ("wrong neighbours", Fp32AdderTree, E, "values[::2], values[1::2]", "values[: len(values) // 2], values[len(values) // 2 :]", "fp32_adder_tree", LANES),
+    ("odd leaf dropped", Fp32AdderTree, E, "[*sums, *values[2 * len(sums) :]]", "[*sums, *(Signal(32) for _ in values[2 * len(sums) :])]", "fp32_adder_tree", {"lanes": 3}),
+    ("leaves taken when not valid", Fp32AdderTree, E, "valid if level == 0 else None", "None", "fp32_adder_tree", LANES),
+    ("logical shift", Aligner, E, "Mux(select, value >> (1 << step), value)", "Mux(select, value.as_unsigned() >> (1 << step), value).as_signed()", "aligned_adder_tree", LANES),
+    ("far terms keep bits", Aligner, E, "distance[steps:].any()", "Const(0, 1)", "aligned_adder_tree", LANES),
+    ("a guard bit less", Aligner, E, "self.term.eq(value)", "self.term.eq(value & ~1)", "aligned_adder_tree", LANES),
+    ("smallest scale", LargestScale, E, "y < x", "y > x", "aligned_adder_tree", LANES),
+    ("lost carry of the exact sum", _IntegerTree, E, "acc = Signal(signed(self.sum_width)", "acc = Signal(signed(self.sum_width - 1)", "exact_adder_tree", FEW_TILES),
+    ("tiles do not add up", _IntegerTree, E, '"begins_row", begins)', '"begins_row", begins | ~begins)', "exact_adder_tree", FEW_TILES),
+    ("scale codes a cycle late", Collector, E, 'codes = registered(m, f"{port}_held", getattr(self, port), self.last)', 'codes = registered(m, f"{port}_held", getattr(self, port), registered(m, f"{port}_late", self.last))', "mls_tile", PAIR, FEW),
+    ("sums before the last product", Collector, E, "MAC_LATENCY + 1", "MAC_LATENCY", "mls_tile", PAIR, FEW),
+    ("blocks in the wrong order", Collector, "_present", "block[digit]", "block[-1 - digit]", "mls_tile", {"lanes": 4, "sharing": 4}, 3_000),
+    ("one block too few", Collector, "_count", "block.all()", "~block.any()", "mls_tile", SHARED, FEW),
+    ("overflow of the last tile alone", Collector, E, " | (sticky & ~self.tile_first)", "", "mls_tile", PAIR, FEW),
+    ("overflow survives first", Collector, E, " & ~self.tile_first", "", "mls_tile", PAIR, FEW),
+    ("even block dropped", Fp32AdderTree, E, "valid & ~odd", "valid & odd", "mls_tile", SHARED, FEW),
+    ("first ignored", TileAccumulator, E, "m.If(self.first)", "m.If(self.first & 0)", "mls_tile", PAIR, FEW),
+    ("tile loaded, not added", TileAccumulator, E, "x.eq(adder.sum)", "x.eq(1 << (_WIDTH - 1))", "mls_tile", PAIR, FEW),
+    ("first ahead of its tile", TileTree, E, "self.tile_first, adders.latency", "self.tile_first, 0", "mls_tile", PAIR, FEW),
+    ("finish ahead of its tile", TileTree, E, "self.tile_finish, self.latency", "self.tile_finish, 0", "mls_tile", PAIR, FEW),
+    ("tensor scale skipped", TileOutput, E, "values[0] = multiplier.product", "pass", "mls_tile", PAIR, FEW),
+    ("sign row not inverted", SignedMultiplier, "_add_rows", "~bit if negative else bit", "bit", "int_mac", INTS, FEW),
+    ("Booth row without its sign", SignedMultiplier, "_add_booth_rows", "~((one | two) & digits[n])", "(one | two) & digits[n]", "int_mac", {"recoding": "booth4"}, FEW),
+    ("product not sign-extended", IntAccumulator, E, "self.product.as_signed()", "self.product", "int_mac", INTS, FEW),
+    ("unsigned zero point", IntMultiplier, E, '_zero").as_signed()', '_zero")', "int_mac", {"zero_points": True}, FEW),
+    ("range without start", RangeStatistic, E, "self.start | (x > largest)", "x > largest", "range_statistic", INTS, FEW),
+    ("a step too few", lfsr, "_following", "place + steps - 1 - step in taps", "place + steps - 2 - step in taps", "lfsr", {"lanes": 1}, FEW),
+    ("lanes alike", lfsr.Lfsr, E, "lane * LANE_STRIDE", "0 * LANE_STRIDE", "lfsr", {"lanes": 2}, FEW),
+    ("rounds down", Requantizer, E, "s1_window.as_signed() + random", "s1_window.as_signed() + 0 * random", "requantizer", INTS, FEW),
+    ("far sums wrap", Requantizer, E, "s1_far | ", "", "requantizer", INTS, FEW),
+    ("zeros shifted in", Requantizer, "_window", "moved = Cat(value[step:], sign.replicate(step))", "moved = value[step:]", "requantizer", INTS, FEW),
+    ("zero not recognised", LnsMultiplier, E, "x.any() & y.any()", "x.any()", "lns_mac", {"format": "4,1", "table_bits": 1}, 3_000),
+    ("products too small for a shift", LnsMultiplier, E, "exponent[kept:]", "exponent[kept + 1 :]", "lns_mac", LNS, 3_000),
+    ("zero converts to one unit", LnsConverter, E, "value[left] & nonzero", "value[left]", "lns_mac", LNS, 3_000),
+    ("neighbouring entries of the table", LnsConverter, E, "remainder == index for", "remainder == index - 1 for", "lns_mac", LNS, 3_000),
+    ("NaN adds", SignedProduct, E, "parts.significand & (~invalid).replicate(width)", "parts.significand", "kulisch_mac", E4M3, 3_000),
+    ("infinity unnoticed", SignedProduct, E, "[parts.infinite]", "[]", "kulisch_mac", {"format": "e5m2"}, 3_000),
+    ("sign of a zero", SignedProduct, E, "parts.sign & magnitude.any()", "parts.sign", "kulisch_mac", E4M3, 3_000),
+    ("NaN not flagged", FixedPointAccumulator, E, "outside | self.product[-1]", "outside", "kulisch_mac", E4M3, 3_000),
+    ("NaN survives start", FixedPointAccumulator, E, "(overflow & ~self.start)", "overflow", "kulisch_mac", E4M3, 3_000),
+    ("carry above the term", FixedPointAccumulator, E, "lower[top] & ~term[top]", "lower[top]", "kulisch_mac", E4M3, 3_000),
+    ("a place too low", FixedPointAccumulator, "_term", "value[2:]", "value[1:-1]", "kulisch_mac", E4M3, 3_000),
+    ("negation of a fused sum", fused_adder, "round_sum", "guard | (negative & mantissa[0] & rest)", "guard", "float_fma", {"format": "e4m3"}),
+    ("sign of a fused zero", fused_adder, "round_sum", "exact_zero & addend.subtract", "exact_zero", "float_fma", {"format": "e5m2"}),
+    ("addend shifted out too soon", fused_adder, "place_addend", "amount > fmt.significand_width", "amount >= fmt.significand_width", "float_fma", {"format": "fp16"}),
+    ("product of zero in the way", fused_adder, "place_addend", "distance[-1] | product.zero", "distance[-1]", "float_fma", {"format": "2,12", "acc_format": "fp32"}),
+    ("longer mantissa not rounded", FloatAdder, E, "finish = self._normalise_then_round", "pass", "float_fma", {"format": "e4m3", "acc_format": "6,5"}),
+    ("scale rounds down", GroupScale, "_choose", "multiples[i] <", "multiples[i] <=", "mls_quantizer", CODES, FEW),
+    ("maxima equal count as less", GroupScale, E, "peak <= top", "peak < top", "mls_quantizer", CODES, FEW),
+    ("maxima taken at every beat", GroupScale, E, '"s1_ratio", ratio, self.start', '"s1_ratio", ratio', "mls_quantizer", CODES, FEW),
+    ("divisor not normalised", GroupScale, "_choose", "low = ~multiple[-1]", "low = Const(0, 1)", "mls_quantizer", CODES, FEW),
+    ("beyond the maximum unseen", ElementDivider, E, "x[:MAGNITUDE_BITS] > self.peak", "x[:MAGNITUDE_BITS] > (self.peak | 1)", "mls_quantizer", CODES, 6_000),
+    ("far elements wrap", ElementDivider, E, "~nonzero | (apart >= self.farthest)", "~nonzero", "mls_quantizer", CODES, FEW),
+    ("ties of the product", ElementDivider, "_compare", ">= product", "> product", "mls_quantizer", {"rounding": "nearest"}, FEW),
+    ("subnormal ties", ElementDivider, "_compare", "(low == whole) & reached", "reached", "mls_quantizer", CODES, FEW),
+    ("word of 0 rounds up", ElementDivider, "_compare", "~too_large & ", "", "mls_quantizer", CODES, 6_000),
+    ("digits lose the last bit", ElementDivider, "_divide", "(quotient >> shift)[:k]", "(quotient >> shift)[:k] & ~1", "mls_quantizer", DIGITS, FEW),
+    ("clip carries", ElementDivider, "_round", "(up & ~Cat(full, Const(1, 1)).all())", "up", "mls_quantizer", CODES, FEW),
+    ("the largest becomes half", ElementDivider, "_round", "first & ~distance.any()", "first & 0", "mls_quantizer", CODES, FEW),
+    ("divisor cut off, not halved", Reciprocal, E, "minuend - divisor", "minuend - part * 2", "mls_quantizer", RECIPROCAL, FEW),
+    ("element cut off, not halved", ElementMultiplier, "_divide", "Cat(one, significand)", "Cat(Const(0, 1), significand)", "mls_quantizer", RECIPROCAL, FEW),
+    ("flag survives start", QuantizerLanes, E, "(invalid & ~s1_start)", "invalid", "mls_quantizer", CODES, FEW),
+    ("group goes on", TensorStatistics, "_accumulate", "first | ended", "first", "tensor_statistics", INTS, FEW),
+    ("Booth increment", UnsignedMultiplier, "_add_booth_rows", "b2 & (one | two)", "b2 & one", "fp32_mac", {"recoding": "booth4"}),
+)]
+# fmt: on
+
+
+@pytest.mark.parametrize(
+    "mutation", MUTATIONS, ids=lambda mutation: mutation.what.replace(" ", "-")
+)
+def test_mutation_is_caught(
+    mutation: Mutation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mutation.apply(monkeypatch)
+    configuration = configure(mutation.unit, **mutation.options)
+    first = mutation is MUTATIONS[0]
+    result = run_bench(configuration, tmp_path, operations=mutation.operations, waves=first)
+    assert result.mismatches, f"{configuration.slug} did not notice: {mutation.what}"
+    if first:  # whoever finds a mismatch finds its waveform
+        assert result.waveform is not None
+        assert result.waveform.stat().st_size > 0

@@ -1,0 +1,218 @@
+"""Every unit against the golden model: exhaustively where the inputs total 16 bits or fewer."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mlsmac.sim.corners import make_vectors
+from mlsmac.sim.runner import run_bench, simulate
+from mlsmac.sim.tests.test_tiles import TILES
+from mlsmac.units.catalogue import UNITS, configure
+from mlsmac.units.reference import reference
+
+MACS: list[tuple[str, dict[str, Any]]] = [
+    ("mls_mac", {"format": "2,4"}),
+    ("mls_mac", {"format": "2,1"}),
+    ("mls_mac", {"format": "2,4", "overflow": "wrap"}),
+    ("mls_mac", {"format": "2,4", "acc_width": "auto", "length": 9}),
+    ("mls_mac", {"format": "0,4", "acc_width": 12}),
+    ("mls_mac", {"format": "2,4", "acc_width": 64}),
+    ("mls_mac", {"format": "3,2", "acc_width": 14}),
+    ("lns_mac", {}),
+    ("kulisch_mac", {}),
+]
+PARTS: list[tuple[str, dict[str, Any]]] = [
+    ("mls_multiplier", {"format": "2,4"}),
+    ("mls_multiplier", {"format": "2,1"}),
+    ("mls_multiplier", {"format": "0,2"}),
+    ("mls_multiplier", {"format": "1,6"}),
+    ("mls_multiplier", {"format": "3,2"}),
+    ("exponent_shifter", {"format": "2,4"}),
+    ("exponent_shifter", {"format": "3,2"}),
+    ("float_multiplier", {"format": "e5m2"}),
+    ("float_multiplier", {"format": "e5m2", "subnormals": False}),
+    ("float_multiplier", {"format": "e4m3"}),
+    ("float_multiplier", {"format": "e4m3", "subnormals": False}),
+    ("float_multiplier", {"format": "bf16"}),
+    ("float_adder", {"format": "e5m2"}),
+    ("float_adder", {"format": "e5m2", "subnormals": False}),
+    ("float_adder", {"format": "e4m3"}),
+    ("float_adder", {"format": "e4m3", "subnormals": False}),
+    ("float_adder", {"format": "fp32"}),
+    ("float_adder", {"format": "fp32", "subnormals": False}),
+    *(
+        ("float_adder", {"format": format, "subnormals": subnormals, "path": "split"})
+        for format in ("e5m2", "e4m3", "fp32")
+        for subnormals in (True, False)
+    ),
+    ("float_accumulator", {"format": "fp32"}),
+    ("float_accumulator", {"format": "e4m3"}),
+]
+# More of the same kind, narrow operands, what simulates slowly for its lanes or wide words: a tenth
+# of the operations, or less. `test_volume.py` runs wide floating-point units on any number.
+WIDE_FLOATS: list[tuple[str, dict[str, Any]]] = [
+    ("float_mac", {"format": "bf16", "acc_format": "fp32"}),
+    ("float_mac", {"format": "bf16", "acc_format": "fp32", "subnormals": False}),
+    ("float_mac", {"format": "e4m3", "acc_format": "fp16"}),
+    ("fp32_mac", {}),
+    ("fp32_mac", {"subnormals": False}),
+    ("fp32_mac", {"recoding": "booth4", "path": "single"}),
+    ("float_multiplier", {"format": "fp32"}),
+    ("float_multiplier", {"format": "fp32", "subnormals": False}),
+    ("fused_mac", {}),
+    ("fused_mac", {"subnormals": False}),
+    ("fused_mac", {"format": "bf16", "acc_format": "fp32"}),
+    ("fused_mac", {"format": "e5m2", "acc_format": "6,5"}),
+    ("fused_mac", {"format": "e4m3", "acc_format": "6,5"}),
+    ("fused_mac", {"format": "e5m2", "acc_format": "6,3", "path": "single"}),
+    ("float_fma", {"format": "2,1"}),
+    ("float_fma", {"format": "3,1"}),
+    ("float_fma", {"format": "fp32"}),
+    ("float_fma", {"format": "fp16", "recoding": "booth4"}),
+    *(
+        ("float_fma", {"format": format, "subnormals": subnormals})
+        for format in ("e5m2", "e4m3")
+        for subnormals in (True, False)
+    ),
+    ("float_fma", {"format": "e4m3", "acc_format": "fp32"}),
+    ("float_fma", {"format": "e4m3", "acc_format": "6,5"}),
+    ("float_fma", {"format": "fp16", "acc_format": "8,7", "path": "single"}),
+    ("float_fma", {"format": "bf16", "acc_format": "fp32", "subnormals": False}),
+]
+MORE: list[tuple[str, dict[str, Any]]] = [
+    ("fp8_mac", {"format": "e5m2"}),
+    ("fp8_mac", {"format": "e4m3"}),
+    ("mls_dot", {"format": "2,1"}),
+    ("mls_dot", {"format": "4,3", "lanes": 3}),
+    ("int_accumulator", {"format": "2,4"}),
+    ("int_accumulator", {"format": "2,1", "acc_width": 8, "overflow": "wrap"}),
+    ("mls_mac", {"format": "1,6", "recoding": "booth4"}),
+    ("float_adder", {"format": "fp16"}),
+    ("kulisch_mac", {"format": "e4m3", "acc_width": 24, "recoding": "booth4"}),
+    ("lns_mac", {"table_bits": 0, "overflow": "wrap", "acc_width": 17}),
+    ("lns_mac", {"format": "8,4", "table_bits": 1, "acc_width": 65}),
+    ("lns_mac", {"format": "4,1", "table_bits": 1, "table_fraction": 20}),
+    ("kulisch_mac", {"format": "e5m2", "acc_width": "auto", "length": 256}),
+    ("kulisch_mac", {"format": "e5m2", "acc_width": 48, "overflow": "wrap"}),
+]
+SCALERS: list[tuple[str, dict[str, Any]]] = [
+    ("group_scaler", {"format": "2,4"}),
+    ("group_scaler", {"format": "2,4", "scale": "8,0", "acc_width": 24}),
+    ("group_scaler", {"format": "2,1", "scale": "4,3"}),
+    ("group_scaler", {"format": "1,6", "scale": "8,2", "acc_width": 40}),
+]
+INTEGERS: list[tuple[str, dict[str, Any]]] = [
+    ("int_mac", {"acc_width": 17}),
+    ("int_mac", {"recoding": "booth4", "overflow": "wrap", "acc_width": 18}),
+    ("int_mac", {"a_format": "int16"}),
+    ("int_mac", {"format": "int4", "a_format": "int4", "acc_width": "auto", "length": 9}),
+    ("int_mac", {"zero_points": True, "acc_width": 18}),
+    ("int_mac", {"zero_points": True, "format": "5", "a_format": "2", "recoding": "booth4"}),
+    ("range_statistic", {}),
+    ("lfsr", {"lanes": 3}),
+    ("lfsr", {"lanes": 1, "random_bits": 24, "lfsr_seed": 77}),
+    ("requantizer", {}),
+    ("requantizer", {"rounding": "nearest"}),
+    ("requantizer", {"format": "int4", "acc_width": 16, "random_bits": 3, "lfsr_seed": 9}),
+    ("requantizer", {"format": "int16", "acc_width": 64, "random_bits": 24}),
+]
+QUANTIZERS: list[tuple[str, dict[str, Any]]] = [
+    ("tensor_statistics", {}),
+    ("tensor_statistics", {"lanes": 5}),
+    ("mls_quantizer", {}),
+    ("mls_quantizer", {"division": "digits", "format": "0,4", "scale": "4,1", "lanes": 2}),
+    ("mls_quantizer", {"format": "2,1", "rounding": "nearest"}),
+    (
+        "mls_quantizer",
+        {"format": "0,4", "scale": "4,1", "carry": "carry", "random_bits": 5, "division": "digits"},
+    ),
+    ("mls_quantizer", {"format": "4,3", "scale": "8,0", "carry": "carry", "levels": 6}),
+    ("mls_quantizer", {"reciprocal_bits": 8, "lanes": 2}),
+    ("mls_quantizer", {"reciprocal_bits": 4, "format": "0,4", "carry": "carry", "levels": 8}),
+    ("mls_quantizer", {"reciprocal_bits": 13, "format": "4,3", "rounding": "nearest"}),
+]
+TREES: list[tuple[str, dict[str, Any]]] = [
+    ("fp32_adder_tree", {"lanes": 16}),
+    ("fp32_adder_tree", {"lanes": 7, "levels": 2}),
+    ("fp32_adder_tree", {"lanes": 5}),
+    ("fp32_adder_tree", {"lanes": 1}),
+    ("aligned_adder_tree", {"lanes": 4}),
+    ("aligned_adder_tree", {"lanes": 7, "scale": "8,0", "guard_bits": 0}),
+    ("aligned_adder_tree", {"lanes": 3, "scale": "4,3", "acc_width": 20}),
+    ("aligned_adder_tree", {"lanes": 1}),
+    ("exact_adder_tree", {"lanes": 4, "scale": "4,3", "tiles": 2}),
+    ("exact_adder_tree", {"lanes": 3, "scale": "5,1"}),
+    ("exact_adder_tree", {"lanes": 1, "scale": "8,1"}),
+    ("exact_adder_tree", {"lanes": 1, "scale": "3,0", "tiles": 1}),
+]
+SHARES = {
+    1: MACS + PARTS,
+    10: WIDE_FLOATS + MORE + SCALERS,
+    25: INTEGERS + QUANTIZERS,
+    50: TREES,
+}
+UNIT_CASES = [(share, case) for share, cases in SHARES.items() for case in cases]
+
+
+def _identifier(case: tuple[str, dict[str, Any]]) -> str:
+    return configure(case[0], **case[1]).slug
+
+
+@pytest.mark.parametrize(
+    ("share", "case"), UNIT_CASES, ids=[_identifier(case) for _, case in UNIT_CASES]
+)
+def test_unit_matches_golden(
+    share: int,
+    case: tuple[str, dict[str, Any]],
+    tmp_path_factory: Any,
+    pytestconfig: pytest.Config,
+) -> None:
+    configuration = configure(case[0], **case[1])
+    result = run_bench(
+        configuration,
+        tmp_path_factory.mktemp(configuration.slug),
+        simulator=pytestconfig.getoption("--simulator"),
+        operations=max(pytestconfig.getoption("--operations") // share, 1),
+        seed=pytestconfig.getoption("--vector-seed"),
+    )
+    lines = [*result.mismatches, f"waveform: {result.waveform}"]
+    assert not result.mismatches, "\n".join(lines)
+    print(f"{configuration.slug}: {result.operations} operations, {result.checked} outputs")
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("lns_mac", {"format": "3,1", "table_bits": 1}), ("kulisch_mac", {}), ("fused_mac", {})],
+)
+def test_zeros_come_first(name: str, options: dict[str, Any], tmp_path: Path) -> None:
+    """Nothing changes before the first result: no part may wait for an event to be defined."""
+    configuration = configure(name, **options)
+    drawn = make_vectors(configuration, 10, 1)
+    inputs = {port: np.zeros_like(codes) for port, codes in drawn.inputs.items()}
+    inputs["start"][:] = 1
+    outputs = reference(name, configuration.options, inputs)
+    vectors = replace(drawn, inputs=inputs, outputs=outputs)
+    assert not simulate(configuration, "bench_vectors", vectors, tmp_path, "icarus").mismatches
+
+
+def test_verilator_runs_the_same_bench(tmp_path: Path) -> None:
+    result = run_bench(configure("fp8_mac"), tmp_path, simulator="verilator", operations=20_000)
+    assert not result.mismatches
+    assert result.checked == 20_000
+
+
+def test_every_unit_has_a_bench() -> None:
+    cases = [case for _, case in UNIT_CASES]
+    assert {name for name, *_ in [*cases, *TILES]} == set(UNITS)
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "bits"), [("mls_multiplier", "2,4", 14), ("float_multiplier", "e4m3", 16)]
+)
+def test_small_multipliers_are_exhaustive(name: str, format: str, bits: int) -> None:
+    inputs = make_vectors(configure(name, format=format), 10, 1).inputs
+    pairs = inputs["x"] << (bits // 2) | inputs["y"]
+    assert np.array_equal(np.sort(pairs), np.arange(1 << bits))

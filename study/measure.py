@@ -1,0 +1,364 @@
+"""Area, timing and energy of one build of a unit: map, time, simulate on the stimulus, evaluate
+power.
+
+A unit has several builds: its multiplier without and with Booth recoding, its adders made of gates
+or of library adders. The build of least energy is the unit's result: each unit is compared at its
+best.
+"""
+
+import enum
+import functools
+import importlib.metadata
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..support import cache
+from ..support.errors import ToolError, UserError
+from ..support.tools import version
+from ..synth.liberty import library as liberty
+from ..synth.liberty.library import Library
+from ..synth.liberty.pdk import Pdk
+from ..synth.mapping.mapper import MappedNetlist, map_unit, possible_adders
+from ..synth.mapping.netlist import Netlist, parse_yosys_json
+from ..synth.mapping.recipes import Adders
+from ..synth.power.engine import PowerResult, evaluate
+from ..synth.simulation.gatesim import WARM_UP_CYCLES, simulate
+from ..synth.timing.delays import Timing, analyse
+from ..synth.timing.sta import analyse_paths
+from ..units.catalogue import Configuration
+from ..units.emit import parameters, to_rtlil
+from ..units.reference import Codes, reference
+
+MIN_ACTIVITY_SHARE = 0.99
+_PACKAGES = [
+    Path(__file__).parents[1] / package
+    for package in ("golden", "hw", "study", "support", "synth", "units")
+]
+
+
+class MeasureError(ToolError):
+    """A netlist that is not what was asked for; the message is one line."""
+
+
+class States(enum.Enum):
+    """Where the power engine knows from how often a cell is in each of its states."""
+
+    INDEPENDENT = "independent"
+    """From the duties of its pins, taken as independent."""
+    COUNTED = "counted"
+    """From the simulation, event by event: the slow reference."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What every unit of a comparison shares: library, clock, ABC script. No wires, no output
+    load.
+    """
+
+    pdk: Pdk
+    clock_mhz: float
+    script: str = "area"
+    states: States = States.INDEPENDENT
+
+    def __post_init__(self) -> None:
+        if not 0 < self.clock_mhz < math.inf:
+            raise UserError(f"clock_mhz must be positive and finite, not {self.clock_mhz!r}")
+
+    @property
+    def clock_ns(self) -> float:
+        """Clock period."""
+        return 1e3 / self.clock_mhz
+
+
+@functools.cache
+def load_library(path: Path) -> Library:
+    """`liberty.load`, once a process: all builds share the cells that were converted."""
+    return liberty.load(path)
+
+
+@dataclass(frozen=True)
+class Build:
+    """One way to build a unit: its structure, and what its adders are made of."""
+
+    configuration: Configuration
+    adders: Adders
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a unit is measured on.
+
+    Members: `inputs`: codes by port, an entry a cycle; `warm_up`: cycles before energy counts;
+    `macs`: products in each cycle from then on, on average, that are none of an idle lane or cycle.
+    """
+
+    inputs: Mapping[str, Codes]
+    warm_up: int = WARM_UP_CYCLES
+    macs: float = 1.0
+
+
+def builds(configuration: Configuration, conditions: Conditions, library: Library) -> list[Build]:
+    """Every build of a unit that computes the same. The script "speed" is for gates alone.
+
+    A tile takes minutes to measure and has one build: adders of full adder cells where there are
+    any, multipliers as configured.
+    """
+    possible = possible_adders(library, conditions.pdk)
+    adders = possible if conditions.script == "area" else [Adders.GATES]
+    if configuration.is_tile:
+        full = Adders.FULL_ADDERS
+        return [Build(configuration, full if full in adders else Adders.GATES)]
+    return [Build(variant, kind) for variant in configuration.variants() for kind in adders]
+
+
+def measure(
+    build: Build,
+    conditions: Conditions,
+    workload: Workload,
+    *,
+    results: cache.Cache,
+) -> dict[str, Any]:
+    """Metrics of a build; docs/report.md describes the fields.
+
+    Raises: MeasureError (flops that are not the declared ones, pins without activity), and what the
+    tools raise.
+    """
+    configuration = build.configuration
+    # The sources and the configuration say what the RTLIL and golden's results are.
+    key = cache.digest(
+        [
+            *(configuration.name, parameters(configuration), build.adders.value),
+            *(tool_versions(), cache.code_digest(*_PACKAGES)),
+            *(conditions.pdk.name, conditions.pdk.liberty.read_bytes()),
+            *(conditions.clock_mhz, conditions.script, conditions.states.value),
+            *(workload.warm_up, workload.macs),
+            *(part for item in sorted(workload.inputs.items()) for part in item),
+        ]
+    )
+
+    def compute() -> dict[str, Any]:
+        library = load_library(conditions.pdk.liberty)
+        mapped = map_unit(
+            to_rtlil(configuration),
+            configuration.slug,
+            conditions.pdk,
+            library,
+            adders=build.adders,
+            script=conditions.script,
+        )
+        netlist = _Mapped.of(configuration, conditions, library, mapped)
+        expected = reference(configuration.name, configuration.options, workload.inputs)
+        names = {"slug": configuration.slug, "adders": build.adders.value}
+        return names | netlist.metrics(workload, expected)
+
+    return results.get(key, compute)
+
+
+def tool_versions() -> dict[str, str | None]:
+    """Versions of all that decides the results."""
+    packages = ("amaranth", "pyosys", "libparse")
+    versions: dict[str, str | None] = {name: importlib.metadata.version(name) for name in packages}
+    return versions | {tool: version(tool) for tool in ("iverilog", "sta")}
+
+
+def best(builds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The build of least energy among those that compute at the clock, else the fastest.
+
+    The field `builds` tells of all of them.
+    """
+    fields = (
+        *("slug", "adders", "area_um2", "critical_path_ns", "meets_timing", ENERGY),
+        *("mismatches", "mismatches_zero_delay"),
+    )
+    chosen = min(builds, key=_rank)
+    return {**chosen, "builds": [{field: build[field] for field in fields} for build in builds]}
+
+
+MAC_STAGES = ("multiplier", "accumulator")
+"""Stages of a MAC, whose energies have fields of their own."""
+
+ENERGY = "energy_pj_per_mac"
+"""The field that builds and units are compared by."""
+
+
+def _rank(build: Mapping[str, Any]) -> tuple[bool, float]:
+    """Orders builds: those that meet the clock and compute first, by energy; then the others by
+    their path."""
+    usable = build["meets_timing"] and build[ENERGY] is not None
+    return not usable, build[ENERGY] if usable else build["critical_path_ns"]
+
+
+@dataclass(frozen=True)
+class _Mapped:
+    """One mapped netlist of a unit and what the tools need to look at it."""
+
+    configuration: Configuration
+    conditions: Conditions
+    library: Library
+    mapped: MappedNetlist
+    netlist: Netlist
+    timing: Timing
+    registers: int
+    latency: int
+    stages: tuple[str, ...]
+
+    @property
+    def clock(self) -> str | None:
+        """The clock port, where there is one."""
+        return _clock(self.registers)
+
+    @classmethod
+    def of(
+        cls,
+        configuration: Configuration,
+        conditions: Conditions,
+        library: Library,
+        mapped: MappedNetlist,
+    ) -> "_Mapped":
+        netlist = parse_yosys_json(mapped.json)
+        flops = sum(library[cell.kind].flop is not None for cell in netlist.cells.values())
+        component = configuration.build()
+        if flops != component.registers:
+            rule = f"{configuration.slug} must map to its {component.registers} registers"
+            raise MeasureError(f"{rule}, not to {flops} flops")
+        timing = analyse(netlist, library, _clock(flops))
+        stages = getattr(component, "stages", ())
+        declared = component.registers, component.latency, stages
+        return cls(configuration, conditions, library, mapped, netlist, timing, *declared)
+
+    def metrics(self, workload: Workload, expected: Mapping[str, Codes]) -> dict[str, Any]:
+        """Area, timing, and energy in both activity modes."""
+        pdk = self.conditions.pdk
+        paths = analyse_paths(
+            self.mapped.verilog,
+            self.configuration.slug,
+            pdk.liberty,
+            clock_ns=self.conditions.clock_ns,
+            clock=self.clock,
+        )
+        zero = self._energy(workload, expected, None)
+        real = self._energy(workload, expected, self.timing)
+        return {
+            "area_um2": round(self.mapped.area, 3),
+            "gate_equivalents": round(self.mapped.area / self.library[pdk.nand2].area_um2, 1),
+            "cells": sum(self.mapped.cells.values()),
+            "flops": self.registers,
+            "area_um2_by_stage": self._areas(),
+            "critical_path_ns": paths.critical_path_ns,
+            "meets_timing": paths.meets_timing,
+            ENERGY: real["total_pj"],
+            "energy_pj_by_stage": real["by_stage_pj"],
+            **{f"{stage}_pj": real["by_stage_pj"].get(stage) for stage in MAC_STAGES},
+            f"{ENERGY}_zero_delay": zero["total_pj"],
+            "leakage_uw": real["leakage_uw"],
+            "energy_split_pj": real["split_pj"],
+            "zero_delay": {key: zero[key] for key in ("by_stage_pj", "split_pj")},
+            "activity_share": min(zero["activity_share"], real["activity_share"]),
+            "toggled_share": real["toggled_share"],
+            "mismatches": real["mismatches"],
+            "mismatches_zero_delay": zero["mismatches"],
+        }
+
+    def _energy(
+        self,
+        workload: Workload,
+        expected: Mapping[str, Codes],
+        timing: Timing | None,
+    ) -> dict[str, Any]:
+        """Energies in pJ an operation; all None where the netlist computed anything wrong."""
+        simulated = simulate(
+            self.netlist,
+            self.library,
+            timing,
+            workload.inputs,
+            expected,
+            clock_ns=self.conditions.clock_ns,
+            clock=self.clock,
+            latency=self.latency,
+            warm_up=workload.warm_up,
+            count_states=self.conditions.states is States.COUNTED,
+        )
+        if simulated.pin_share < MIN_ACTIVITY_SHARE:
+            rule = f"{self.configuration.slug} must have activity on 99 % of its pins"
+            raise MeasureError(f"{rule}, not on {100 * simulated.pin_share:.1f} %")
+        checks = {
+            "mismatches": simulated.mismatches,
+            "activity_share": simulated.pin_share,
+            "toggled_share": round(simulated.toggled_share, 4),
+        }
+        if simulated.mismatches:
+            nothing: dict[str, Any] = {
+                "total_pj": None,
+                "by_stage_pj": {},
+                "split_pj": None,
+                "leakage_uw": None,
+            }
+            return nothing | checks
+        power = evaluate(
+            self.netlist,
+            self.library,
+            self.timing,
+            simulated.activity,
+            clock_net=self.clock,
+            shares=simulated.shares,
+        )
+        return self._energies(power, workload.macs) | checks
+
+    def _energies(self, power: PowerResult, macs: float) -> dict[str, Any]:
+        def pj(watts: float) -> float:
+            """Energy a MAC."""
+            return float(f"{watts / (self.conditions.clock_mhz * 1e6 * macs) * 1e12:.6g}")
+
+        cells = power.of(power.instances)
+        clock = power.nets.get(self.clock, 0.0) if self.clock else 0.0
+        parts = {
+            "internal": cells.internal,
+            "switching": cells.switching + sum(power.nets.values()),
+            "leakage": cells.leakage,
+            "sequential": power.sequential.total,
+            "combinational": power.combinational.total,
+            "clock": clock,
+            "inputs": sum(power.nets.values()) - clock,
+        }
+        return {
+            "total_pj": pj(power.total),
+            "split_pj": {name: pj(watts) for name, watts in parts.items()},
+            "by_stage_pj": {stage: pj(watts) for stage, watts in self._watts(power, clock)},
+            "leakage_uw": float(f"{cells.leakage * 1e6:.6g}"),
+        }
+
+    def _by_stage(self) -> dict[str, list[str]]:
+        """Names of the cells of every stage; nothing for a part, which has no stages."""
+        names: dict[str, list[str]] = {stage: [] for stage in self.stages}
+        for name in self.netlist.cells if self.stages else ():
+            names[name.partition(".")[0]].append(name)
+        return names
+
+    def _areas(self) -> dict[str, float]:
+        """Cell area of every stage."""
+        cells = self.netlist.cells
+        return {
+            stage: round(sum(self.library[cells[name].kind].area_um2 for name in names), 3)
+            for stage, names in self._by_stage().items()
+        }
+
+    def _watts(self, power: PowerResult, clock: float) -> Iterator[tuple[str, float]]:
+        """Watts of each stage: its cells, its share of the clock net by flops, and the nets of the
+        input ports that no earlier stage reads.
+        """
+        unread = power.nets.keys() - {self.clock}
+        for stage, names in self._by_stage().items():
+            flops = len(power.flops.intersection(names))
+            read = {net for name in names for net in self.netlist.cells[name].pins.values()}
+            inputs = sorted(read & unread)
+            unread = unread - read
+            watts = power.of(names).total + clock * flops / len(power.flops)
+            yield stage, watts + sum(power.nets[net] for net in inputs)
+
+
+def _clock(registers: int) -> str | None:
+    """The clock port's name; None for a combinational unit."""
+    return "clk" if registers else None

@@ -1,0 +1,190 @@
+"""What dynamic quantization costs: its two units, and their share of a training step."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from ..support.cache import Cache
+from ..units.emit import parameters
+from .measure import ENERGY, MAC_STAGES, Conditions, best, builds, load_library
+from .networks import NETWORKS, Network
+from .report import Progress, circumstances, measure_builds
+from .stimuli.pairs import Stimulus
+from .systems import Entry
+
+SCHEMA = 1
+LANES = (1, 4)
+
+_FIRST_PASS = {
+    lanes: Entry(f"statistics, {lanes}", "tensor_statistics", {"lanes": lanes}) for lanes in LANES
+}
+QUANTIZERS = tuple(
+    Entry(
+        f"<{format}> {rounding}, {lanes}",
+        "mls_quantizer",
+        {"format": format, "rounding": rounding, "lanes": lanes},
+    )
+    for format, rounding in (("2,4", "stochastic"), ("2,1", "stochastic"), ("2,4", "nearest"))
+    for lanes in LANES
+)
+MACS = {
+    format: Entry(f"MLS <{format}>", "mls_mac", {"format": format}) for format in ("2,4", "2,1")
+}
+MULTIPLIER = Entry("FP32 multiplier", "float_multiplier", {"subnormals": False})
+ADDER = Entry("FP32 adder", "float_adder", {"subnormals": False, "path": "split"})
+ENTRIES = (*_FIRST_PASS.values(), *QUANTIZERS)
+OPERATIONS = (*MACS.values(), MULTIPLIER, ADDER)
+"""What the units are compared with; all labels differ."""
+
+Counts = Mapping[str, Mapping[str, int]]
+
+BATCH_NORM: Counts = {
+    "forward": {"multiplications": 2, "additions": 3},
+    "backward": {"multiplications": 3, "additions": 4},
+}
+"""Float32 operations an element. Forward: sums of z and z^2, then a z + b. Backward: sums of dy and
+dy z, then a dy + b z + c. What is done once a channel does not count.
+"""
+
+BATCH_NORM_BY_PAPER: Counts = {
+    "forward": {"multiplications": 1, "additions": 1},
+    "backward": {"multiplications": 1, "additions": 1},
+}
+"""The same as the paper's Table 1 counts them."""
+
+CLAIM = (
+    "group-wise maxima and the division by the scaling factors are the main overhead of dynamic "
+    "quantization, comparable with a batch normalization"
+)
+"""The paper's, section 5.2."""
+
+_PER_ELEMENT = "energy_pj_per_element"
+_PER_OPERATION = "energy_pj_per_operation"
+
+
+def make_quantizer_report(
+    conditions: Conditions,
+    stimulus: Stimulus,
+    *,
+    batch: int | None = None,
+    results: Cache,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The report as JSON's types; docs/quantizer.md describes every field.
+
+    `batch`: samples of a training step; None: what is usual for each network.
+    Raises: what measuring raises.
+    """
+    library = load_library(conditions.pdk.liberty)
+    every = (*ENTRIES, *OPERATIONS)
+    ways = [builds(entry.configuration(), conditions, library) for entry in every]
+    measured = measure_builds(conditions, stimulus, ways, results, progress)
+    told = {entry.label: best(own) for entry, own in zip(every, measured, strict=True)}
+    return {
+        "schema": SCHEMA,
+        **circumstances(conditions, stimulus),
+        "paper": {"claim": CLAIM, "batch_norm": BATCH_NORM_BY_PAPER},
+        "batch_norm": BATCH_NORM,
+        "rows": [_unit_row(entry, told[entry.label]) for entry in ENTRIES],
+        "operations": [_row(entry, told[entry.label], _PER_OPERATION) for entry in OPERATIONS],
+        "networks": [_network_row(network, batch or network.batch) for network in NETWORKS],
+        "steps": steps({label: row[ENERGY] for label, row in told.items()}, batch),
+    }
+
+
+def _row(entry: Entry, measured: Mapping[str, Any], energy: str) -> dict[str, Any]:
+    """A unit's metrics with its energy under the name of what it is the energy of."""
+    names = {ENERGY: energy, f"{ENERGY}_zero_delay": f"{energy}_zero_delay"}
+    stages = [f"{stage}_pj" for stage in MAC_STAGES]  # of a MAC alone
+
+    def renamed(row: Mapping[str, Any]) -> dict[str, Any]:
+        return {names.get(name, name): value for name, value in row.items() if name not in stages}
+
+    return {
+        "unit": entry.label,
+        "options": parameters(entry.configuration()),
+        **renamed(measured),
+        "builds": [renamed(build) for build in measured["builds"]],
+    }
+
+
+def _unit_row(entry: Entry, measured: Mapping[str, Any]) -> dict[str, Any]:
+    lanes = entry.options["lanes"]
+    row = _row(entry, measured, _PER_ELEMENT)
+    per_lane = round(row["gate_equivalents"] / lanes, 1)
+    return {"lanes": lanes, "gate_equivalents_per_lane": per_lane, **row}
+
+
+def _network_row(network: Network, batch: int) -> dict[str, Any]:
+    elements = network.elements(batch)
+    return {
+        "network": network.name,
+        "data": network.data,
+        "batch": batch,
+        "forward_macs": network.forward_macs,
+        "step_macs": network.step_macs,
+        "other_macs": network.other_macs,
+        "elements": {**asdict(elements), "total": elements.total},
+        "elements_per_mac": _digits(elements.total / network.step_macs),
+        "normalized_elements": network.normalized,
+    }
+
+
+def steps(energies: Mapping[str, float | None], batch: int | None) -> list[dict[str, Any]]:
+    """A training step of every network with every quantizer, in uJ a sample, from pJ by label.
+
+    A quantizer that has no energy, or whose company has none, has no step.
+    """
+    known = {label: energy for label, energy in energies.items() if energy is not None}
+    return [
+        _step(network, quantizer, known, batch or network.batch)
+        for network in NETWORKS
+        for quantizer in QUANTIZERS
+        if known.keys() >= {entry.label for entry in (quantizer, *_company(quantizer))}
+    ]
+
+
+def _company(quantizer: Entry) -> tuple[Entry, Entry, Entry, Entry]:
+    """MAC, first pass, float32 multiplier and adder that go with a quantizer."""
+    mac, first_pass = MACS[quantizer.options["format"]], _FIRST_PASS[quantizer.options["lanes"]]
+    return mac, first_pass, MULTIPLIER, ADDER
+
+
+def _step(
+    network: Network, quantizer: Entry, energies: Mapping[str, float], batch: int
+) -> dict[str, Any]:
+    mac, first_pass, multiplication, addition = (
+        energies[entry.label] for entry in _company(quantizer)
+    )
+    elements = network.elements(batch).total
+
+    def batch_norm(counts: Counts) -> float:
+        """pJ of a step's batch normalizations, a sample."""
+        return network.normalized * sum(
+            way["multiplications"] * multiplication + way["additions"] * addition
+            for way in counts.values()
+        )
+
+    parts = {
+        "macs": network.step_macs * mac,
+        "statistics": elements * first_pass,
+        "quantization": elements * energies[quantizer.label],
+        "batch_norm": batch_norm(BATCH_NORM),
+        "batch_norm_by_paper": batch_norm(BATCH_NORM_BY_PAPER),
+    }
+    both = parts["statistics"] + parts["quantization"]
+    return {
+        "network": network.name,
+        "unit": quantizer.label,
+        "lanes": quantizer.options["lanes"],
+        "batch": batch,
+        "energy_uj": {name: _digits(1e-6 * pj) for name, pj in parts.items()},
+        "pj_per_mac": {name: _digits(pj / network.step_macs) for name, pj in parts.items()},
+        "share_of_macs": _digits(both / parts["macs"]),
+        "ratio_to_batch_norm": _digits(both / parts["batch_norm"]),
+        "ratio_to_batch_norm_by_paper": _digits(both / parts["batch_norm_by_paper"]),
+    }
+
+
+def _digits(value: float) -> float:
+    return float(f"{value:.5g}")

@@ -1,0 +1,1 @@
+"""What units are measured on: captured tensors as operands."""

@@ -1,0 +1,331 @@
+"""The common stimulus: the sequence of real operand pairs that every MAC is measured on.
+
+A stimulus holds places in captured tensors, no codes: each unit reads the same pairs in its own
+format. It consists of whole groups as an accelerator feeds them, `start` at the first pair of each.
+"""
+
+import enum
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from ...data import Layer, load
+from ...golden.floats import from_float32
+from ...golden.integers import quantize_affine, quantize_symmetric
+from ...golden.lns import encode as encode_lns
+from ...golden.quantize import quantize
+from ...golden.spec import (
+    FP32,
+    SCALE_E8M1,
+    ElementFormat,
+    FloatFormat,
+    IntFormat,
+    LnsFormat,
+    check_int,
+    choice,
+)
+from ...support.cache import digest
+
+Format = ElementFormat | FloatFormat | IntFormat | LnsFormat
+"""What tensors can be cast to."""
+
+
+class Kind(enum.StrEnum):
+    """The three convolutions of training; the letters name the tensors on ports `w` and `a`.
+
+    Stride s, padding p; sums over `co` or `n` and `ci` are groups of their own.
+    """
+
+    WA = "wa"
+    """Forward: z[n, co, y, x] += w[co, ci, i, j] * a[n, ci, y s - p + i, x s - p + j]."""
+
+    WE = "we"
+    """Input gradient: da[n, ci, y, x] += w[co, ci, i, j] * e[n, co, (y + p - i) / s,
+    (x + p - j) / s]; only where both quotients are whole."""
+
+    AE = "ae"
+    """Weight gradient: dw[co, ci, i, j] += a[n, ci, y s - p + i, x s - p + j] * e[n, co, y, x]."""
+
+
+class Taps(NamedTuple):
+    """Places along one axis of the first and the second operand's plane, pairwise."""
+
+    first: np.ndarray
+    second: np.ndarray
+
+
+def axis_taps(kind: Kind, size: int, kernel: int, stride: int, padding: int) -> list[Taps]:
+    """The pairs along one axis, an entry a position of the result, in the order of
+    docs/numerics.md section 9.
+
+    `size` is the activations' extent. Products with padding are never formed: windows that touch it
+    are left out (wa, we), the plane of the weight gradient is cut to the inside (ae). Positions
+    without any product, as a 1x1 kernel at stride 2 has in the input gradient, are left out.
+    """
+    outputs = (size + 2 * padding - kernel) // stride + 1
+    ends = range(kernel)
+    positions = []
+    if kind is Kind.WA:
+        for y in range(outputs):
+            taps = [(i, y * stride - padding + i) for i in ends]
+            positions.append(taps if all(0 <= a < size for _, a in taps) else [])
+    elif kind is Kind.WE:
+        for y in range(size):
+            reached = [(i, *divmod(y + padding - i, stride)) for i in ends]
+            taps = [(i, place) for i, place, rest in reached if rest == 0]
+            positions.append(taps if all(0 <= e < outputs for _, e in taps) else [])
+    else:
+        for i in ends:
+            taps = [(y * stride - padding + i, y) for y in range(outputs)]
+            positions.append([(a, e) for a, e in taps if 0 <= a < size])
+    pairs = [np.array(taps, dtype=np.int64).T for taps in positions if taps]
+    return [Taps(first, second) for first, second in pairs]
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of one kind of pairs in one format: counts, mean group length in pairs, shares in 0..1."""
+
+    pairs: int
+    groups: int
+    mean_group_length: float
+    zero_first: float
+    zero_second: float
+    zero_product: float
+
+
+@dataclass(frozen=True, eq=False)
+class Stimulus:
+    """A sequence of operand pairs; make it with `build`.
+
+    `first` and `second` (int64) are places in the pool, the concatenation in C order of `w`, `a`
+    and `e` of every layer; `start` (bool) marks the first pair of a group; `kind` (int8) is an
+    index into `kinds`.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    start: np.ndarray
+    kind: np.ndarray
+    kinds: tuple[Kind, ...]
+    seed: int
+    layers: tuple[Layer, ...]
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def encode(self, fmt: Format, a_fmt: Format | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Packed codes (int64) for ports `w`, in `fmt`, and `a`, in `a_fmt` (default: `fmt`);
+        tensors are cast whole, by `encode_tensor`.
+
+        Raises: TypeError for another format.
+        """
+        first = self._pool(fmt)
+        second = first if a_fmt in (None, fmt) else self._pool(a_fmt)
+        return first[self.first], second[self.second]
+
+    def encode_affine(self, fmt: IntFormat, a_fmt: IntFormat) -> dict[str, np.ndarray]:
+        """Codes (int64) for ports `w` and `a` and of their tensors' zero points, for `w_zero` and
+        `a_zero`; tensors are cast whole, by `golden.quantize_affine`.
+        """
+        ports = {}
+        for port, format, places in (("w", fmt, self.first), ("a", a_fmt, self.second)):
+            codes, zeros = [], []
+            for tensor in _tensors(self.layers):
+                code, zero, _ = quantize_affine(tensor, format)
+                codes.append(code.ravel())
+                zeros.append(np.full(tensor.size, zero))
+            ports[port] = np.concatenate(codes)[places]
+            ports[f"{port}_zero"] = np.concatenate(zeros)[places]
+        return ports
+
+    def _pool(self, fmt: Format) -> np.ndarray:
+        """Codes of all tensors."""
+        return np.concatenate(
+            [
+                encode_tensor(tensor, fmt, np.random.default_rng([self.seed, number])).ravel()
+                for number, tensor in enumerate(_tensors(self.layers))
+            ]
+        )
+
+    def values(self) -> tuple[np.ndarray, np.ndarray]:
+        """The captured float32 values of the pairs."""
+        pool = np.concatenate([tensor.ravel() for tensor in _tensors(self.layers)])
+        return pool[self.first], pool[self.second]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of all that decides the codes of every format: pairs, tensors, seed."""
+        kinds = [kind.value for kind in self.kinds]
+        arrays = (self.first, self.second, self.start, self.kind, *_tensors(self.layers))
+        return digest([self.seed, kinds, *arrays])
+
+    def statistics(self, fmt: Format = FP32, a_fmt: Format | None = None) -> dict[Kind, Statistics]:
+        """Of each kind, zeros counted in the codes of `fmt` and `a_fmt`: either sign, or symmetric
+        integers, of which none is -2^(width-1).
+
+        Raises: TypeError for another format.
+        """
+        formats = (fmt, fmt if a_fmt is None else a_fmt)
+        zero_first, zero_second = (
+            codes & ((1 << (format.code_width - 1)) - 1) == 0
+            for codes, format in zip(self.encode(fmt, a_fmt), formats, strict=True)
+        )
+        result = {}
+        for index, kind in enumerate(self.kinds):
+            own = self.kind == index
+            pairs, groups = int(own.sum()), int(self.start[own].sum())
+            zeros = (zero_first, zero_second, zero_first | zero_second)
+            shares = (float(zero[own].mean()) for zero in zeros)
+            result[kind] = Statistics(pairs, groups, pairs / groups, *shares)
+        return result
+
+
+def encode_tensor(x: np.ndarray, fmt: Format, rng: np.random.Generator) -> np.ndarray:
+    """Codes (int64, x's shape) of a float32 tensor of rank 4.
+
+    MLS elements: dynamic quantization, `<8,1>` scales, "nc" groups, stochastic rounding from `rng`.
+    Floating point with fewer than 8 exponent bits: nearest even after the tensor is scaled by the
+    power of two that brings max |x| as high as does not overflow (the usual amax scaling), which is
+    exact but where float32 underflows, far below what `fmt` holds. With 8 exponent bits: unscaled.
+    Integers: symmetric, nearest even, max |x| becomes the largest number.
+    Logarithmic: nearest in the logarithm after max |x| became the largest code.
+    Raises: TypeError for another format.
+    """
+    if type(fmt) not in _ENCODERS:
+        rule = " or ".join(kind.__name__ for kind in _ENCODERS)
+        raise TypeError(f"fmt must be of {rule}, not {fmt!r}")
+    return _ENCODERS[type(fmt)](x, fmt, rng)
+
+
+def _encode_elements(x: np.ndarray, fmt: ElementFormat, rng: np.random.Generator) -> np.ndarray:
+    return quantize(x, fmt, SCALE_E8M1, rng=rng).codes().astype(np.int64)
+
+
+def _encode_floats(x: np.ndarray, fmt: FloatFormat, rng: np.random.Generator) -> np.ndarray:
+    if fmt == FP32:
+        return x.view(np.uint32).astype(np.int64)
+    scaled = x if fmt.exp_bits == FP32.exp_bits else np.ldexp(x, amax_shift(x, fmt))
+    return from_float32(scaled, fmt).astype(np.int64)
+
+
+def _encode_integers(x: np.ndarray, fmt: IntFormat, rng: np.random.Generator) -> np.ndarray:
+    return quantize_symmetric(x, fmt)[0]
+
+
+def _encode_logarithms(x: np.ndarray, fmt: LnsFormat, rng: np.random.Generator) -> np.ndarray:
+    return encode_lns(x, fmt)
+
+
+_ENCODERS: dict[type, Callable[..., np.ndarray]] = {
+    ElementFormat: _encode_elements,
+    FloatFormat: _encode_floats,
+    IntFormat: _encode_integers,
+    LnsFormat: _encode_logarithms,
+}
+
+
+def amax_shift(x: np.ndarray, fmt: FloatFormat) -> int:
+    """Largest k with `max|x| * 2^k` at most the largest finite value of `fmt`; 0 for all zeros."""
+    amax_mantissa, amax_exp = np.frexp(np.abs(x).max())
+    if amax_mantissa == 0:
+        return 0
+    top_mantissa = 0.5 + (fmt.max_code & ((1 << fmt.man_bits) - 1)) * 0.5 ** (fmt.man_bits + 1)
+    return int(fmt.max_exp + 1 - amax_exp - (amax_mantissa > top_mantissa))
+
+
+def build(
+    operations: int,
+    seed: int,
+    kinds: Sequence[str] = tuple(Kind),
+    *,
+    layers: Sequence[Layer] | None = None,
+) -> Stimulus:
+    """Draw whole groups until there are exactly `operations` pairs; equal arguments, equal bytes.
+
+    Each kind gets an equal share (the first ones one more where it does not divide) and stands in
+    one run, its last group cut. A group is drawn uniformly: the layer and phase, then sample,
+    output channel, input channel and position of the result.
+
+    Parameters: `operations`, one a kind or more; `seed` 0..2^31 - 1; `kinds`, each at most once;
+    `layers`, the
+    tensors (None: the committed capture).
+    Raises: TypeError, ValueError.
+    """
+    check_int("operations", operations, max(len(kinds), 1), 1 << 30)
+    check_int("seed", seed, 0, (1 << 31) - 1)
+    chosen = tuple(choice("kinds", Kind, kind) for kind in kinds)
+    if not chosen or len(set(chosen)) != len(chosen):
+        raise ValueError(f"kinds must be one or more, each once, not {kinds!r}")
+    layers = load() if layers is None else tuple(layers)
+    if not layers:
+        raise ValueError("layers must be one or more, not none")
+    share, rest = divmod(operations, len(chosen))
+    counts = [share + (index < rest) for index in range(len(chosen))]
+    parts = [_run(kind, count, seed, layers) for kind, count in zip(chosen, counts, strict=True)]
+    first, second, start = (np.concatenate(column) for column in zip(*parts, strict=True))
+    index = np.repeat(np.arange(len(chosen), dtype=np.int8), counts)
+    return Stimulus(first, second, start, index, chosen, seed, layers)
+
+
+def _tensors(layers: Sequence[Layer]) -> Iterator[np.ndarray]:
+    """Every tensor in pool order: w, a, e of the first layer, then of the next."""
+    return itertools.chain.from_iterable(layer.tensors().values() for layer in layers)
+
+
+def _run(
+    kind: Kind, count: int, seed: int, layers: tuple[Layer, ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`count` pairs of one kind: places of the first and of the second operand, start marks."""
+    rng = np.random.default_rng([seed, *kind.encode()])
+    draws = []
+    offset = 0
+    for layer in layers:
+        draws.append(_drawer(kind, layer, offset))
+        offset += sum(tensor.size for tensor in layer.tensors().values())
+    firsts, seconds, starts = [], [], []
+    missing = count
+    while missing > 0:
+        # One call for all six choices of a group: layer, n, co, ci, row, column.
+        choices = rng.random(6)
+        first, second = draws[int(choices[0] * len(draws))](choices[1:])
+        firsts.append(first[:missing])
+        seconds.append(second[:missing])
+        places = np.arange(len(firsts[-1]))
+        starts.append(places == 0)
+        missing -= len(places)
+    return np.concatenate(firsts), np.concatenate(seconds), np.concatenate(starts)
+
+
+def _drawer(
+    kind: Kind, layer: Layer, offset: int
+) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Maps five numbers in [0, 1) (n, co, ci, row, column) to the places of a group in the pool."""
+    tensors = layer.tensors()
+    sizes = [tensor.size for tensor in tensors.values()]
+    offsets = dict(zip(tensors, itertools.accumulate([offset, *sizes[:-1]]), strict=True))
+    planes = {key: tensor.shape[2] * tensor.shape[3] for key, tensor in tensors.items()}
+    (samples, inputs, *extents), outputs = layer.a.shape, layer.w.shape[0]
+    rows, columns = (
+        axis_taps(kind, size, layer.w.shape[2], layer.stride, layer.padding) for size in extents
+    )
+    if not rows or not columns:
+        raise ValueError(f"layer {layer.name} must have windows clear of the padding for {kind}")
+    bounds = np.array([samples, outputs, inputs, len(rows), len(columns)])
+
+    def draw(choices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        n, co, ci, row, column = (int(x) for x in choices * bounds)
+        # Which plane of each tensor, the index of its leading two dimensions.
+        numbers = {"w": co * inputs + ci, "a": n * inputs + ci, "e": n * outputs + co}
+        places = []
+        for key, ys, xs in zip(kind, rows[row], columns[column], strict=True):
+            base = offsets[key] + numbers[key] * planes[key]
+            inside = ys[:, np.newaxis] * tensors[key].shape[3] + xs
+            places.append(base + inside.ravel())
+        return places[0], places[1]
+
+    return draw

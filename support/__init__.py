@@ -1,0 +1,1 @@
+"""What every package needs: errors, files written whole, tools, words of bits, the cache."""

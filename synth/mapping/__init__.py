@@ -1,0 +1,1 @@
+"""RTLIL to a netlist of library cells."""

@@ -1,0 +1,147 @@
+"""Technology mapping: RTLIL to a flat netlist of library cells, with Yosys and ABC.
+
+The stages of a unit are optimised apart and flattened last, so every cell's name begins with the
+stage it came from (`multiplier.g12`) and area and power can be split. What a unit has several of,
+as the lanes of a tile, is mapped once. Yosys keeps its state in globals and ends the process on an
+error, so it runs in a process of its own: the result is a function of the arguments, and callers
+may run several at once.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...support.errors import ToolError, UserError
+from ..liberty.adder_cells import adder_cells
+from ..liberty.library import Library, read_bytes
+from ..liberty.pdk import Pdk
+from .hierarchy import distinct_modules
+from .recipes import ABC_SCRIPTS, RIPPLE, STAGES, Adders, full_adder_map, yosys_script
+
+_YOSYS = "import sys; from pyosys import libyosys; libyosys.run_pass('script ' + sys.argv[1])"
+
+
+@dataclass(frozen=True)
+class MappedNetlist:
+    """A mapped unit.
+
+    `verilog` and `json` (Yosys `write_json`) hold the same flat netlist; `cells` counts its cells
+    by kind; `area` is the sum of the cells' Liberty areas (um2 in most libraries).
+    """
+
+    verilog: str
+    json: str
+    cells: dict[str, int]
+    area: float
+
+
+class MappingError(ToolError):
+    """Yosys failed, or left something that is not a library cell; the message is one line."""
+
+
+def map_unit(
+    rtlil: str,
+    top: str,
+    pdk: Pdk,
+    library: Library,
+    *,
+    adders: Adders = Adders.GATES,
+    script: str = "area",
+) -> MappedNetlist:
+    """Map the module `top` of the RTLIL text onto the cells of `pdk`, whose file `library` is.
+
+    `script` is a key of `ABC_SCRIPTS`, used for gates; adders made of cells have their own. Initial
+    values are dropped: a register without reset has none in silicon. Deterministic: equal arguments
+    give equal bytes.
+    Raises: UserError (unknown script, adders that the library has no cells for), MappingError
+    (Yosys's error, an unmapped cell, a latch, an undefined constant).
+    """
+    if script not in ABC_SCRIPTS:
+        raise UserError(f"script must be one of {', '.join(ABC_SCRIPTS)}, not {script!r}")
+    if adders not in possible_adders(library, pdk):
+        raise UserError(f"adders must be gates in {library.name}, not {adders.value!r}")
+    cells = adder_cells(library, pdk)
+    files = {
+        "unit.il": distinct_modules(rtlil, top, STAGES),
+        "constraints": f"set_driving_cell {pdk.driver}\nset_load {pdk.load_ff}\n",
+        "ripple.v": RIPPLE,
+        "map.ys": yosys_script(top, pdk, adders=adders, cells=cells, script=script),
+    }
+    if adders is Adders.FULL_ADDERS:
+        files["fa.v"] = full_adder_map(next(cell for cell in cells if len(cell.inputs) == 3))
+    with tempfile.TemporaryDirectory(prefix="mlsmac-map-") as name:
+        directory = Path(name)
+        (directory / "cells.lib").write_bytes(read_bytes(pdk.liberty))
+        for file, text in files.items():
+            (directory / file).write_text(text)
+        run_yosys(directory, "map.ys")
+        results = {
+            f: (directory / f).read_text()
+            for f in ("generic.json", "out.json", "stat.json", "out.v")
+        }
+    generic, mapped = (_cell_kinds(results[file]) for file in ("generic.json", "out.json"))
+    for kind, count in generic.items():
+        if "LATCH" in kind or "_SR_" in kind:
+            raise MappingError(f"{top} must have no latches, not {count} of {kind}")
+    _check(results["out.json"], mapped, top)
+    area = json.loads(results["stat.json"])["modules"][f"\\{top}"]["area"] if mapped else 0.0
+    # OpenSTA's reader stops at `signed`, which means nothing in a netlist of gates.
+    verilog = re.sub(
+        r"^( *(?:input|output|wire)) signed ", r"\1 ", results["out.v"], flags=re.MULTILINE
+    )
+    return MappedNetlist(verilog, results["out.json"], mapped, area)
+
+
+def possible_adders(library: Library, pdk: Pdk) -> list[Adders]:
+    """What adders can be made of: cells only where the library has a full adder."""
+    full = any(len(cell.inputs) == 3 for cell in adder_cells(library, pdk))
+    return list(Adders) if full else [Adders.GATES]
+
+
+def run_yosys(directory: Path, script: str) -> None:
+    """Run the script file in `directory`; Yosys's own error line becomes the exception.
+
+    Raises: MappingError.
+    """
+    command = [sys.executable, "-c", _YOSYS, script]
+    # Yosys leaves a cache of the Liberty file in TMPDIR; relative, since ABC trips over spaces.
+    environment = os.environ | {"TMPDIR": "."}
+    done = subprocess.run(
+        command, cwd=directory, env=environment, capture_output=True, text=True, errors="replace"
+    )
+    if done.returncode:
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
+        raise MappingError(lines[-1] if lines else f"Yosys ended with status {done.returncode}")
+
+
+def _cell_kinds(text: str) -> dict[str, int]:
+    """Cells by kind over all modules of a Yosys JSON text; instances of its own modules do not
+    count.
+    """
+    modules = json.loads(text)["modules"]
+    counts = Counter(c["type"] for m in modules.values() for c in m["cells"].values())
+    return {
+        kind: counts[kind]
+        for kind in sorted(counts)
+        if kind not in modules and kind != "$scopeinfo"
+    }
+
+
+def _check(text: str, cells: dict[str, int], top: str) -> None:
+    """Raise MappingError unless every cell is a library cell and every pin has a defined value."""
+    unmapped = [kind for kind in cells if kind.startswith("$")]
+    if unmapped:
+        raise MappingError(f"{top} must be mapped completely, but has {', '.join(unmapped)}")
+    module = json.loads(text)["modules"][top]
+    ends = {f"port {name}": port["bits"] for name, port in module["ports"].items()}
+    for name, cell in module["cells"].items():
+        ends |= {f"pin {pin} of {name}": bits for pin, bits in cell["connections"].items()}
+    for end, bits in ends.items():
+        if "x" in bits or "z" in bits:
+            raise MappingError(f"{end} of {top} must be driven, not undefined")

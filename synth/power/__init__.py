@@ -1,0 +1,1 @@
+"""Power from activity and Liberty tables."""

@@ -1,0 +1,311 @@
+"""Power of a mapped netlist from the activity of its nets and the tables of a Liberty file.
+
+Three parts an instance, in watts, with D(p) the toggles of pin p per second (both edges), U(p) its
+share of time at 1, C the load in pF (the larger of rise and fall), V the supply:
+
+- switching: sum over output pins of 0.5 C V^2 D.
+- internal, output z: D(z) * sum(w E) / sum(w) over the energy groups of each supply, with E the
+  mean of the energies of a rise and a fall, each at the slew of the edge of the related pin r that
+  causes it, and w = D(r) P(dz/dr) if r is in z's function, else D(r) P(when), else D(r) / 2.
+- internal, input p (a flop's data and clock too): sum of D(p) * P(when) * (rise + fall) / 2.
+- leakage: sum of the states' watts times P(when), the rest of the time at the cell's own value.
+
+No instance drives the input ports and the clock: their 0.5 C V^2 D is in `PowerResult.nets`.
+Source: Liberty User Guide (internal_power, leakage_power); the weights are OpenSTA's.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from ..liberty.boolean import Bits
+from ..liberty.cells import EnergyGroup, LibertyCell, Pin, Sense
+from ..liberty.library import LibertyError, Library
+from ..mapping.netlist import CONSTANT_NETS, Cell, Netlist
+from ..timing.delays import Edges, Timing
+from .states import (
+    OPENSTA,
+    OWN,
+    Activity,
+    Array,
+    Conventions,
+    DefaultGroups,
+    IndependentPins,
+    Instances,
+    OutputPins,
+    Shares,
+    TiedPins,
+    follows_state,
+)
+
+__all__ = [
+    "OPENSTA",
+    "Activity",
+    "Conventions",
+    "DefaultGroups",
+    "InstancePower",
+    "OutputPins",
+    "PowerResult",
+    "Shares",
+    "TiedPins",
+    "evaluate",
+]
+
+
+class InstancePower(NamedTuple):
+    """Watts; also of a group of instances."""
+
+    internal: float
+    switching: float
+    leakage: float
+
+    @property
+    def total(self) -> float:
+        """Sum of the three, W."""
+        return self.internal + self.switching + self.leakage
+
+
+@dataclass(frozen=True)
+class PowerResult:
+    """Watts by instance, and of the nets that no instance drives (input ports, the clock)."""
+
+    instances: dict[str, InstancePower]
+    nets: dict[str, float]
+    flops: frozenset[str]
+
+    def of(self, names: Iterable[str]) -> InstancePower:
+        """Sum over the instances named."""
+        rows = [self.instances[name] for name in names]
+        # fsum, so that the order of a set's names does not matter.
+        return InstancePower(*(math.fsum(row[part] for row in rows) for part in range(3)))
+
+    def below(self, prefix: str) -> InstancePower:
+        """Sum over the instances whose names begin with `prefix`, such as `multiplier.`.
+
+        Raises: ValueError if there are none.
+        """
+        names = [name for name in self.instances if name.startswith(prefix)]
+        if not names:
+            raise ValueError(f"prefix must begin the name of an instance, not {prefix!r}")
+        return self.of(names)
+
+    @cached_property
+    def sequential(self) -> InstancePower:
+        """Sum over the flops."""
+        return self.of(self.flops)
+
+    @cached_property
+    def combinational(self) -> InstancePower:
+        """Sum over all other instances."""
+        return self.of(self.instances.keys() - self.flops)
+
+    @cached_property
+    def total(self) -> float:
+        """Everything, the nets without driver included, W."""
+        return self.of(self.instances).total + sum(self.nets.values())
+
+
+def evaluate(
+    netlist: Netlist,
+    library: Library,
+    timing: Timing,
+    activity: Mapping[str, Activity],
+    *,
+    clock_net: str | None,
+    conventions: Conventions = OWN,
+    shares: Shares | None = None,
+) -> PowerResult:
+    """Power of every instance; `activity` holds every net, the clock included.
+
+    `clock_net` is None where all is combinational. A flop output without loads may lack activity
+    where the flop's other output has it. `shares` says how often cells are in each state; the
+    default is the pins' duties, taken as independent.
+    Raises: ValueError naming the nets without activity; LibertyError.
+    """
+    known = _all_activity(netlist, library, activity, clock_net, conventions.tied)
+    kinds: dict[str, list[Cell]] = {}
+    for cell in netlist.cells.values():
+        kinds.setdefault(cell.kind, []).append(cell)
+    powers: dict[str, InstancePower] = {}
+    for kind, cells in kinds.items():
+        instances = _instances(library[kind], cells, timing, known, conventions)
+        powers.update(_powers(instances, library.volts, shares or IndependentPins()))
+    nets = {
+        net: _net_watts(timing.loads[net], library.volts, known[net]) for net in _inputs(netlist)
+    }
+    flops = frozenset(c.name for c in netlist.cells.values() if library[c.kind].flop)
+    return PowerResult({name: powers[name] for name in netlist.cells}, nets, flops)
+
+
+def _inputs(netlist: Netlist) -> list[str]:
+    return [net for nets in netlist.inputs.values() for net in nets]
+
+
+_STILL = Activity(0.0, 0.0)
+
+
+def _all_activity(
+    netlist: Netlist,
+    library: Library,
+    activity: Mapping[str, Activity],
+    clock_net: str | None,
+    tied: TiedPins,
+) -> dict[str, Activity]:
+    """Activity of every net, constants and open outputs included. Raises: ValueError."""
+    known = dict(activity)
+    clock = known.get(clock_net, _STILL) if clock_net else _STILL
+    for net, value in CONSTANT_NETS.items():
+        constant = tied is TiedPins.CONSTANT
+        known[net] = Activity(0.0, value) if constant else Activity(clock.toggles_per_s / 20, 0.5)
+    wanted = {*_inputs(netlist)}
+    for cell in netlist.cells.values():
+        _complete(cell, library[cell.kind], known)
+        wanted.update(_nets(cell, library[cell.kind]).values())
+    missing = sorted(wanted - known.keys())
+    if missing:
+        raise ValueError(f"activity must hold every net, but lacks {', '.join(missing)}")
+    return known
+
+
+def _net_watts(load: Edges, volts: float, activity: Activity) -> float:
+    return 0.5 * max(load) * 1e-12 * volts**2 * activity.toggles_per_s
+
+
+def _nets(cell: Cell, liberty: LibertyCell) -> dict[str, str]:
+    """Net of every pin; an output left open is a net of its own."""
+    pins = (*liberty.inputs, *liberty.outputs)
+    return {pin.name: cell.pins.get(pin.name, f"{cell.name}/{pin.name}") for pin in pins}
+
+
+def _complete(cell: Cell, liberty: LibertyCell, known: dict[str, Activity]) -> None:
+    """Add the activity of outputs that follows from the cell alone: ties, a flop's other output."""
+    nets = _nets(cell, liberty)
+    for pin in liberty.outputs:
+        if nets[pin.name] in known or pin.function is None:
+            continue
+        if not pin.function.pins:
+            known[nets[pin.name]] = Activity(0.0, float(pin.function.evaluate({})))
+        for other in liberty.outputs if liberty.flop else ():
+            twin = known.get(nets[other.name])
+            if twin is not None:
+                same = follows_state(liberty, pin) is follows_state(liberty, other)
+                duty = twin.duty if same else 1.0 - twin.duty
+                known[nets[pin.name]] = Activity(twin.toggles_per_s, duty)
+
+
+def _instances(
+    cell: LibertyCell,
+    cells: list[Cell],
+    timing: Timing,
+    activity: Mapping[str, Activity],
+    conventions: Conventions,
+) -> Instances:
+    """Gather the columns of all instances of a cell."""
+    nets = [_nets(c, cell) for c in cells]
+
+    def columns(pins: Iterable[Pin], value: Callable[[str, Pin], float]) -> dict[str, Array]:
+        return {pin.name: np.array([value(net[pin.name], pin) for net in nets]) for pin in pins}
+
+    def load(net: str, pin: Pin) -> float:
+        return max(timing.loads.get(net, Edges(pin.rise_capacitance, pin.fall_capacitance)))
+
+    every = (*cell.inputs, *cell.outputs)
+    still = Edges(0.0, 0.0)  # of a constant
+    return Instances(
+        cell=cell,
+        names=[c.name for c in cells],
+        toggles=columns(every, lambda net, _: activity[net].toggles_per_s),
+        duty=columns(every, lambda net, _: activity[net].duty),
+        rise_slew=columns(cell.inputs, lambda net, _: timing.slews.get(net, still).rise),
+        fall_slew=columns(cell.inputs, lambda net, _: timing.slews.get(net, still).fall),
+        load=columns(cell.outputs, load),
+        conventions=conventions,
+    )
+
+
+def _powers(instances: Instances, volts: float, shares: Shares) -> dict[str, InstancePower]:
+    """The three parts of every instance of a kind."""
+    at_toggles = {pin: shares.at_toggles(instances, pin) for pin in instances.rise_slew}
+    parts = (
+        _internal(instances, at_toggles),
+        _switching(instances, volts),
+        _leakage(instances, shares.of_time(instances)),
+    )
+    rows = (InstancePower(*row) for row in zip(*(part.tolist() for part in parts), strict=True))
+    return dict(zip(instances.names, rows, strict=True))
+
+
+def _switching(instances: Instances, volts: float) -> Array:
+    watts = np.zeros(len(instances.names))
+    for pin in instances.cell.outputs:
+        watts += 0.5e-12 * volts**2 * instances.load[pin.name] * instances.toggles[pin.name]
+    return watts
+
+
+def _leakage(instances: Instances, of_time: Array) -> Array:
+    watts, rest = np.zeros(len(instances.names)), np.ones(len(instances.names))
+    for state in instances.cell.leakage:
+        share = _share(state.when.evaluate(instances.table), of_time)
+        watts += state.watts * share
+        rest -= share
+    return watts + np.maximum(rest, 0.0) * (instances.cell.leakage_watts or 0.0)
+
+
+def _share(rows: Bits, shares: Array) -> Array:
+    """Sum of the shares of the rows that are true, by instance."""
+    return np.broadcast_to(rows, len(shares)).astype(float) @ shares
+
+
+def _internal(instances: Instances, at_toggles: Mapping[str, Array]) -> Array:
+    watts = np.zeros(len(instances.names))
+    for pin in instances.cell.inputs:
+        for group in pin.energies:
+            energy = _energy(group, pin.name, Sense.POSITIVE, instances, np.zeros(1))
+            share = _share(instances.condition(group, pin), at_toggles[pin.name])
+            watts += energy * share * instances.toggles[pin.name]
+    for pin in instances.cell.outputs:
+        watts += _output_energy(pin, instances, at_toggles) * instances.toggles[pin.name]
+    return watts * 1e-12
+
+
+def _output_energy(pin: Pin, instances: Instances, at_toggles: Mapping[str, Array]) -> Array:
+    """Mean energy of a toggle of an output, pJ: the groups' weighted mean, summed over supplies."""
+    count = len(instances.names)
+    weights: dict[str | None, Array] = {}
+    energies: dict[str | None, Array] = {}
+    for group in pin.energies:
+        related = group.related
+        if related is None:
+            raise LibertyError(
+                f"internal_power of {pin.name} of {instances.cell.name} must have a related_pin"
+            )
+        if pin.function is not None and related in pin.function.pins:
+            difference = pin.function.difference(related, instances.table)
+            share = _share(difference, at_toggles[related])
+        elif group.when is not None:
+            share = _share(group.when.evaluate(instances.table), at_toggles[related])
+        else:
+            share = np.full(count, 0.5)
+        sense = next((arc.sense for arc in pin.arcs if arc.related == related), Sense.POSITIVE)
+        weight = instances.toggles[related] * share
+        energy = weight * _energy(group, related, sense, instances, instances.load[pin.name])
+        weights[group.supply] = weights.get(group.supply, 0.0) + weight
+        energies[group.supply] = energies.get(group.supply, 0.0) + energy
+    total = np.zeros(count)
+    for supply, weight in weights.items():
+        # Where no related pin can cause a toggle there is none.
+        total += np.divide(energies[supply], weight, out=np.zeros(count), where=weight != 0.0)
+    return total
+
+
+def _energy(
+    group: EnergyGroup, related: str, sense: Sense, instances: Instances, load: Array
+) -> Array:
+    """Mean energy of a rise and a fall, pJ, each at the slew of the edge that causes it."""
+    slews = instances.rise_slew[related], instances.fall_slew[related]
+    rise_slew, fall_slew = slews[::-1] if sense is Sense.NEGATIVE else slews
+    return (group.rise.each(rise_slew, load) + group.fall.each(fall_slew, load)) / 2

@@ -1,0 +1,1 @@
+"""Gate-level simulation and the activity it shows."""

@@ -1,0 +1,88 @@
+"""Verilog models of standard cells made from Liberty, for gate-level simulation in Icarus.
+
+A combinational output is one continuous assignment of its function, so a cell has no glitches
+inside. A flop is one user-defined primitive that starts at 0: the registers have no reset, and X
+would never leave an accumulator's feedback in simulation although any state is overwritten by the
+first `start`. With `specify`, each output has one unconditional path for every pin with a delay,
+zero until SDF is annotated.
+Source: IEEE Std 1364-2005, clauses 8 (user-defined primitives) and 14 (specify blocks).
+"""
+
+from collections.abc import Iterable
+
+from ..liberty.cells import LibertyCell, Pin
+from ..liberty.library import Library
+
+TIMESCALE = "`timescale 1ns/1ps\n"
+"""Of every file of a simulation: Icarus takes SDF values in the module's unit and rounds them to
+the module's precision, whatever the SDF file says. Against 100 fs, 1 ps moves the sum of all
+toggles by 0.3 % at 180 nm and 1.1 % at 7 nm, and a large unit simulates 1.7 times as fast.
+"""
+
+_FLOP = """\
+primitive mlsmac_flop(q, clock, data, clear, preset);
+  output q;
+  reg q;
+  input clock, data, clear, preset;
+  initial q = 1'b0;
+  table
+    // clock data clear preset : q : next
+    ? ? 1 ? : ? : 0;
+    ? ? 0 1 : ? : 1;
+    (01) 0 ? 0 : ? : 0;
+    (01) 1 0 ? : ? : 1;
+    // Whatever else changes, even from the X of time 0, the state stays.
+    (?0) ? ? ? : ? : -;
+    (?x) ? ? ? : ? : -;
+    (x1) ? ? ? : ? : -;
+    ? * ? ? : ? : -;
+    ? ? * ? : ? : -;
+    ? ? ? * : ? : -;
+  endtable
+endprimitive
+"""
+
+
+def verilog_models(library: Library, kinds: Iterable[str], *, specify: bool) -> str:
+    """Verilog of the cells `kinds` of `library`, in alphabetical order, after the flop primitive.
+
+    `specify` adds the paths that SDF annotates; without it every cell has zero delay.
+    Raises: LibertyError for a cell that is absent, or neither gate nor flop.
+    """
+    return TIMESCALE + "\n".join(
+        [_FLOP, *(_model(library[kind], specify) for kind in sorted(set(kinds)))]
+    )
+
+
+def _model(cell: LibertyCell, specify: bool) -> str:
+    inputs = [pin.name for pin in cell.inputs]
+    outputs = [pin.name for pin in cell.outputs]
+    lines = [f"module {cell.name}({', '.join(inputs + outputs)});"]
+    lines += [f"  input {name};" for name in inputs]
+    lines += [f"  output {name};" for name in outputs]
+    if cell.flop:
+        lines += _flop(cell)
+    for pin in cell.outputs:
+        assert pin.function is not None  # the library has checked it
+        lines.append(f"  assign {pin.name} = {pin.function.verilog()};")
+    if specify and (paths := [path for pin in cell.outputs for path in _paths(pin)]):
+        lines += ["  specify", *(f"    {path} = (0, 0);" for path in paths), "  endspecify"]
+    return "\n".join([*lines, "endmodule", ""])
+
+
+def _flop(cell: LibertyCell) -> list[str]:
+    """The state and its inverse as nets of the names that the outputs' functions use."""
+    flop = cell.flop
+    assert flop is not None
+    arguments = (flop.clocked_on, flop.next_state, flop.clear, flop.preset)
+    texts = ["1'b0" if argument is None else argument.verilog() for argument in arguments]
+    return [
+        f"  wire {flop.state};",
+        f"  wire {flop.inverse} = ~{flop.state};",
+        f"  mlsmac_flop state({flop.state}, {', '.join(texts)});",
+    ]
+
+
+def _paths(pin: Pin) -> list[str]:
+    """Module path descriptions into one output, one from each pin with a delay."""
+    return [f"({related} => {pin.name})" for related in dict.fromkeys(a.related for a in pin.arcs)]

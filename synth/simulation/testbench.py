@@ -1,0 +1,217 @@
+"""Verilog and memory files of a gate-level simulation: pure functions from a netlist and vectors to
+text.
+
+The netlist is written anew with nets `n0`, `n1`, ... and cells `g0`, `g1`, ... so that no name
+needs escaping in Verilog, SDF or VCD, and its ports are single bits so that the VCD holds scalars
+only.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from numpy.typing import NDArray
+
+from ...support.words import words
+from ..mapping.netlist import CONSTANT_NETS, Cell, Netlist
+from .cell_models import TIMESCALE
+
+TICKS_PER_NS = 1_000
+"""Time steps of `TIMESCALE`."""
+
+LEAD_TICKS = 1_000 * TICKS_PER_NS
+"""Time before the first clock edge: by then every gate has left the X of time 0."""
+
+
+LARGE = 8192
+"""Cells up to which a netlist is one submodule, as every MAC is: Icarus orders simultaneous events
+by submodule, which moves energies with glitches by about a percent.
+"""
+
+BLOCK = 256
+"""Cells of a submodule of larger ones: for each cell that SDF names Icarus searches through all
+cells and nets of a module, hours for a module of 100,000 cells.
+"""
+
+
+class ShortNames:
+    """Short names in the netlist's order: `nets` net to `n<i>`, `cells` instance to `g<i>`;
+    `blocks` holds the instances of each submodule `b<j>`.
+    """
+
+    def __init__(self, netlist: Netlist) -> None:
+        ports = (*netlist.inputs.values(), *netlist.outputs.values())
+        pins = (cell.pins.values() for cell in netlist.cells.values())
+        nets = dict.fromkeys(net for group in (*ports, *pins) for net in group)
+        names = (net for net in nets if net not in CONSTANT_NETS)
+        self.nets = {net: f"n{i}" for i, net in enumerate(names)}
+        self.cells = {name: f"g{i}" for i, name in enumerate(netlist.cells)}
+        own = list(netlist.cells)
+        size = BLOCK if len(own) > LARGE else LARGE
+        self.blocks = [own[first : first + size] for first in range(0, len(own), size)]
+
+    def net(self, name: str) -> str:
+        """Verilog of a net or a constant."""
+        return self.nets[name] if name in self.nets else f"1'b{CONSTANT_NETS[name]}"
+
+
+def unit_text(netlist: Netlist, names: ShortNames) -> str:
+    """Module `unit`: the netlist under its short names, one scalar port for each net of a port, its
+    cells in the modules `block<j>` of `names.blocks`.
+    """
+    inputs, outputs = (list(ports) for ports in _port_nets(netlist, names))
+    lines = [f"{TIMESCALE}module unit({', '.join(inputs + outputs)});"]
+    lines += [f"  input {net};" for net in inputs]
+    lines += [f"  output {net};" for net in outputs]
+    lines += [f"  wire {net};" for net in names.nets.values()]
+    bodies = []
+    for number, block in enumerate(names.blocks):
+        cells = [netlist.cells[name] for name in block]
+        nets = dict.fromkeys(net for cell in cells for net in cell.pins.values())
+        ports = [names.nets[net] for net in nets if net in names.nets]
+        connections = ", ".join(f".{net}({net})" for net in ports)
+        lines.append(f"  block{number} b{number}({connections});")
+        bodies += [f"module block{number}({', '.join(ports)});"]
+        bodies += [f"  inout {net};" for net in ports]
+        bodies += [line for cell in cells for line in _cell_lines(cell, names)]
+        bodies += ["endmodule"]
+    return "\n".join([*lines, "endmodule", *bodies, ""])
+
+
+def _cell_lines(cell: Cell, names: ShortNames) -> Iterator[str]:
+    """A cell, after the wires that it needs."""
+    own = names.cells[cell.name]
+    pins = []
+    seen: set[str] = set()
+    for pin, net in cell.pins.items():
+        wire = names.net(net)
+        if net in seen:
+            # Icarus merges the delays of two pins on one net, and SDF then finds one missing.
+            wire = f"{own}_{pin}"
+            yield f"  wire {wire} = {names.net(net)};"
+        seen.add(net)
+        pins.append(f".{pin}({wire})")
+    yield f"  {cell.kind} {own}({', '.join(pins)});"
+
+
+def _port_nets(netlist: Netlist, names: ShortNames) -> tuple[dict[str, str], dict[str, str]]:
+    """Ports of module `unit`: net to the bench's expression, for inputs and for outputs that no
+    input drives.
+    """
+    inputs = {}
+    for port, nets in netlist.inputs.items():
+        for i, net in enumerate(nets):
+            inputs[names.nets[net]] = f"in_{port}[{i}]"
+    outputs = (names.nets.get(net) for nets in netlist.outputs.values() for net in nets)
+    return inputs, {net: f"out_{net}" for net in outputs if net is not None and net not in inputs}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What the bench does: the words of the ports `driven` in order, the results of the ports
+    `compared` after `latency` cycles.
+
+    `clock` is the clock port, None for a combinational unit; `half` half a period in ticks;
+    `timed` whether there are delays to annotate.
+    """
+
+    clock: str | None
+    half: int
+    latency: int
+    operations: int
+    driven: Sequence[str]
+    compared: Sequence[str]
+    timed: bool
+
+
+def bench_text(netlist: Netlist, names: ShortNames, bench: Bench) -> str:
+    """Module `bench`; it reads `stimulus.hex` and `expected.hex`, dumps `activity.vcd`, and writes
+    the file `mismatches`.
+    """
+    inputs, outputs = _port_nets(netlist, names)
+
+    def bit(net: str) -> str:
+        name = names.net(net)
+        return inputs.get(name) or outputs.get(name) or name
+
+    results = [bit(net) for port in bench.compared for net in reversed(netlist.outputs[port])]
+    connections = ", ".join(f".{net}({text})" for net, text in (inputs | outputs).items())
+    declarations = [
+        f"  wire [0:0] in_{port} = clock;"
+        if port == bench.clock
+        else f"  reg [{len(nets) - 1}:0] in_{port} = 0;"
+        for port, nets in netlist.inputs.items()
+    ]
+    declarations += [f"  wire {text};" for text in outputs.values()]
+    return _BENCH.format(
+        timescale=TIMESCALE,
+        declarations="\n".join(declarations),
+        stimulus_msb=sum(len(netlist.inputs[port]) for port in bench.driven) - 1,
+        expected_msb=len(results) - 1,
+        last=bench.operations - 1,
+        operations=bench.operations,
+        latency=bench.latency,
+        results=", ".join(results),
+        connections=connections,
+        annotate="".join(
+            f'    $sdf_annotate("delays{number}.sdf", unit.b{number});\n'
+            for number in range(len(names.blocks) if bench.timed else 0)
+        ),
+        driven=", ".join(f"in_{port}" for port in bench.driven),
+        lead=_ns(LEAD_TICKS),
+        high=_ns(bench.half),
+        low=_ns(bench.half - 1),
+        margin=_ns(1),
+    )
+
+
+def _ns(ticks: int) -> str:
+    return f"{ticks // TICKS_PER_NS}.{ticks % TICKS_PER_NS:03}"
+
+
+_BENCH = """\
+{timescale}module bench;
+  reg clock = 0;
+{declarations}
+  reg [{stimulus_msb}:0] stimulus [0:{last}];
+  reg [{expected_msb}:0] expected [0:{last}];
+  wire [{expected_msb}:0] result = {{{results}}};
+  integer cycle, mismatches, report;
+
+  unit unit({connections});
+
+  initial begin
+    $readmemh("stimulus.hex", stimulus);
+    $readmemh("expected.hex", expected);
+{annotate}    $dumpfile("activity.vcd");
+    $dumpvars(1, unit);
+    mismatches = 0;
+    #{lead};
+    for (cycle = 0; cycle < {operations} + {latency}; cycle = cycle + 1) begin
+      clock = 1;
+      if (cycle < {operations}) {{{driven}}} <= stimulus[cycle];
+      #{high} clock = 0;
+      #{low} if (cycle >= {latency} && result !== expected[cycle - {latency}])
+        mismatches = mismatches + 1;
+      #{margin};
+    end
+    report = $fopen("mismatches");
+    $fdisplay(report, "%0d", mismatches);
+    $finish;
+  end
+endmodule
+"""
+
+
+def hex_words(ports: Mapping[str, NDArray], widths: Mapping[str, int]) -> str:
+    """Lines for $readmemh: the words of all ports side by side, the first port most significant.
+
+    Raises: ValueError for a code that its width does not hold.
+    """
+    lines = [0] * len(next(iter(ports.values())))
+    for name, codes in ports.items():
+        try:
+            own = words(codes, widths[name])
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        lines = [line << widths[name] | word for line, word in zip(lines, own, strict=True)]
+    return "".join(f"{line:x}\n" for line in lines)

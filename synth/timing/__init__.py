@@ -1,0 +1,1 @@
+"""Delays, static timing, SDF."""

@@ -1,0 +1,61 @@
+"""Standard Delay Format text of a timing analysis, for annotation in gate-level simulation.
+
+Paths from a clock pin name no edge: an output that follows one edge cannot change with the other.
+Every delay is a triple min:typ:max of one value, since Icarus takes the one it was compiled for and
+warns of absent ones.
+Source: IEEE Std 1497-2001 (SDF 3.0).
+"""
+
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+
+from ..mapping.netlist import Netlist
+from .delays import ArcDelay, Timing
+
+
+def sdf_text(netlist: Netlist, timing: Timing, instances: Mapping[str, str] | None = None) -> str:
+    """SDF of `timing.delays` in ns, to the femtosecond.
+
+    `instances` renames instances (default: their own names, special characters escaped). A negative
+    delay, which tables continued beyond their ends can give, is written as 0. Where an arc has one
+    edge only, it stands for both.
+    """
+    lines = [
+        "(DELAYFILE",
+        '  (SDFVERSION "3.0")',
+        f'  (DESIGN "{netlist.top}")',
+        "  (DIVIDER .)",
+        "  (TIMESCALE 1ns)",
+    ]
+    for instance, delays in groupby(timing.delays, key=lambda delay: delay.instance):
+        name = instances[instance] if instances else _escaped(instance)
+        lines += [
+            "  (CELL",
+            f'    (CELLTYPE "{netlist.cells[instance].kind}")',
+            f"    (INSTANCE {name})",
+            "    (DELAY (ABSOLUTE",
+            *_paths(delays),
+            "    ))",
+            "  )",
+        ]
+    return "\n".join([*lines, ")", ""])
+
+
+def _paths(delays: Iterable[ArcDelay]) -> Iterable[str]:
+    for delay in delays:
+        rise = delay.fall_ns if delay.rise_ns is None else delay.rise_ns
+        fall = delay.rise_ns if delay.fall_ns is None else delay.fall_ns
+        yield f"      (IOPATH {delay.from_pin} {delay.to_pin} {_triple(rise)} {_triple(fall)})"
+
+
+def _triple(ns: float | None) -> str:
+    """One value as (min:typ:max)."""
+    text = f"{max(ns or 0.0, 0.0):.6f}"
+    return f"({text}:{text}:{text})"
+
+
+def _escaped(name: str) -> str:
+    """A name in which every character but letters, digits and _ is escaped, so that `.` divides no
+    hierarchy.
+    """
+    return "".join(c if c.isalnum() or c == "_" else f"\\{c}" for c in name)

@@ -1,0 +1,309 @@
+"""The report: ratios and paper figures, what the page shows, and one real run from unit to rows."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlsmac.cli.measuring import is_wrong
+from mlsmac.study import report
+from mlsmac.study.html import figure, render_html
+from mlsmac.study.measure import Build, Conditions, MeasureError, Workload, best, measure
+from mlsmac.study.part_inputs import unit_inputs
+from mlsmac.study.plots import area_plot, energy_plot
+from mlsmac.study.stimuli.pairs import build
+from mlsmac.study.systems import BASELINES, ENTRIES, Entry
+from mlsmac.support.cache import Cache, code_digest, digest
+from mlsmac.synth.liberty import pdk
+from mlsmac.synth.mapping.recipes import Adders
+from mlsmac.units.catalogue import UNITS
+
+OPERATIONS = 120
+SEED = 7
+SHORT = (
+    Entry("FP8 E5M2", "fp8_mac", {"format": "e5m2"}, ("fp8",)),
+    Entry("MLS <2,4>", "mls_mac", {"format": "2,4"}),
+)
+
+
+def row(unit: str, energy: float | None, **changes: Any) -> dict[str, Any]:
+    """A measured row as `measure` gives it, reduced to what reports look at."""
+    split = dict.fromkeys(
+        ("internal", "switching", "leakage", "sequential", "combinational", "clock", "inputs"), 1.0
+    )
+    values = {
+        "unit": unit,
+        "slug": "unit",
+        "adders": "gates",
+        "builds": [],
+        "toggled_share": 0.97,
+        "mismatches_zero_delay": 0,
+        "area_um2": 1234.5,
+        "gate_equivalents": 51.4,
+        "flops": 48,
+        "cells": 200,
+        "critical_path_ns": 9.5,
+        "meets_timing": energy is not None,
+        "energy_pj_per_mac": energy,
+        "energy_pj_by_stage": {},
+        "multiplier_pj": energy and 0.6 * energy,
+        "accumulator_pj": energy and 0.4 * energy,
+        "energy_pj_per_mac_zero_delay": 7.0,
+        "energy_split_pj": split if energy else None,
+        "leakage_uw": 0.1 if energy else None,
+        "ratio_to_fp32": None,
+        "ratio_to_fp8": None,
+        "ratio_to_fp8_any": None,
+        "activity_share": 1.0,
+        "mismatches": 0 if energy else 5,
+        "zero_product_share": 0.25,
+        "accumulator": None,
+        "claim": None,
+    }
+    return values | changes
+
+
+def page(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """A report around rows."""
+    return {
+        "pdk": "osu018",
+        "clock_mhz": 40.0,
+        "script": "area",
+        "stimulus": {"operations": 120, "seed": 7, "kinds": ["wa", "we", "ae"]},
+        "baselines": {"fp32": "FP32 flush"},
+        "tools": {"pyosys": "0.70"},
+        "rows": rows,
+    }
+
+
+def test_paper_ratios_are_those_of_its_table_5() -> None:
+    claims = {entry.label: entry.claim for entry in ENTRIES if entry.claim}
+    mls, fp8 = claims["MLS <2,4>"], claims["FP8 E4M3"]
+    assert mls.ratio_to_fp32 == 23.5
+    assert mls.ratio_to_fp8 == 5.7
+    assert fp8.ratio_to_fp32 == pytest.approx(0.672 / 0.163, abs=0.01)
+    assert claims["FP32"].row()["energy_pj_per_mac"] == pytest.approx(6.72)
+
+
+def test_every_mac_is_a_row_and_every_kind_has_one() -> None:
+    assert {name for name in UNITS if name.endswith("_mac")} == {entry.unit for entry in ENTRIES}
+    assert {kind for entry in ENTRIES for kind in entry.kinds} == set(BASELINES)
+    for entry in ENTRIES:
+        entry.configuration()
+
+
+def test_best_build_computes_at_the_clock_and_takes_least_energy() -> None:
+    late = row("x", None, slug="late", critical_path_ns=30.0)
+    later = row("x", None, slug="later", critical_path_ns=40.0)
+    dear = row("x", 9.0, slug="dear")
+    cheap = row("x", 8.0, slug="cheap", area_um2=9999.0)
+    assert best([late, dear, cheap])["slug"] == "cheap"
+    assert best([later, late])["slug"] == "late"
+    told = best([dear, cheap])["builds"]
+    assert [(build["slug"], build["energy_pj_per_mac"]) for build in told] == [
+        ("dear", 9.0),
+        ("cheap", 8.0),
+    ]
+
+
+def test_a_wrong_build_is_told_even_if_another_wins() -> None:
+    wrong = row("x", None, slug="wrong", mismatches=500, mismatches_zero_delay=500)
+    late = row("x", None, slug="late", mismatches=5)
+    good = row("x", 9.0, slug="good")
+    assert is_wrong(best([wrong, good]))
+    assert not is_wrong(best([late, good]))
+
+
+def test_a_baseline_must_meet_the_clock() -> None:
+    entries = [Entry(name, "fp32_mac", {}, ("fp32",)) for name in "ab"]
+    rows = [row("a", 1.0, meets_timing=False), row("b", 2.0)]
+    chosen = report.cheapest("fp32", entries, rows)
+    assert chosen is not None
+    assert chosen["unit"] == "b"
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (None, 3, "-"),
+        (0.0, 3, "0.00"),
+        (123456.0, 5, "123,460"),
+        (31.07, 3, "31.1"),
+        (0.012345, 3, "0.0123"),
+        (999.6, 3, "1,000"),
+    ],
+)
+def test_figures_keep_significant_digits(value: float | None, digits: int, text: str) -> None:
+    assert figure(value, digits) == text
+
+
+def test_page_shows_figures_and_misses_and_loads_nothing() -> None:
+    rows = [row("FP32", 540.0, ratio_to_fp32=1.0), row("slow", None)]
+    plots = {"energy": energy_plot(rows), "area": area_plot(rows)}
+    text = render_html(page(rows), plots)
+    assert text.count("<svg") == 2
+    assert "540" in text
+    assert "missed" in text
+    assert "not at this clock" in text
+    assert "<script" not in text
+    assert 'src="http' not in text
+    assert "None" not in text
+
+
+def test_plots_are_deterministic() -> None:
+    rows = [row("a", 1.0), row("b", 2.0)]
+    assert energy_plot(rows) == energy_plot(copy.deepcopy(rows))
+    assert area_plot(rows) == area_plot(copy.deepcopy(rows))
+
+
+def test_cache_computes_once_and_survives_a_broken_file(tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    def compute() -> dict[str, Any]:
+        calls.append(1)
+        return {"value": 3}
+
+    kept = Cache(tmp_path / "cache")
+    assert [kept.get("key", compute) for _ in range(2)] == [{"value": 3}] * 2
+    assert len(calls) == 1
+    for broken in (b"{", b"{}", b"[]", b"\xff\xfe"):
+        (tmp_path / "cache" / "key.json").write_bytes(broken)
+        assert kept.get("key", compute) == {"value": 3}
+    assert Cache(None).get("key", compute) == {"value": 3}
+    assert len(calls) == 6
+
+
+def test_digest_frames_its_parts_and_code_counts(tmp_path: Path) -> None:
+    assert digest(["ab", "c"]) != digest(["a", "bc"])
+    (tmp_path / "module.py").write_text("x = 1\n")
+    before = code_digest(tmp_path)
+    (tmp_path / "module.py").write_text("x = 2\n")
+    assert code_digest(tmp_path) != before
+
+
+@pytest.mark.eda
+def test_report_from_unit_to_rows(tmp_path: Path) -> None:
+    conditions = Conditions(pdk=pdk.find(), clock_mhz=40.0)
+    stimulus = build(OPERATIONS, SEED)
+    steps: list[tuple[str, int, int]] = []
+    made = report.make_report(
+        conditions,
+        stimulus,
+        entries=SHORT,
+        results=Cache(tmp_path),
+        progress=lambda *step: steps.append(step),
+    )
+    total = 2 * len(Adders) * len(SHORT)
+    assert [step[1:] for step in steps] == [(i + 1, total) for i in range(total)]
+    json.dumps(made)
+    page = (Path(__file__).parents[2] / "docs" / "report.md").read_text()
+    undocumented = [key for key in (*made, *made["rows"][0]) if f"`{key}`" not in page]
+    assert undocumented == []
+    for line in made["rows"]:
+        assert line["mismatches"] == line["mismatches_zero_delay"] == 0
+        assert line["meets_timing"]
+        assert line["activity_share"] == 1.0
+        assert line["energy_pj_per_mac"] > line["energy_pj_per_mac_zero_delay"] > 0
+        stages = line["multiplier_pj"] + line["accumulator_pj"]
+        assert stages == pytest.approx(line["energy_pj_per_mac"], rel=1e-4)
+        split = line["energy_split_pj"]
+        for parts in (
+            ("internal", "switching", "leakage"),
+            ("sequential", "combinational", "clock", "inputs"),
+        ):
+            total = sum(split[part] for part in parts)
+            assert total == pytest.approx(line["energy_pj_per_mac"], rel=1e-4)
+        by_stage = sum(line["area_um2_by_stage"].values())
+        assert by_stage == pytest.approx(line["area_um2"], rel=1e-9)
+    rows = {line["unit"]: line for line in made["rows"]}
+    fp8 = rows["FP8 E5M2"]["energy_pj_per_mac"]
+    mls = rows["MLS <2,4>"]
+    assert mls["ratio_to_fp8"] == pytest.approx(fp8 / mls["energy_pj_per_mac"], abs=1e-3)
+    assert mls["ratio_to_fp32"] is None
+    assert mls["accumulator"]["safe_length"] == 2
+    again = report.make_report(conditions, stimulus, entries=SHORT, results=Cache(tmp_path))
+    assert again == made
+
+
+@pytest.mark.eda
+def test_any_liberty_file_will_do(tmp_path: Path) -> None:
+    """The same cells under another name: mapped, timed and measured from the file alone."""
+    known = pdk.find()
+    copy = tmp_path / "cells.lib"
+    copy.write_bytes(known.liberty.read_bytes())
+    entry = Entry("MLS", "mls_mac", {"format": "2,1"})
+    energies = []
+    for found in (known, pdk.find(liberty=copy)):
+        conditions = Conditions(pdk=found, clock_mhz=40.0)
+        made = report.make_report(
+            conditions, build(OPERATIONS, SEED), entries=(entry,), results=Cache(None)
+        )
+        line = made["rows"][0]
+        assert not is_wrong(line)
+        energies.append(line["energy_pj_per_mac"])
+    assert energies[1] == pytest.approx(energies[0], rel=0.1)
+
+
+@pytest.mark.eda
+def test_a_unit_too_slow_for_the_clock_gets_no_energy() -> None:
+    conditions = Conditions(pdk=pdk.find(), clock_mhz=800.0)
+    entry = Entry("INT4", "int_mac", {"format": "int4", "a_format": "int4"}, ("fp32",))
+    made = report.make_report(
+        conditions, build(OPERATIONS, SEED), entries=(entry,), results=Cache(None)
+    )
+    line = made["rows"][0]
+    assert not line["meets_timing"]
+    assert line["mismatches"] > 0
+    assert line["mismatches_zero_delay"] == 0
+    assert line["energy_pj_per_mac"] is None
+    assert line["multiplier_pj"] is None
+    assert line["energy_pj_per_mac_zero_delay"] > 0
+    assert made["baselines"] == {}
+
+
+@pytest.mark.eda
+def test_a_wrong_netlist_gives_no_energy_and_a_missing_flop_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    conditions = Conditions(pdk=pdk.find(), clock_mhz=40.0)
+    configuration = Entry("MLS", "mls_mac").configuration()
+    build_of_gates = Build(configuration, Adders.GATES)
+    pairs = Workload(unit_inputs("mls_mac", configuration.options, build(OPERATIONS, SEED)))
+
+    def off_by_one(*arguments: Any) -> dict[str, Any]:
+        from mlsmac.units.reference import reference
+
+        outputs = reference(*arguments)
+        outputs["acc"] = outputs["acc"] + (outputs["acc"] == outputs["acc"].max())
+        return outputs
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mlsmac.study.measure.reference", off_by_one)
+        wrong = measure(build_of_gates, conditions, pairs, results=Cache(None))
+    assert wrong["mismatches"] > 0
+    assert wrong["energy_pj_per_mac"] is None
+    assert wrong["energy_pj_per_mac_zero_delay"] is None
+
+    monkeypatch.setattr("mlsmac.hw.mac.mac.Mac.registers", 49)
+    with pytest.raises(MeasureError, match="must map to its 49 registers, not to 48 flops"):
+        measure(build_of_gates, conditions, pairs, results=Cache(None))
+
+
+@pytest.mark.eda
+@pytest.mark.parametrize(
+    "unit", ["mls_multiplier", "exponent_shifter", "int_accumulator", "float_adder"]
+)
+def test_parts_are_measured_too(unit: str) -> None:
+    options = {"format": "bf16"} if unit == "float_adder" else {}
+    entry = Entry(unit, unit, options)
+    conditions = Conditions(pdk=pdk.find(), clock_mhz=40.0)
+    made = report.make_report(
+        conditions, build(OPERATIONS, SEED), entries=(entry,), results=Cache(None)
+    )
+    line = made["rows"][0]
+    assert line["mismatches"] == 0
+    assert line["energy_pj_per_mac"] > 0
+    assert line["multiplier_pj"] is None
+    assert made["baselines"] == {}

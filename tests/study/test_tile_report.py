@@ -1,0 +1,126 @@
+"""The tile report: what is compared with what, what the page shows, and one real run."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mlsmac.cli.tiles import lane_counts, remarks, tables
+from mlsmac.study.html import render_html
+from mlsmac.study.measure import Build, Conditions, measure
+from mlsmac.study.part_inputs import workload
+from mlsmac.study.plots import tile_plot
+from mlsmac.study.stimuli.pairs import build
+from mlsmac.study.systems import Entry
+from mlsmac.study.tile_report import make_tile_report
+from mlsmac.support.cache import Cache
+from mlsmac.support.errors import UserError
+from mlsmac.synth.liberty import pdk
+from mlsmac.synth.mapping.recipes import Adders
+from mlsmac.units import (
+    configure,
+)
+
+ENTRIES = (
+    Entry("FP8", "fp8_tile", {"format": "e4m3"}, ("fp8",)),
+    Entry("MLS", "mls_tile", {"format": "2,1"}),
+)
+# Quick to map: no float32 multiplier.
+SMALL = {"format": "2,1", "lanes": 2, "tensor_scale": False}
+
+
+@pytest.fixture(scope="module")
+def conditions():
+    return Conditions(pdk=pdk.find(), clock_mhz=40.0)
+
+
+@pytest.fixture(scope="module")
+def measured(conditions):
+    """A tile of two lanes, from the unit to its metrics."""
+    configuration = configure("mls_tile", **SMALL)
+    pairs = workload(configuration, build(300, 3))
+    return measure(Build(configuration, Adders.GATES), conditions, pairs, results=Cache(None))
+
+
+@pytest.mark.eda
+def test_a_tile_is_measured_by_stages(measured):
+    assert measured["mismatches"] == measured["mismatches_zero_delay"] == 0
+    assert measured["activity_share"] == 1.0
+    split, areas = measured["energy_pj_by_stage"], measured["area_um2_by_stage"]
+    assert list(split) == list(areas) == ["macs", "collector", "scalers", "tree", "output"]
+    assert sum(split.values()) == pytest.approx(measured["energy_pj_per_mac"], rel=1e-4)
+    assert sum(areas.values()) == pytest.approx(measured["area_um2"], rel=1e-9)
+    assert split["macs"] > 0.1 * measured["energy_pj_per_mac"]
+
+
+@pytest.fixture
+def made(conditions, measured, monkeypatch):
+    """A report whose measurements are made up: a build costs as much as it has lanes, FP8 three
+    times that.
+    """
+    calls = []
+
+    def measure_builds(_conditions, _stimulus, entries, _results, progress):
+        told = []
+        for own in entries:
+            calls.append([(x.configuration.slug, x.adders) for x in own])
+            for one in own:
+                progress(one.configuration.slug, 1, 1)
+            told.append([{**measured, **invented(one)} for one in own])
+        return told
+
+    def invented(one):
+        configuration = one.configuration
+        energy = configuration.options["lanes"] * (3.0 if "fp8" in configuration.name else 1.0)
+        return {"slug": configuration.slug, "energy_pj_per_mac": energy}
+
+    monkeypatch.setattr("mlsmac.study.tile_report.measure_builds", measure_builds)
+    report = make_tile_report(
+        conditions,
+        build(60, 3),
+        lanes=[2, 1],
+        entries=ENTRIES,
+        results=Cache(None),
+        progress=lambda *_: None,
+    )
+    return report, calls
+
+
+@pytest.mark.eda
+def test_ratios_are_to_tiles_of_the_same_lanes(made):
+    report, _ = made
+    found = [(row["unit"], row["lanes"], row["ratio_to_fp8"]) for row in report["rows"]]
+    assert found == [("FP8", 1, 1.0), ("MLS", 1, 3.0), ("FP8", 2, 1.0), ("MLS", 2, 3.0)]
+    assert report["baselines"] == {"1": {"fp8": "FP8"}, "2": {"fp8": "FP8"}}
+    assert all(row["ratio_to_fp32"] is None for row in report["rows"])
+    assert all(0 < row["utilisation"] <= 1 for row in report["rows"])
+
+
+@pytest.mark.eda
+def test_every_tile_has_one_build_of_full_adders(made):
+    _, calls = made
+    assert [len(own) for own in calls] == [1, 1, 1, 1]
+    assert {adders for own in calls for _, adders in own} == {Adders.FULL_ADDERS}
+
+
+@pytest.mark.eda
+def test_every_key_is_documented_and_shown(made):
+    report, _ = made
+    json.dumps(report)
+    page = (Path(__file__).parents[2] / "docs" / "report.md").read_text()
+    keys = (*report, *report["rows"][0], "segment", "ratio_3x3", "ratio_1x1")
+    assert [key for key in keys if f"`{key}`" not in page] == []
+    plot = tile_plot(report["rows"])
+    assert plot == tile_plot(json.loads(json.dumps(report["rows"])))
+    text = render_html(report, {"energy": plot}, template="tiles")
+    assert text.count("<svg") == 1
+    assert "None" not in text
+    assert len(tables(report)) == 2
+    assert any("Table 5" in line for line in remarks(report))
+
+
+def test_lane_counts():
+    assert lane_counts("16,4") == [4, 16]
+    for text in ("", "4,", "0", "65", "a"):
+        with pytest.raises(UserError, match=r"--lanes must be numbers in 1\.\.64"):
+            lane_counts(text)

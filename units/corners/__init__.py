@@ -1,0 +1,1 @@
+"""Operands that reach the corners of every unit."""
