@@ -131,7 +131,7 @@ UNITS = {
             description="MLS MAC: exact <E,M> products into an integer accumulator",
             defaults=_MLS | _INTEGER_SUM,
             structure=_MULTIPLIES,
-            build=lambda format, **options: MlsMac(element=format, **options),
+            build=MlsMac,
         ),
         Unit(
             name="fp32_mac",
@@ -167,7 +167,7 @@ UNITS = {
             defaults={"format": INT8, "a_format": INT8, "zero_points": False, "acc_width": 32}
             | _OVERFLOW,
             structure=_MULTIPLIES,
-            build=lambda format, **options: IntMac(w_format=format, **options),
+            build=IntMac,
             largest_product=_largest_int_product,
         ),
         Unit(
@@ -217,7 +217,7 @@ UNITS = {
             description="MLS element multiplier: mantissa product and a shift by both exponents",
             defaults=_MLS,
             structure=_MULTIPLIES,
-            build=lambda format, **options: MlsMultiplier(element=format, **options),
+            build=MlsMultiplier,
         ),
         Unit(
             name="mls_dot",

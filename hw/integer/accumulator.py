@@ -4,10 +4,10 @@
 import enum
 
 from amaranth import Cat, Module, Mux, Signal, Value, signed
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ...golden.spec import MAX_WIDTH, Overflow, check_int, choice
+from ...golden.spec import MAX_WIDTH, Overflow
+from ..parts.component import Component, parameter
 from .mls_multiplier import MAX_PRODUCT_WIDTH
 
 
@@ -21,7 +21,7 @@ class ProductCoding(enum.Enum):
     """Two's complement, of which the accumulator extends the sign."""
 
 
-class IntAccumulator(wiring.Component):
+class IntAccumulator(Component):
     """Signed integer accumulator: `acc' = limit((start ? 0 : acc) + product)`, `limit` by
     `overflow`.
 
@@ -30,54 +30,29 @@ class IntAccumulator(wiring.Component):
     Latency 1 cycle, throughput one product a cycle. No reset: `start` defines the state.
     Source: docs/numerics.md section 4.
 
-    Parameters
-    ----------
-    width: bits of the accumulator, sign included, 2..128.
-    product_width: bits of a product without its sign, 1..62.
-    overflow: Overflow.
-    coding: ProductCoding of `product`.
-
     Members
     -------
     product: In, `product_width + 1` bits, coded as `coding` says, sign most significant.
     start: In, load instead of add.
     acc: Out, signed `width` bits.
     overflow: Out, sticky flag of the running group.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(
-        self,
-        *,
-        width: int,
-        product_width: int,
-        overflow: Overflow = Overflow.SATURATE,
-        coding: ProductCoding = ProductCoding.SIGN_MAGNITUDE,
-    ):
-        check_int("width", width, 2, MAX_WIDTH)
-        check_int("product_width", product_width, 1, MAX_PRODUCT_WIDTH)
-        if not isinstance(coding, ProductCoding):
-            raise TypeError(f"coding must be a ProductCoding, not {coding!r}")
-        self._coding = coding
-        self._width = width
-        self._product_width = product_width
-        self._policy = choice("overflow", Overflow, overflow)
-        super().__init__(
-            {
-                "product": In(product_width + 1),
-                "start": In(1),
-                "acc": Out(signed(width)),
-                "overflow": Out(1),
-            }
-        )
+    width: int = parameter("bits of the accumulator, sign included", low=2, high=MAX_WIDTH)
+    product_width: int = parameter(
+        "bits of a product without its sign", low=1, high=MAX_PRODUCT_WIDTH
+    )
+    policy: Overflow = parameter("of a sum", default=Overflow.SATURATE, alias="overflow")
+    coding: ProductCoding = parameter("of `product`", default=ProductCoding.SIGN_MAGNITUDE)
 
-    width = property(lambda self: self._width, doc="Accumulator bits.")
-    product_width = property(lambda self: self._product_width, doc="Product bits but its sign.")
-    coding = property(lambda self: self._coding, doc="How `product` is coded.")
-    policy = property(lambda self: self._policy, doc="Overflow policy.")
+    def ports(self):
+        return {
+            "product": In(self.product_width + 1),
+            "start": In(1),
+            "acc": Out(signed(self.width)),
+            "overflow": Out(1),
+        }
+
     latency = property(lambda self: 1, doc="Clock cycles from `product` to `acc`.")
     registers = property(lambda self: self.width + 1, doc="Register bits: sum and flag.")
 

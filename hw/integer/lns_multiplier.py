@@ -5,16 +5,15 @@ from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import LnsFormat, check_int
 from ..parts.combinational import Combinational
+from ..parts.component import parameter
 from ..parts.values import named
 
 MAX_TABLE_FRACTION = 30
 """Fraction bits of a table's entry at most: a product stays a 32-bit number."""
 
 
-def check_lns(value: object) -> None:
-    """Raise TypeError unless `value` is an LnsFormat."""
-    if not isinstance(value, LnsFormat):
-        raise TypeError(f"format must be an LnsFormat, not {value!r}")
+def _check_fraction(format: LnsFormat, table_fraction: int) -> None:
+    check_int("table_fraction", table_fraction, format.fraction_bits, MAX_TABLE_FRACTION)
 
 
 def conversion_table(format: LnsFormat, table_bits: int, table_fraction: int) -> list[int]:
@@ -22,11 +21,10 @@ def conversion_table(format: LnsFormat, table_bits: int, table_fraction: int) ->
     `fraction_bits`, h the high `table_bits` bits of r, l the others; limited to
     `2^(table_fraction + 1) - 1`.
 
-    Raises: TypeError, ValueError.
+    Raises: ValueError.
     """
-    check_lns(format)
     check_int("table_bits", table_bits, 0, format.fraction_bits)
-    check_int("table_fraction", table_fraction, format.fraction_bits, MAX_TABLE_FRACTION)
+    _check_fraction(format, table_fraction)
     size = 1 << format.fraction_bits
     table = []
     for remainder in range(size):
@@ -58,31 +56,27 @@ class LnsMultiplier(Combinational):
 
     Source: docs/numerics.md section 13.
 
-    Parameters
-    ----------
-    format: LnsFormat of `x` and `y`.
-    table_fraction: of the conversion that follows, B..30 for B fraction bits of the format.
-
     Members
     -------
     x, y: In, `format.code_width` bits.
     product: Out, `packed_width` bits, packed as above.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(self, *, format: LnsFormat, table_fraction: int = 15):
-        check_lns(format)
-        check_int("table_fraction", table_fraction, format.fraction_bits, MAX_TABLE_FRACTION)
-        self._format = format
-        self._table_fraction = table_fraction
-        operand, product = In(format.code_width), Out(packed_width(format, table_fraction))
-        super().__init__({"x": operand, "y": operand, "product": product})
+    format: LnsFormat = parameter("of both operands; B of its bits are a fraction")
+    table_fraction: int = parameter(
+        "fraction bits of the conversion table's entries, at least B",
+        low=1,
+        high=MAX_TABLE_FRACTION,
+        default=15,
+    )
 
-    format = property(lambda self: self._format, doc="Format of `x` and `y`.")
-    table_fraction = property(lambda self: self._table_fraction, doc="Of the conversion.")
+    def rules(self):
+        _check_fraction(self.format, self.table_fraction)
+
+    def ports(self):
+        operand = In(self.format.code_width)
+        product = Out(packed_width(self.format, self.table_fraction))
+        return {"x": operand, "y": operand, "product": product}
 
     def elaborate(self, platform):
         m = Module()
@@ -108,34 +102,28 @@ class LnsConverter(Combinational):
 
     Source: docs/numerics.md section 13.
 
-    Parameters
-    ----------
-    format: LnsFormat of the operands, E exponent bits with B fraction bits.
-    table_bits: bits of the remainder that the table looks up, 0..B: the others by Mitchell's 1 + x.
-    table_fraction: fraction bits of the table's entries, B..30.
-
     Members
     -------
     i: In, the product of `LnsMultiplier`.
     o: Out, table_fraction + 2 bits, sign (most significant) and magnitude in units of
         2^-(table_fraction + 1).
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(self, *, format: LnsFormat, table_bits: int, table_fraction: int = 15):
-        self._table = conversion_table(format, table_bits, table_fraction)
-        self._format = format
-        self._table_bits = table_bits
-        self._table_fraction = table_fraction
-        width = packed_width(format, table_fraction)
-        super().__init__({"i": In(width), "o": Out(table_fraction + 2)})
+    format: LnsFormat = LnsMultiplier.format
+    table_bits: int = parameter(
+        "bits of the remainder that the table looks up, 0 (Mitchell's 1 + x alone) to B (exact)",
+        low=0,
+        high=4,
+    )
+    table_fraction: int = LnsMultiplier.table_fraction
 
-    format = property(lambda self: self._format, doc="Format of the operands.")
-    table_bits = property(lambda self: self._table_bits, doc="Bits that the table looks up.")
-    table_fraction = property(lambda self: self._table_fraction, doc="Fraction bits of an entry.")
+    def rules(self):
+        conversion_table(self.format, self.table_bits, self.table_fraction)
+
+    def ports(self):
+        self._table = conversion_table(self.format, self.table_bits, self.table_fraction)
+        width = packed_width(self.format, self.table_fraction)
+        return {"i": In(width), "o": Out(self.table_fraction + 2)}
 
     def elaborate(self, platform):
         m = Module()

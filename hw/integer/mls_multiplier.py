@@ -4,8 +4,9 @@
 from amaranth import Cat, Module, Mux
 from amaranth.lib.wiring import In, Out
 
-from ...golden.spec import ElementFormat, check_int
+from ...golden.spec import ElementFormat
 from ..parts.combinational import Combinational
+from ..parts.component import parameter
 from ..parts.unsigned_multiplier import Recoding, UnsignedMultiplier
 from ..parts.values import named
 
@@ -22,38 +23,23 @@ class ExponentShifter(Combinational):
     two places too many are not built. Measured against a shifter for each operand in turn: 7 % to
     38 % less energy of the multiplier for E = 2 to 4.
 
-    Parameters
-    ----------
-    width: bits of `i`, 1..64.
-    exp_bits: bits of an exponent field, 1..5.
-
     Members
     -------
     i: In, `width` bits, unsigned.
     x_exp, y_exp: In, `exp_bits` each.
     o: Out, `width + 2^(exp_bits + 1) - 4` bits, unsigned; never loses a bit.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(self, *, width: int, exp_bits: int):
-        check_int("width", width, 1, 64)
-        check_int("exp_bits", exp_bits, 1, 5)
-        self._width = width
-        self._exp_bits = exp_bits
-        super().__init__(
-            {
-                "i": In(width),
-                "x_exp": In(exp_bits),
-                "y_exp": In(exp_bits),
-                "o": Out(width + (2 << exp_bits) - 4),
-            }
-        )
+    width: int = parameter("bits of `i`", low=1, high=64)
+    exp_bits: int = parameter("bits of an exponent field", low=1, high=5)
 
-    width = property(lambda self: self._width, doc="Bits of `i`.")
-    exp_bits = property(lambda self: self._exp_bits, doc="Bits of an exponent field.")
+    def ports(self):
+        return {
+            "i": In(self.width),
+            "x_exp": In(self.exp_bits),
+            "y_exp": In(self.exp_bits),
+            "o": Out(self.width + (2 << self.exp_bits) - 4),
+        }
 
     def elaborate(self, platform):
         m = Module()
@@ -82,46 +68,32 @@ class MlsMultiplier(Combinational):
 
     Source: docs/numerics.md section 4 (the paper's Eq. 7).
 
-    Parameters
-    ----------
-    element: ElementFormat of both operands.
-    recoding: of the significand multiplier.
-
     Members
     -------
-    x, y: In, `element.code_width` bits, packed codes.
-    product: Out, `element.product_width + 1` bits, sign (most significant) and magnitude.
-
-    Raises
-    ------
-    TypeError; ValueError for products of more than `MAX_PRODUCT_WIDTH` bits.
+    x, y: In, `format.code_width` bits, packed codes.
+    product: Out, `format.product_width + 1` bits, sign (most significant) and magnitude.
     """
 
-    def __init__(self, *, element: ElementFormat, recoding: Recoding = Recoding.NONE):
-        if not isinstance(element, ElementFormat):
-            raise TypeError(f"element must be an ElementFormat, not {element!r}")
-        if element.product_width > MAX_PRODUCT_WIDTH:
-            rule = f"element must have products of at most {MAX_PRODUCT_WIDTH} bits"
-            raise ValueError(f"{rule}, not {element}, which has {element.product_width}")
-        self._element = element
-        width = element.man_bits + (element.exp_bits > 0)
-        self._significands = UnsignedMultiplier(width=width, recoding=recoding)
-        super().__init__(
-            {
-                "x": In(element.code_width),
-                "y": In(element.code_width),
-                "product": Out(element.product_width + 1),
-            }
-        )
+    format: ElementFormat = parameter("of both operands")
+    recoding: Recoding = UnsignedMultiplier.recoding
 
-    element = property(lambda self: self._element, doc="Format of both operands.")
-    recoding = property(
-        lambda self: self._significands.recoding, doc="Of the significand multiplier."
-    )
+    def rules(self):
+        if self.format.product_width > MAX_PRODUCT_WIDTH:
+            rule = f"format must have products of at most {MAX_PRODUCT_WIDTH} bits"
+            raise ValueError(f"{rule}, not {self.format}, which has {self.format.product_width}")
+
+    def ports(self):
+        width = self.format.man_bits + (self.format.exp_bits > 0)
+        self._significands = UnsignedMultiplier(width=width, recoding=self.recoding)
+        return {
+            "x": In(self.format.code_width),
+            "y": In(self.format.code_width),
+            "product": Out(self.format.product_width + 1),
+        }
 
     def elaborate(self, platform):
         m = Module()
-        exp_bits, man_bits = self.element.exp_bits, self.element.man_bits
+        exp_bits, man_bits = self.format.exp_bits, self.format.man_bits
         m.submodules.significands = significands = self._significands
         exponents = [code[man_bits:-1] for code in (self.x, self.y)]
         for operand, code, exponent in zip(
@@ -142,5 +114,5 @@ class MlsMultiplier(Combinational):
             magnitude = shifter.o
         sign = self.x[-1] ^ self.y[-1]
         # No product reaches the bits above `product_width`.
-        m.d.comb += self.product.eq(Cat(magnitude[: self.element.product_width], sign))
+        m.d.comb += self.product.eq(Cat(magnitude[: self.format.product_width], sign))
         return m

@@ -2,7 +2,6 @@
 """Multiply-accumulate units that round once an operation."""
 
 from amaranth.hdl import Cat, Module
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import FloatFormat
@@ -10,55 +9,43 @@ from ..floating.exact_multiplier import choose_multiplier
 from ..floating.float_accumulator import (
     FloatAccumulator,
 )
-from ..floating.float_adder import AdderPath, check_path
+from ..floating.float_adder import AdderPath
 from ..floating.float_product import FloatProduct, exact_format
 from ..floating.fused_adder import FusedAdder, Window
-from ..parts.unsigned_multiplier import Recoding
+from ..parts.component import Component, parameter
+from ..parts.unsigned_multiplier import Recoding, UnsignedMultiplier
 from ..parts.values import registered
 from .mac import Mac
 
 
-class FusedAccumulator(wiring.Component):
+class FusedAccumulator(Component):
     """Fused accumulator: `acc' = round((start ? -0 : acc) + product)` in `acc_format`.
 
     -0 is the additive identity of nearest-even addition, so `start` rounds the product itself.
     Latency 1 cycle, throughput one product a cycle. No reset: `start` defines the state.
     Source: docs/numerics.md section 11.
 
-    Parameters
-    ----------
-    format, acc_format, subnormals: as in `FusedAdder`.
-
     Members
     -------
     product: In, a word of `FloatProduct`.
     start: In, load instead of add.
     acc: Out, `acc_format.code_width` bits.
-
-    Raises
-    ------
-    TypeError.
     """
 
-    def __init__(
-        self,
-        *,
-        format: FloatFormat,
-        acc_format: FloatFormat | None = None,
-        subnormals: bool = True,
-    ):
-        self._adder = FusedAdder(format=format, acc_format=acc_format, subnormals=subnormals)
-        super().__init__(
-            {
-                "product": In(len(self._adder.product)),
-                "start": In(1),
-                "acc": Out(self.acc_format.code_width),
-            }
-        )
+    format: FloatFormat = FusedAdder.format
+    acc_format: FloatFormat = FusedAdder.acc_format
+    subnormals: bool = FusedAdder.subnormals
 
-    format = property(lambda self: self._adder.format, doc="Format of the product's factors.")
-    acc_format = property(lambda self: self._adder.acc_format, doc="Format of `acc`.")
-    subnormals = property(lambda self: self._adder.subnormals, doc="Whether subnormals are kept.")
+    def ports(self):
+        self._adder = FusedAdder(
+            format=self.format, acc_format=self.acc_format, subnormals=self.subnormals
+        )
+        return {
+            "product": In(len(self._adder.product)),
+            "start": In(1),
+            "acc": Out(self.acc_format.code_width),
+        }
+
     latency = property(lambda self: 1, doc="Clock cycles from `product` to `acc`.")
     registers = property(lambda self: self.acc_format.code_width, doc="Register bits.")
 
@@ -81,54 +68,41 @@ class FusedMac(Mac):
     all where that lies within `acc_format` (FP8 into FP32, FP16 or FP12: `Fp8Mac` is one of these),
     else `FloatProduct`'s word.
     Source: docs/numerics.md section 11.
-
-    Parameters
-    ----------
-    format: FloatFormat of the operands.
-    acc_format: FloatFormat of the accumulator, default `format`.
-    subnormals: keep the accumulator's subnormals (True) or flush them to zero.
-    recoding: of the significand multiplier.
-    path: of the adder where it is a `FloatAdder`; a `FusedAdder` has one path.
-
-    Raises
-    ------
-    TypeError.
     """
 
-    def __init__(
-        self,
-        *,
-        format: FloatFormat,
-        acc_format: FloatFormat | None = None,
-        subnormals: bool = True,
-        recoding: Recoding = Recoding.NONE,
-        path: AdderPath = AdderPath.SPLIT,
-    ):
-        acc_format = format if acc_format is None else acc_format
-        self._window = Window(format=format, acc_format=acc_format, subnormals=subnormals)
-        check_path(path)
-        self._path = path
-        product_format = exact_format(format, acc_format, subnormals=subnormals)
-        if product_format is None:
-            keep = self._window.keeps_operands
-            multiplier = FloatProduct(format=format, subnormals=keep, recoding=recoding)
-            accumulator = FusedAccumulator(
-                format=format, acc_format=acc_format, subnormals=subnormals
-            )
-        else:
-            multiplier = choose_multiplier(format, product_format, recoding)
-            # Sums are multiples of the smallest product: all normal where that is.
-            tiny = 2 * (format.min_exp - format.man_bits) < acc_format.min_exp
-            accumulator = FloatAccumulator(
-                format=acc_format, product_format=product_format, subnormals=tiny, path=path
-            )
-        super().__init__(
-            multiplier=multiplier,
-            accumulator=accumulator,
-            idle_operands=(1 << (format.code_width - 1), 0),
+    format: FloatFormat = FusedAdder.format
+    acc_format: FloatFormat = FusedAdder.acc_format
+    subnormals: bool = FusedAdder.subnormals
+    recoding: Recoding = UnsignedMultiplier.recoding
+    path: AdderPath = parameter(
+        "of the adder where it is a `FloatAdder`; a `FusedAdder` has one path",
+        default=AdderPath.SPLIT,
+    )
+
+    idle_operands = property(
+        lambda self: (1 << (self.format.code_width - 1), 0),
+        doc="Codes of the operand ports in an idle cycle.",
+    )
+
+    @property
+    def product_format(self) -> FloatFormat | None:
+        """The format that holds every product, where there is one within `acc_format`."""
+        return exact_format(self.format, self.acc_format, subnormals=self.subnormals)
+
+    def make_multiplier(self):
+        if self.product_format is not None:
+            return choose_multiplier(self.format, self.product_format, self.recoding)
+        window = Window(format=self.format, acc_format=self.acc_format, subnormals=self.subnormals)
+        return FloatProduct(
+            format=self.format, subnormals=window.keeps_operands, recoding=self.recoding
         )
 
-    format = property(lambda self: self._window.format, doc="Format of the operands.")
-    acc_format = property(lambda self: self._window.acc_format, doc="Format of `acc`.")
-    subnormals = property(lambda self: self._window.subnormals, doc="Whether subnormals are kept.")
-    path = property(lambda self: self._path, doc="Structure of a `FloatAdder`.")
+    def make_accumulator(self):
+        fmt, acc_format = self.format, self.acc_format
+        if self.product_format is None:
+            return FusedAccumulator(format=fmt, acc_format=acc_format, subnormals=self.subnormals)
+        # Sums are multiples of the smallest product: all normal where that is.
+        tiny = 2 * (fmt.min_exp - fmt.man_bits) < acc_format.min_exp
+        return FloatAccumulator(
+            format=acc_format, product_format=self.product_format, subnormals=tiny, path=self.path
+        )

@@ -1,10 +1,11 @@
 # amaranth: UnusedElaboratable=no
 """Integer multiply-accumulate unit: INT8 training and dynamic fixed point."""
 
-from ...golden.spec import IntFormat, Overflow
+from ...golden.spec import MAX_WIDTH, IntFormat, Overflow
 from ..integer.accumulator import IntAccumulator, ProductCoding
 from ..integer.int_multiplier import IntMultiplier
-from ..parts.unsigned_multiplier import Recoding
+from ..parts.component import parameter
+from ..parts.unsigned_multiplier import Recoding, UnsignedMultiplier
 from .mac import Mac
 
 
@@ -13,50 +14,32 @@ class IntMac(Mac):
     `(w - w_zero) * (a - a_zero)` instead of `w * a`; two's complement, exact products.
 
     The zero points are operands like `w` and `a`. Source: docs/numerics.md section 12.
-
-    Parameters
-    ----------
-    w_format, a_format: IntFormat of `w` and of `a`.
-    zero_points: whether the operands have zero points.
-    acc_width: accumulator bits, 2..128.
-    overflow: Overflow policy.
-    recoding: of the multiplier.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(
-        self,
-        *,
-        w_format: IntFormat,
-        a_format: IntFormat,
-        zero_points: bool = False,
-        acc_width: int = 32,
-        overflow: Overflow = Overflow.SATURATE,
-        recoding: Recoding = Recoding.NONE,
-    ):
-        multiplier = IntMultiplier(
-            x_format=w_format, y_format=a_format, zero_points=zero_points, recoding=recoding
-        )
-        super().__init__(
-            multiplier=multiplier,
-            accumulator=IntAccumulator(
-                width=acc_width,
-                product_width=len(multiplier.product) - 1,
-                overflow=overflow,
-                coding=ProductCoding.TWOS_COMPLEMENT,
-            ),
-            idle_operands=(0, 0, 0, 0) if zero_points else (0, 0),
+    format: IntFormat = parameter("of `w`")
+    a_format: IntFormat = parameter("of `a`")
+    zero_points: bool = IntMultiplier.zero_points
+    acc_width: int = parameter("bits of the accumulator", low=2, high=MAX_WIDTH, default=32)
+    policy: Overflow = parameter("of a sum", default=Overflow.SATURATE, alias="overflow")
+    recoding: Recoding = UnsignedMultiplier.recoding
+
+    idle_operands = property(
+        lambda self: (0, 0, 0, 0) if self.zero_points else (0, 0),
+        doc="Codes of the operand ports in an idle cycle.",
+    )
+
+    def make_multiplier(self):
+        return IntMultiplier(
+            x_format=self.format,
+            y_format=self.a_format,
+            zero_points=self.zero_points,
+            recoding=self.recoding,
         )
 
-    w_format = property(lambda self: self._multiplier.multiplier.x_format, doc="Format of `w`.")
-    a_format = property(lambda self: self._multiplier.multiplier.y_format, doc="Format of `a`.")
-    zero_points = property(
-        lambda self: self._multiplier.multiplier.zero_points, doc="Whether there are zero points."
-    )
-    acc_width = property(lambda self: self._accumulator.width, doc="Accumulator bits.")
-    policy = property(
-        lambda self: self._accumulator.policy, doc="The `overflow` policy; `overflow` is the port."
-    )
+    def make_accumulator(self):
+        return IntAccumulator(
+            width=self.acc_width,
+            product_width=self.format.width + self.a_format.width + self.zero_points - 1,
+            overflow=self.policy,
+            coding=ProductCoding.TWOS_COMPLEMENT,
+        )

@@ -2,15 +2,14 @@
 """Floating-point products in a fixed-point accumulator: the MAC that never rounds."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ...golden.spec import MAX_WIDTH, FloatFormat, Overflow, check_int, choice
-from ..floating.float_common import check_format
+from ...golden.spec import MAX_WIDTH, FloatFormat, Overflow
 from ..floating.float_product import FloatProduct
 from ..integer.accumulator import limit_sum
 from ..parts.combinational import Combinational
-from ..parts.unsigned_multiplier import Recoding
+from ..parts.component import Component, parameter
+from ..parts.unsigned_multiplier import Recoding, UnsignedMultiplier
 from ..parts.values import named
 from .mac import Mac
 
@@ -22,9 +21,8 @@ def term_width(format: FloatFormat) -> int:
     """Bits of a product as a multiple of `2^(2 (min_exp - M))`, sign included.
 
     The significand's 2M + 2 bits, shifted by up to 2 (max_exp - min_exp) places.
-    Raises: TypeError; ValueError for formats whose products are too wide.
+    Raises: ValueError for formats whose products are too wide.
     """
-    check_format("format", format)
     width = 2 * (format.significand_width + format.max_exp - format.min_exp) + 1
     if width > MAX_TERM_WIDTH:
         rule = f"format must have fixed-point products of at most {MAX_TERM_WIDTH} bits"
@@ -46,28 +44,19 @@ class SignedProduct(Combinational):
     significand is 0 then. To negate here and not behind a shift takes 11 % less energy of an E4M3
     MAC: no row of inverters as wide as the sum, no carry from its lowest bit.
 
-    Parameters
-    ----------
-    format: FloatFormat of `x` and `y`.
-    recoding: of the significand multiplier.
-
     Members
     -------
     x, y: In, `format.code_width` bits.
     product: Out, packed as above.
-
-    Raises
-    ------
-    TypeError.
     """
 
-    def __init__(self, *, format: FloatFormat, recoding: Recoding = Recoding.NONE):
-        self._product = FloatProduct(format=format, recoding=recoding)
-        operand = In(format.code_width)
-        super().__init__({"x": operand, "y": operand, "product": Out(packed_width(format))})
+    format: FloatFormat = parameter("of `x` and `y`")
+    recoding: Recoding = UnsignedMultiplier.recoding
 
-    format = property(lambda self: self._product.format, doc="Format of `x` and `y`.")
-    recoding = property(lambda self: self._product.recoding, doc="Of the significand multiplier.")
+    def ports(self):
+        self._product = FloatProduct(format=self.format, recoding=self.recoding)
+        operand = In(self.format.code_width)
+        return {"x": operand, "y": operand, "product": Out(packed_width(self.format))}
 
     def elaborate(self, platform):
         m = Module()
@@ -85,7 +74,7 @@ class SignedProduct(Combinational):
         return m
 
 
-class FixedPointAccumulator(wiring.Component):
+class FixedPointAccumulator(Component):
     """Shifts products to their place and adds: `acc' = limit((start ? 0 : acc) + product)`, `limit`
     by `overflow`, in units of `2^(2 (min_exp - M))`.
 
@@ -99,42 +88,30 @@ class FixedPointAccumulator(wiring.Component):
     Latency 1 cycle, throughput one product a cycle. No reset: `start` defines the state.
     Source: docs/numerics.md section 14.
 
-    Parameters
-    ----------
-    format: FloatFormat of the operands.
-    width: bits of the accumulator, sign included, 2..128.
-    overflow: Overflow.
-
     Members
     -------
     product: In, the product of `SignedProduct`.
     start: In, load instead of add.
     acc: Out, signed `width` bits.
     overflow: Out, sticky flag of the running sum: `acc` is not that sum.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(self, *, format: FloatFormat, width: int, overflow: Overflow = Overflow.SATURATE):
-        self._term_width = term_width(format)
-        check_int("width", width, 2, MAX_WIDTH)
-        self._format = format
-        self._width = width
-        self._policy = choice("overflow", Overflow, overflow)
-        super().__init__(
-            {
-                "product": In(packed_width(format)),
-                "start": In(1),
-                "acc": Out(signed(width)),
-                "overflow": Out(1),
-            }
-        )
+    format: FloatFormat = parameter("of the operands")
+    width: int = parameter("bits of the accumulator, sign included", low=2, high=MAX_WIDTH)
+    policy: Overflow = parameter("of a sum", default=Overflow.SATURATE, alias="overflow")
 
-    format = property(lambda self: self._format, doc="Format of the operands.")
-    width = property(lambda self: self._width, doc="Accumulator bits.")
-    policy = property(lambda self: self._policy, doc="Overflow policy.")
+    def rules(self):
+        term_width(self.format)
+
+    def ports(self):
+        return {
+            "product": In(packed_width(self.format)),
+            "start": In(1),
+            "acc": Out(signed(self.width)),
+            "overflow": Out(1),
+        }
+
+    _term_width = property(lambda self: term_width(self.format))
     latency = property(lambda self: 1, doc="Clock cycles from `product` to `acc`.")
     registers = property(lambda self: self.width + 1, doc="Register bits: sum and flag.")
 
@@ -181,32 +158,20 @@ class KulischMac(Mac):
     Measured for E4M3 against a shift in front of the register: 12 % less energy, 10 % less area.
     Source: docs/numerics.md section 14.
 
-    Parameters
-    ----------
-    format: FloatFormat of the operands, with fixed-point products of at most 126 bits.
-    acc_width: accumulator bits, 2..128.
-    overflow: Overflow policy.
-    recoding: of the significand multiplier.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(
-        self,
-        *,
-        format: FloatFormat,
-        acc_width: int,
-        overflow: Overflow = Overflow.SATURATE,
-        recoding: Recoding = Recoding.NONE,
-    ):
-        super().__init__(
-            multiplier=SignedProduct(format=format, recoding=recoding),
-            accumulator=FixedPointAccumulator(format=format, width=acc_width, overflow=overflow),
-            idle_operands=(0, 0),
-        )
+    format: FloatFormat = parameter("of the operands; their fixed-point products have 126 bits")
+    acc_width: int = parameter("bits of the accumulator", low=2, high=MAX_WIDTH)
+    policy: Overflow = parameter("of a sum", default=Overflow.SATURATE, alias="overflow")
+    recoding: Recoding = UnsignedMultiplier.recoding
 
-    format = property(lambda self: self._accumulator.format, doc="Format of the operands.")
-    acc_width = property(lambda self: self._accumulator.width, doc="Accumulator bits.")
-    policy = property(lambda self: self._accumulator.policy, doc="The `overflow` policy.")
+    idle_operands = (0, 0)
+
+    def rules(self):
+        term_width(self.format)
+
+    def make_multiplier(self):
+        return SignedProduct(format=self.format, recoding=self.recoding)
+
+    def make_accumulator(self):
+        return FixedPointAccumulator(format=self.format, width=self.acc_width, overflow=self.policy)

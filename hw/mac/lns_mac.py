@@ -2,26 +2,20 @@
 """The MAC of logarithmic numbers."""
 
 from amaranth.hdl import Module
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ...golden.spec import LnsFormat, Overflow
+from ...golden.spec import MAX_WIDTH, LnsFormat, Overflow
 from ..integer.accumulator import IntAccumulator
-from ..integer.lns_multiplier import LnsConverter, LnsMultiplier
+from ..integer.lns_multiplier import LnsConverter, LnsMultiplier, conversion_table
+from ..parts.component import Component, parameter
 from .mac import Mac
 
 
-class LnsAccumulator(wiring.Component):
+class LnsAccumulator(Component):
     """Converts logarithmic products and adds them up as integers (`IntAccumulator`).
 
     Latency 1 cycle, throughput one product a cycle. No reset: `start` defines the state.
     Source: docs/numerics.md section 13.
-
-    Parameters
-    ----------
-    format, table_bits, table_fraction: of the conversion, as `LnsConverter` takes them.
-    width: bits of the accumulator, sign included, 2..128.
-    overflow: Overflow.
 
     Members
     -------
@@ -29,41 +23,31 @@ class LnsAccumulator(wiring.Component):
     start: In, load instead of add.
     acc: Out, signed `width` bits.
     overflow: Out, sticky flag of the running sum.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(
-        self,
-        *,
-        format: LnsFormat,
-        table_bits: int,
-        table_fraction: int = 15,
-        width: int = 24,
-        overflow: Overflow = Overflow.SATURATE,
-    ):
-        self._converter = LnsConverter(
-            format=format, table_bits=table_bits, table_fraction=table_fraction
-        )
-        self._sum = IntAccumulator(width=width, product_width=table_fraction + 1, overflow=overflow)
-        super().__init__(
-            {
-                "product": In(len(self._converter.i)),
-                "start": In(1),
-                "acc": Out(self._sum.acc.shape()),
-                "overflow": Out(1),
-            }
-        )
+    format: LnsFormat = LnsConverter.format
+    table_bits: int = LnsConverter.table_bits
+    table_fraction: int = LnsConverter.table_fraction
+    width: int = parameter("bits of the accumulator, sign included", low=2, high=MAX_WIDTH)
+    policy: Overflow = parameter("of a sum", default=Overflow.SATURATE, alias="overflow")
 
-    format = property(lambda self: self._converter.format, doc="Format of the operands.")
-    table_bits = property(lambda self: self._converter.table_bits, doc="Bits looked up.")
-    table_fraction = property(
-        lambda self: self._converter.table_fraction, doc="Fraction bits of an entry."
-    )
-    width = property(lambda self: self._sum.width, doc="Accumulator bits.")
-    policy = property(lambda self: self._sum.policy, doc="Overflow policy.")
+    def rules(self):
+        conversion_table(self.format, self.table_bits, self.table_fraction)
+
+    def ports(self):
+        self._converter = LnsConverter(
+            format=self.format, table_bits=self.table_bits, table_fraction=self.table_fraction
+        )
+        self._sum = IntAccumulator(
+            width=self.width, product_width=self.table_fraction + 1, overflow=self.policy
+        )
+        return {
+            "product": In(len(self._converter.i)),
+            "start": In(1),
+            "acc": Out(self._sum.acc.shape()),
+            "overflow": Out(1),
+        }
+
     latency = property(lambda self: self._sum.latency, doc="Cycles from `product` to `acc`.")
     registers = property(lambda self: self._sum.registers, doc="Register bits.")
 
@@ -88,45 +72,27 @@ class LnsMac(Mac):
     10 % less energy, 8 % less area. `acc` is in units of 2^-(table_fraction + 1).
     Source: docs/numerics.md section 13; J. Zhao et al., "LNS-Madam: low-precision training in
     logarithmic number system using multiplicative weight update", 2022.
-
-    Parameters
-    ----------
-    format: LnsFormat of both operands, B fraction bits.
-    table_bits: bits of the remainder that the table looks up, 0 (Mitchell) to B (exact).
-    table_fraction: fraction bits of the table's entries, B..30.
-    acc_width: accumulator bits, 2..128.
-    overflow: Overflow policy.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(
-        self,
-        *,
-        format: LnsFormat,
-        table_bits: int,
-        table_fraction: int = 15,
-        acc_width: int = 24,
-        overflow: Overflow = Overflow.SATURATE,
-    ):
-        super().__init__(
-            multiplier=LnsMultiplier(format=format, table_fraction=table_fraction),
-            accumulator=LnsAccumulator(
-                format=format,
-                table_bits=table_bits,
-                table_fraction=table_fraction,
-                width=acc_width,
-                overflow=overflow,
-            ),
-            idle_operands=(0, 0),
-        )
+    format: LnsFormat = LnsConverter.format
+    table_bits: int = LnsConverter.table_bits
+    table_fraction: int = LnsConverter.table_fraction
+    acc_width: int = parameter("bits of the accumulator", low=2, high=MAX_WIDTH, default=24)
+    policy: Overflow = parameter("of a sum", default=Overflow.SATURATE, alias="overflow")
 
-    format = property(lambda self: self._accumulator.format, doc="Format of both operands.")
-    table_bits = property(lambda self: self._accumulator.table_bits, doc="Bits looked up.")
-    table_fraction = property(
-        lambda self: self._accumulator.table_fraction, doc="Fraction bits of an entry."
-    )
-    acc_width = property(lambda self: self._accumulator.width, doc="Accumulator bits.")
-    policy = property(lambda self: self._accumulator.policy, doc="The `overflow` policy.")
+    idle_operands = (0, 0)
+
+    def rules(self):
+        conversion_table(self.format, self.table_bits, self.table_fraction)
+
+    def make_multiplier(self):
+        return LnsMultiplier(format=self.format, table_fraction=self.table_fraction)
+
+    def make_accumulator(self):
+        return LnsAccumulator(
+            format=self.format,
+            table_bits=self.table_bits,
+            table_fraction=self.table_fraction,
+            width=self.acc_width,
+            overflow=self.policy,
+        )

@@ -5,21 +5,17 @@ from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..parts.component import Component, parameter
 from ..parts.values import registered
 
 _OPERANDS = {"w": "x", "a": "y", "w_zero": "x_zero", "a_zero": "y_zero"}
 """Operand ports of a MAC, each with the port of the multiplier that it feeds, if there is one."""
 
 
-class MultiplierStage(wiring.Component):
+class MultiplierStage(Component):
     """A combinational multiplier between its operand registers and its product register.
 
     Latency 2 cycles; `start` travels beside the operands. All registers are reset-less.
-
-    Parameters
-    ----------
-    multiplier: combinational component with inputs `x`, `y` (and `x_zero`, `y_zero`) and output
-        `product`.
 
     Members
     -------
@@ -29,20 +25,20 @@ class MultiplierStage(wiring.Component):
     product_start: Out, `start` of that product.
     """
 
-    def __init__(self, *, multiplier: wiring.Component):
-        self._multiplier = multiplier
-        fed = multiplier.signature.members
-        self._operands = tuple(port for port, input in _OPERANDS.items() if input in fed)
-        super().__init__(
-            {
-                **{port: In(fed[_OPERANDS[port]].shape) for port in self._operands},
-                "start": In(1),
-                "product": Out(len(multiplier.product)),
-                "product_start": Out(1),
-            }
-        )
+    multiplier: wiring.Component = parameter(
+        "combinational, with inputs `x`, `y` (and `x_zero`, `y_zero`) and output `product`"
+    )
 
-    multiplier = property(lambda self: self._multiplier, doc="The combinational multiplier.")
+    def ports(self):
+        fed = self.multiplier.signature.members
+        self._operands = tuple(port for port, input in _OPERANDS.items() if input in fed)
+        return {
+            **{port: In(fed[_OPERANDS[port]].shape) for port in self._operands},
+            "start": In(1),
+            "product": Out(len(self.multiplier.product)),
+            "product_start": Out(1),
+        }
+
     operands = property(lambda self: self._operands, doc="Names of the operand ports.")
     latency = property(lambda self: 2, doc="Clock cycles from `w`, `a` to `product`.")
 
@@ -72,7 +68,7 @@ class MultiplierStage(wiring.Component):
         return m
 
 
-class Mac(wiring.Component):
+class Mac(Component):
     """Multiply-accumulate: `acc' = (start ? product : acc + product)`, one operation every cycle.
 
         w, a, start -> [registers] -> multiplier -> [product register] -> accumulator -> [acc
@@ -83,12 +79,7 @@ class Mac(wiring.Component):
     the additive identity, so that `acc` holds. The submodules `multiplier` and `accumulator` own
     all registers and gates; power and area are split between them.
 
-    Parameters
-    ----------
-    multiplier: combinational component, as MultiplierStage takes it.
-    accumulator: component of latency 1 (`product`, `start`, `acc` and, for integers, `overflow`).
-    idle_operands: codes of the operand ports, in their order, whose product leaves any sum
-        unchanged.
+    A MAC says what its multiplier and its accumulator are.
 
     Members
     -------
@@ -98,35 +89,33 @@ class Mac(wiring.Component):
     overflow: Out, integer accumulators only: sticky since `start`.
     """
 
-    def __init__(self, *, multiplier, accumulator, idle_operands: tuple[int, ...]):
-        self._multiplier = stage = MultiplierStage(multiplier=multiplier)
-        self._accumulator = accumulator
-        self._idle_operands = idle_operands
-        members = {
+    stages = ("multiplier", "accumulator")
+    idle_operands: tuple[int, ...]
+    """Codes of the operand ports, in their order, whose product leaves any sum unchanged."""
+
+    def make_multiplier(self) -> wiring.Component:
+        """The combinational component that `MultiplierStage` takes."""
+        raise NotImplementedError
+
+    def make_accumulator(self) -> wiring.Component:
+        """A component of latency 1: `product`, `start`, `acc` and, for integers, `overflow`."""
+        raise NotImplementedError
+
+    def ports(self):
+        self._multiplier = stage = MultiplierStage(multiplier=self.make_multiplier())
+        self._accumulator = accumulator = self.make_accumulator()
+        overflow = {"overflow": Out(1)} if self.has_overflow else {}
+        return {
             **{port: stage.signature.members[port] for port in stage.operands},
             "start": In(1),
             "acc": Out(accumulator.acc.shape()),
+            **overflow,
         }
-        if self.has_overflow:
-            members["overflow"] = Out(1)
-        super().__init__(members)
 
     has_overflow = property(
         lambda self: hasattr(self._accumulator, "overflow"), doc="Whether `overflow` exists."
     )
     operands = property(lambda self: self._multiplier.operands, doc="Names of the operand ports.")
-    idle_operands = property(
-        lambda self: self._idle_operands, doc="Codes of the operand ports in an idle cycle."
-    )
-
-    recoding = property(
-        lambda self: self._multiplier.multiplier.recoding, doc="Of the significand multiplier."
-    )
-
-    stages = property(
-        lambda self: ("multiplier", "accumulator"),
-        doc="Names of the submodules, in the order in which data passes them.",
-    )
 
     @property
     def latency(self) -> int:

@@ -1,9 +1,9 @@
 """What all purely combinational components share."""
 
-from amaranth.lib import wiring
+from .component import Component
 
 
-class Combinational(wiring.Component):
+class Combinational(Component):
     """A component without registers: outputs follow inputs within the cycle."""
 
     latency = property(lambda self: 0, doc="Clock cycles from inputs to outputs.")

@@ -7,8 +7,8 @@ from itertools import count
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
-from ...golden.spec import check_int
 from .combinational import Combinational
+from .component import parameter
 from .values import named
 
 
@@ -43,19 +43,10 @@ class UnsignedMultiplier(Combinational):
     switching energy.
     On a platform, an FPGA, it is `*`: its tools know their multipliers and carry chains.
 
-    Parameters
-    ----------
-    width: bits of `x` and of `y`, 1..64.
-    recoding: how `y` selects partial products.
-
     Members
     -------
     x, y: In, `width` bits, unsigned.
     product: Out, `2 * width` bits, unsigned.
-
-    Raises
-    ------
-    TypeError, ValueError.
 
     Source
     ------
@@ -65,16 +56,11 @@ class UnsignedMultiplier(Combinational):
     binary computers", Proceedings of the IRE 49(1), 1961.
     """
 
-    def __init__(self, *, width: int, recoding: Recoding = Recoding.NONE):
-        check_int("width", width, 1, 64)
-        if not isinstance(recoding, Recoding):
-            raise TypeError(f"recoding must be a Recoding, not {recoding!r}")
-        self._width = width
-        self._recoding = recoding
-        super().__init__({"x": In(width), "y": In(width), "product": Out(2 * width)})
+    width: int = parameter("bits of `x` and of `y`", low=1, high=64)
+    recoding: Recoding = parameter("how `y` selects partial products", default=Recoding.NONE)
 
-    width = property(lambda self: self._width, doc="Bits of an operand.")
-    recoding = property(lambda self: self._recoding, doc="How `y` selects partial products.")
+    def ports(self):
+        return {"x": In(self.width), "y": In(self.width), "product": Out(2 * self.width)}
 
     def elaborate(self, platform):
         m = Module()

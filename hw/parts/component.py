@@ -1,0 +1,216 @@
+# amaranth: UnusedElaboratable=no
+"""What all components share: parameters that are written once, ports, stages."""
+
+import enum
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, dataclass_transform
+
+from amaranth.lib import wiring
+
+from ...golden.spec import check_int, choice
+
+_REQUIRED: Any = object()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Parameter:
+    """A parameter of a component; on instances a read-only attribute.
+
+    Members: `name`, of the argument; `kind`, the type that was declared (`optional`: or None);
+    `doc`, what it is; `default` or, from the parameters before it, `factory`; `low` and `high`, the
+    range of an integer.
+    """
+
+    doc: str
+    name: str = ""
+    kind: Any = None
+    optional: bool = False
+    default: Any = _REQUIRED
+    factory: Callable[[Any], Any] | None = None
+    low: int | None = None
+    high: int | None = None
+
+    @property
+    def required(self) -> bool:
+        """Whether a value must be given."""
+        return self.default is _REQUIRED and self.factory is None
+
+    @property
+    def rule(self) -> str:
+        """What a value must be, in words."""
+        if self.kind is int and self.low is not None:
+            return f"{self.low}..{self.high}"
+        return str(getattr(self.kind, "__name__", self.kind))
+
+    def __get__(self, component: Any, owner: type | None = None) -> Any:
+        if component is None:
+            return self
+        return component.__dict__["_values"][self.name]
+
+    def __set__(self, component: Any, value: Any) -> None:
+        raise AttributeError(f"{self.name} is fixed at construction")
+
+    def check(self, value: Any) -> Any:
+        """The value as the component keeps it.
+
+        Raises: TypeError for the kind, ValueError for the value; the message names both and the
+        rule.
+        """
+        kind = typing.get_origin(self.kind) or self.kind
+        if value is None and self.optional:
+            return None
+        if kind is int and self.low is not None and self.high is not None:
+            check_int(self.name, value, self.low, self.high)
+            return value
+        if isinstance(kind, type) and issubclass(kind, enum.Enum):
+            return choice(self.name, kind, value)
+        if not isinstance(value, kind):
+            article = "an" if kind.__name__[0] in "AEIOUaeiou" else "a"
+            raise TypeError(f"{self.name} must be {article} {kind.__name__}, not {value!r}")
+        return value
+
+    def line(self) -> str:
+        """What a class's documentation says of it."""
+        default = getattr(self.default, "value", self.default)
+        shown = "" if self.default is _REQUIRED else f" (default {default})"
+        return f"{self.name}: {self.rule}; {self.doc}{shown}."
+
+
+def parameter(
+    doc: str,
+    *,
+    default: Any = _REQUIRED,
+    factory: Callable[[Any], Any] | None = None,
+    low: int | None = None,
+    high: int | None = None,
+    alias: str = "",
+) -> Any:
+    """Declare a parameter of a component; its type is the annotation.
+
+    `alias`: name of the argument, where a port has the attribute's. `factory`: the default, from
+    the component whose parameters before this one are known; None asks for it, too.
+    """
+    return Parameter(doc=doc, default=default, factory=factory, low=low, high=high, name=alias)
+
+
+def constant(value: Any, *, init: Literal[False] = False) -> Any:
+    """Declare that a subclass fixes a parameter of its parent: no longer an argument."""
+    return _Constant(value)
+
+
+@dataclass(frozen=True, eq=False)
+class _Constant:
+    value: Any
+
+
+@dataclass_transform(
+    kw_only_default=True, frozen_default=True, field_specifiers=(parameter, constant)
+)
+class Component(wiring.Component):
+    """An Amaranth component that declares each of its parameters once.
+
+        class Shifter(Component):
+            width: int = parameter("bits of `i`", low=1, high=64)
+
+            def ports(self):
+                return {"i": In(self.width), "o": Out(self.width)}
+
+    Arguments are keyword-only; each is checked and is then a read-only attribute. `check` applies
+    all rules without building anything: `rules` says those between parameters, those of the parts
+    included, and `ports` makes the parts that decide the signature.
+    """
+
+    parameters: ClassVar[Mapping[str, Parameter]] = {}
+    """By name of the argument, in order."""
+
+    stages: tuple[str, ...] = ()
+    """Names of the submodules that own all gates, in the order in which data passes them; none:
+    they are not told apart."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        known = dict(cls.parameters)
+        for attribute, annotation in inspect.get_annotations(cls).items():
+            declared = cls.__dict__.get(attribute)
+            if isinstance(declared, _Constant):
+                fixed = cls.__mro__[1].__dict__.get(attribute) or getattr(cls.__mro__[1], attribute)
+                known.pop(fixed.name, None)
+                setattr(cls, attribute, declared.value)
+            elif isinstance(declared, Parameter):
+                bound = _bound(declared, attribute, annotation)
+                setattr(cls, attribute, bound)
+                known[bound.name] = bound
+        cls.parameters = known
+        cls.__doc__ = _documented(cls.__doc__ or "", known)
+
+    def __init__(self, **values: Any) -> None:
+        self._keep(values)
+        super().__init__(self.ports())
+
+    @classmethod
+    def check(cls, **values: Any) -> None:
+        """Raise what construction would, without building anything.
+
+        Raises: TypeError, ValueError, each naming the parameter, its value and the rule.
+        """
+        object.__new__(cls)._keep(values)
+
+    def rules(self) -> None:
+        """Rules between parameters, and those of parts. Raises: TypeError, ValueError."""
+
+    def ports(self) -> dict[str, Any]:
+        """The signature's members."""
+        raise NotImplementedError
+
+    @property
+    def stage_sets(self) -> tuple[frozenset[str], ...]:
+        """Of this component, and of parts that have some: the submodules' names of each that has
+        stages.
+        """
+        return (frozenset(self.stages),) if self.stages else ()
+
+    def _keep(self, values: Mapping[str, Any]) -> None:
+        cls = type(self)
+        if unknown := values.keys() - cls.parameters.keys():
+            rule = f"{cls.__name__} takes {', '.join(cls.parameters) or 'no parameters'}"
+            raise TypeError(f"{rule}, not {', '.join(sorted(unknown))}")
+        kept: dict[str, Any] = {}
+        self.__dict__["_values"] = kept
+        for name, declared in cls.parameters.items():
+            value = values.get(name, declared.default)
+            if declared.factory is not None and (value is _REQUIRED or value is None):
+                value = declared.factory(self)
+            if value is _REQUIRED:
+                raise TypeError(f"{cls.__name__} must be given {name}: {declared.doc}")
+            kept[name] = declared.check(value)
+        self.rules()
+
+    if typing.TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Ports, which the signature makes."""
+
+
+def _bound(declared: Parameter, attribute: str, annotation: Any) -> Parameter:
+    """The parameter of one class: its name and kind known. One of another class keeps its own."""
+    if declared.kind is not None:
+        return declared
+    union = isinstance(annotation, types.UnionType)
+    kinds = typing.get_args(annotation) if union else (annotation,)
+    kind, *others = kinds
+    optional = others == [types.NoneType]
+    return replace(declared, name=declared.name or attribute, kind=kind, optional=optional)
+
+
+def _documented(doc: str, parameters: Mapping[str, Parameter]) -> str:
+    """A class's documentation with its parameters, in front of its members."""
+    if not parameters or "\n    Parameters\n" in doc:
+        return doc
+    lines = ["Parameters", "----------", *(each.line() for each in parameters.values())]
+    section = "".join(f"    {line}\n" for line in lines)
+    before, members, after = doc.partition("    Members\n")
+    return f"{before.rstrip()}\n\n{section}" + (f"\n{members}{after}" if members else "    ")
