@@ -27,7 +27,10 @@ from mlsmac.support.errors import UserError
 from mlsmac.synth.liberty import pdk
 from mlsmac.synth.mapping.mapper import map_unit
 from mlsmac.synth.timing.sta import analyse_paths
-from mlsmac.units.catalogue import UNITS, configure
+from mlsmac.units import (
+    UNITS,
+    configure,
+)
 from mlsmac.units.emit import to_rtlil
 
 Point = tuple[float, float]
@@ -225,7 +228,7 @@ def main() -> None:
 
 def _paths(row: Row) -> list[dict[str, Any]]:
     """The row's options, with each path of an adder where there is one."""
-    if "path" not in UNITS[row.unit].structure:
+    if "path" not in UNITS[row.unit].options:
         return [dict(row.options)]
     return [{**row.options, "path": path} for path in AdderPath]
 

@@ -12,7 +12,12 @@ from rich.table import Table
 
 from ..sim.vectors import DEFAULT_OPERATIONS, DEFAULT_SEED
 from ..support.errors import ToolError, UserError
-from ..units.catalogue import UNITS, Unit
+from ..units import (
+    UNITS,
+)
+from ..units.catalogue import (
+    Unit,
+)
 from ..units.emit import emit, plain
 from ..units.interfaces import StreamConfiguration
 from .options import (

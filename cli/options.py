@@ -9,7 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from ..support.errors import UserError
-from ..units.catalogue import Configuration, configure
+from ..units import (
+    configure,
+)
+from ..units.catalogue import (
+    Configuration,
+)
 from ..units.interfaces import with_interface
 
 REPORT_OPERATIONS = 2_000

@@ -1,27 +1,10 @@
-"""Operands that reach the corners, and the outputs that the golden model defines for them."""
+"""Vectors of a configuration: operands that reach its corners, and what golden makes of them."""
 
-from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
 from amaranth.hdl import Shape
-from amaranth.lib.wiring import In
 
-from ..golden.spec import FloatFormat, check_int
-from ..units.catalogue import Configuration
-from ..units.corners.integers import INT_CORNERS
-from ..units.corners.operands import Groups, float_codes, sign_magnitude
-from ..units.corners.quantizers import QUANTIZER_CORNERS
-from ..units.corners.tiles import TILE_CORNERS
-from ..units.corners.trees import TREE_CORNERS
-from ..units.reference import reference
-from .vectors import Codes, Vectors
-
-EXHAUSTIVE_BITS = 16
-"""Combinational units whose inputs total at most this many bits are checked on every input."""
-
-_IDLE_SHARE = 0.05
-_OWN_CORNERS = {**TREE_CORNERS, **TILE_CORNERS, **INT_CORNERS, **QUANTIZER_CORNERS}
+from ..golden.spec import check_int
+from ..units import Configuration
+from .vectors import Vectors
 
 
 def make_vectors(configuration: Configuration, operations: int, seed: int) -> Vectors:
@@ -33,99 +16,7 @@ def make_vectors(configuration: Configuration, operations: int, seed: int) -> Ve
     component = configuration.build()
     members = component.signature.members.items()
     widths = {name: Shape.cast(member.shape).width for name, member in members}
-    ports = {name: widths[name] for name, member in members if member.flow is In}
-    clocked = component.registers > 0
-    if configuration.name in _OWN_CORNERS:
-        draw = _OWN_CORNERS[configuration.name]
-        inputs = draw(component, operations, np.random.default_rng(seed))
-    elif not clocked and sum(ports.values()) <= EXHAUSTIVE_BITS:
-        inputs = _every_input(ports)
-    else:
-        # Floating-point components name the format of their operands; all others take codes of
-        # sign and magnitude.
-        format = getattr(component, "format", None)
-        format = format if isinstance(format, FloatFormat) else None
-        lanes = getattr(component, "lanes", None)
-        rng = np.random.default_rng(seed)
-        inputs = _drawn_inputs(format, ports, lanes, operations, rng)
-        if "z" in ports:
-            inputs["z"] = _addends(rng, inputs, configuration.options)
-        if hasattr(component, "idle_operands"):
-            idle = dict(zip(component.operands, component.idle_operands, strict=True))
-            _insert_idle(inputs, idle, np.random.default_rng(seed + 1))
-    outputs = reference(configuration.name, configuration.options, inputs)
-    return Vectors(inputs, outputs, widths, max(component.latency, 1), clocked)
-
-
-def _every_input(ports: Mapping[str, int]) -> dict[str, Codes]:
-    count = np.arange(1 << sum(ports.values()), dtype=np.int64)
-    inputs, offset = {}, 0
-    for port, width in ports.items():
-        inputs[port] = (count >> offset) & ((1 << width) - 1)
-        offset += width
-    return inputs
-
-
-def _drawn_inputs(
-    format: FloatFormat | None,
-    ports: Mapping[str, int],
-    lanes: int | None,
-    operations: int,
-    rng: np.random.Generator,
-) -> dict[str, Codes]:
-    """Codes for every port; those of a component with lanes are arrays of them."""
-    groups = Groups.draw(rng, operations)
-    inputs = {}
-    for port, width in ports.items():
-        if port == "start":
-            inputs[port] = groups.start
-        elif format is not None:
-            inputs[port] = float_codes(rng, groups, format)
-        elif lanes is not None:
-            drawn = [sign_magnitude(rng, groups, width // lanes) for _ in range(lanes)]
-            inputs[port] = np.stack(drawn, axis=1)
-        else:
-            inputs[port] = sign_magnitude(rng, groups, width)
-    if format is not None and {"x", "y"} <= ports.keys():
-        _near_cancellations(rng, inputs, format)
-    return inputs
-
-
-def _near_cancellations(
-    rng: np.random.Generator, inputs: dict[str, Codes], format: FloatFormat
-) -> None:
-    """In an eighth of the steps y becomes -x, or differs from it by an ulp or two."""
-    chosen = rng.random(len(inputs["x"])) < 1 / 8
-    magnitude = (inputs["x"] + rng.integers(-2, 3, len(chosen))) & (
-        (1 << (format.code_width - 1)) - 1
-    )
-    sign = (inputs["x"] >> (format.code_width - 1)) ^ 1
-    inputs["y"] = np.where(chosen, (sign << (format.code_width - 1)) | magnitude, inputs["y"])
-
-
-def _addends(
-    rng: np.random.Generator, inputs: Mapping[str, Codes], options: Mapping[str, Any]
-) -> Codes:
-    """Addends of `x * y`: half of them corners, half near the product or its multiple by a power of
-    two, an ulp or two away, of either sign: cancellations, ties, and bits that just reach a sum.
-    """
-    format: FloatFormat = options["acc_format"]
-    size = len(inputs["x"])
-    codes = float_codes(rng, Groups.draw(rng, size), format)
-    zero = np.zeros(size, np.int64)
-    product = reference("float_fma", options, {**inputs, "z": zero})["sum"]
-    reach = format.man_bits * 2 + 5
-    distance = np.where(rng.random(size) < 0.4, 0, rng.integers(-reach, reach + 1, size))
-    top = 1 << (format.code_width - 1)
-    near = product % top + (distance << format.man_bits) + rng.integers(-2, 3, size)
-    near = np.clip(near, 0, format.max_code) | rng.integers(0, 2, size) * top
-    return np.where(rng.random(size) < 0.5, codes, near)
-
-
-def _insert_idle(
-    inputs: dict[str, Codes], idle_operands: Mapping[str, int], rng: np.random.Generator
-) -> None:
-    """Turn some operations within groups into idle cycles."""
-    idle = (rng.random(len(inputs["start"])) < _IDLE_SHARE) & (inputs["start"] == 0)
-    for port, code in idle_operands.items():
-        inputs[port] = np.where(idle, code, inputs[port])
+    inputs = configuration.unit.corners(component, operations, seed)
+    outputs = configuration.reference(inputs)
+    delay, clocked = max(component.latency, 1), component.registers > 0
+    return Vectors(inputs, outputs, widths, delay, clocked)

@@ -7,13 +7,18 @@ import numpy as np
 import numpy.typing as npt
 from amaranth.lib.data import Layout
 
-from ..support.words import words
+from ..support.words import (
+    Codes,
+    words,
+)
 from ..units.interfaces import Interface, StreamConfiguration
-from ..units.reference import reference
 from .corners import make_vectors
 from .runner import BenchResult, simulate
 from .traffic import Traffic
-from .vectors import DEFAULT_OPERATIONS, DEFAULT_SEED, Codes
+from .vectors import (
+    DEFAULT_OPERATIONS,
+    DEFAULT_SEED,
+)
 
 _MODULES = {Interface.STREAM: "bench_streams", Interface.AXI: "bench_axi"}
 PAUSES = 0.3
@@ -50,7 +55,7 @@ def corner_traffic(configuration: StreamConfiguration, operations: int, seed: in
     inputs = dict(make_vectors(tile, operations, seed).inputs)
     if "tensor_scale" in inputs:
         inputs["tensor_scale"] = np.full(operations, _TENSOR_SCALE)
-    outputs = reference(tile.name, tile.options, inputs)
+    outputs = tile.reference(inputs)
     ends = np.flatnonzero(outputs["valid"])
     started, ended = np.cumsum(inputs["start"]), np.cumsum(inputs["last"])
     inside = started > ended - inputs["last"]

@@ -18,6 +18,9 @@ from typing import Any
 from ..support import cache
 from ..support.errors import ToolError, UserError
 from ..support.tools import version
+from ..support.words import (
+    Codes,
+)
 from ..synth.liberty import library as liberty
 from ..synth.liberty.library import Library
 from ..synth.liberty.pdk import Pdk
@@ -25,12 +28,11 @@ from ..synth.mapping.mapper import MappedNetlist, map_unit, possible_adders
 from ..synth.mapping.netlist import Netlist, parse_yosys_json
 from ..synth.mapping.recipes import Adders
 from ..synth.power.engine import PowerResult, evaluate
-from ..synth.simulation.gatesim import WARM_UP_CYCLES, simulate
+from ..synth.simulation.gatesim import simulate
 from ..synth.timing.delays import Timing, analyse
 from ..synth.timing.sta import analyse_paths
 from ..units.catalogue import Configuration
 from ..units.emit import parameters, to_rtlil
-from ..units.reference import Codes, reference
 
 MIN_ACTIVITY_SHARE = 0.99
 _PACKAGES = [
@@ -87,19 +89,6 @@ class Build:
     adders: Adders
 
 
-@dataclass(frozen=True)
-class Workload:
-    """What a unit is measured on.
-
-    Members: `inputs`: codes by port, an entry a cycle; `warm_up`: cycles before energy counts;
-    `macs`: products in each cycle from then on, on average, that are none of an idle lane or cycle.
-    """
-
-    inputs: Mapping[str, Codes]
-    warm_up: int = WARM_UP_CYCLES
-    macs: float = 1.0
-
-
 def builds(configuration: Configuration, conditions: Conditions, library: Library) -> list[Build]:
     """Every build of a unit that computes the same. The script "speed" is for gates alone.
 
@@ -108,7 +97,7 @@ def builds(configuration: Configuration, conditions: Conditions, library: Librar
     """
     possible = possible_adders(library, conditions.pdk)
     adders = possible if conditions.script == "area" else [Adders.GATES]
-    if configuration.is_tile:
+    if configuration.unit.is_tile:
         full = Adders.FULL_ADDERS
         return [Build(configuration, full if full in adders else Adders.GATES)]
     return [Build(variant, kind) for variant in configuration.variants() for kind in adders]
@@ -150,7 +139,7 @@ def measure(
             script=conditions.script,
         )
         netlist = _Mapped.of(configuration, conditions, library, mapped)
-        expected = reference(configuration.name, configuration.options, workload.inputs)
+        expected = configuration.reference(workload.inputs)
         names = {"slug": configuration.slug, "adders": build.adders.value}
         return names | netlist.metrics(workload, expected)
 

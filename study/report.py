@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ..golden.spec import FP32, products_held
+from ..golden.spec import FP32
 from ..support.cache import Cache
-from ..units.catalogue import UNITS, Configuration, configure
+from ..units.catalogue import (
+    Configuration,
+)
 from ..units.emit import plain
-from ..units.reference import reference
 from .measure import ENERGY, Build, Conditions, best, builds, load_library, measure, tool_versions
-from .part_inputs import unit_inputs, workload
 from .stimuli.pairs import Stimulus
 from .stimuli.pairs import build as build_stimulus
 from .systems import BASELINES, ENTRIES, Entry
@@ -154,7 +154,7 @@ def _end_on_sigterm() -> None:
 def _job(
     build: Build, conditions: Conditions, stimulus: Stimulus, results: Cache
 ) -> dict[str, Any]:
-    return measure(build, conditions, workload(build.configuration, stimulus), results=results)
+    return measure(build, conditions, build.configuration.workload(stimulus), results=results)
 
 
 def _describe(entry: Entry, stimulus: Stimulus) -> dict[str, Any]:
@@ -185,17 +185,14 @@ def accumulator_row(configuration: Configuration, seed: int) -> dict[str, Any]:
     overflowed. Of a tile: that of its MACs.
     """
     stimulus = _range_stimulus(seed)
-    name, options = configuration.name, configuration.options
-    if configuration.is_tile:
-        mac = configure("mls_mac").options
-        name, options = "mls_mac", {option: options[option] for option in mac}
-    outputs = reference(name, options, unit_inputs(name, options, stimulus))
+    mac = configuration.lane
+    outputs = mac.reference(mac.workload(stimulus).inputs)
     last = np.append(stimulus.start[1:], True)
     flags = outputs["overflow"][last].astype(bool)
     kinds = stimulus.kind[last]
     return {
-        "width": options["acc_width"],
-        "safe_length": products_held(UNITS[name].largest_product(options), options["acc_width"]),
+        "width": mac.options["acc_width"],
+        "safe_length": mac.safe_length,
         "groups": len(flags),
         "overflows": int(flags.sum()),
         "overflow_rate": round(float(flags.mean()), 6),

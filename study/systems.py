@@ -4,7 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..units.catalogue import Configuration, configure
+from ..units import (
+    configure,
+)
+from ..units.catalogue import (
+    Configuration,
+)
 
 
 @dataclass(frozen=True)

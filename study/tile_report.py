@@ -7,7 +7,6 @@ from typing import Any
 from ..support.cache import Cache
 from ..units.emit import parameters
 from .measure import ENERGY, MAC_STAGES, Conditions, best, builds, load_library
-from .part_inputs import tile_steps
 from .report import Progress, accumulator_row, cheapest, circumstances, measure_builds, ratio
 from .stimuli.pairs import Stimulus
 from .stimuli.tiles import SEGMENT
@@ -86,7 +85,7 @@ def make_tile_report(
 def _row(entry: Entry, stimulus: Stimulus, measured: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     configuration = entry.configuration()
     options, lanes = configuration.options, configuration.options["lanes"]
-    steps = tile_steps(stimulus, lanes, configuration.build().interval)
+    steps = stimulus.tile(lanes, configuration.build().interval)
     row = best(measured)
     for stage in MAC_STAGES:  # of a MAC alone
         del row[f"{stage}_pj"]

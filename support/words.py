@@ -5,6 +5,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+Codes = npt.NDArray[np.int64]
+"""Codes or integers, one entry a step."""
+
 _CHUNK = 1 << 10
 """Steps at a time: every bit is an integer for a while."""
 

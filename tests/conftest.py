@@ -13,9 +13,9 @@ from mlsmac.synth.mapping.netlist import Netlist, parse_yosys_json
 from mlsmac.synth.timing.delays import Timing, analyse
 from mlsmac.units import (
     configure,
+    reference,
     to_rtlil,
 )
-from mlsmac.units.reference import reference
 
 
 @dataclass(frozen=True)

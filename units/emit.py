@@ -138,8 +138,7 @@ def _parts(shape: ShapeLike) -> dict[str, Any]:
 
 def parameters(configuration: Configuration) -> dict[str, Any]:
     """All options of a configuration in JSON's types."""
-    values = {**configuration.options, **configuration.structure}
-    return {name: plain(value) for name, value in values.items()}
+    return {name: plain(value) for name, value in configuration.values.items()}
 
 
 def plain(value: Any) -> Any:

@@ -38,7 +38,7 @@ class StreamConfiguration(Configuration):
     @property
     def tile(self) -> Configuration:
         """The tile alone."""
-        return Configuration(self.name, self.options, self.structure)
+        return Configuration(self.unit, self.options, self.structure)
 
     def build(self) -> wiring.Component:
         """A fresh component."""
@@ -63,11 +63,11 @@ def with_interface(
         if results is not None:
             raise ValueError(f"results must be given with streams only, not {results!r}")
         return configuration
-    if not configuration.is_tile:
+    if not configuration.unit.is_tile:
         raise ValueError(f"interface must be wires for {configuration.name}, not {kind.value!r}")
     slots = DEFAULT_RESULTS if results is None else results
     wrapped = StreamConfiguration(
-        configuration.name, configuration.options, configuration.structure, kind, slots
+        configuration.unit, configuration.options, configuration.structure, kind, slots
     )
     wrapped.build()  # the component checks the rest
     return wrapped

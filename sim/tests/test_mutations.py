@@ -47,7 +47,9 @@ from mlsmac.hw.tile.collector import Collector
 from mlsmac.hw.tile.group_scaler import ScaledTerm
 from mlsmac.hw.tile.tile_stages import TileAccumulator, TileOutput, TileTree
 from mlsmac.sim.runner import run_bench
-from mlsmac.units.catalogue import configure
+from mlsmac.units import (
+    configure,
+)
 
 OPERATIONS = 20_000
 

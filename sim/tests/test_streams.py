@@ -24,9 +24,11 @@ from mlsmac.sim.schedule import schedule, stream, tensor_scale_code
 from mlsmac.sim.streams import make_traffic, run_stream_bench, run_traffic
 from mlsmac.sim.tests.test_mutations import Mutation
 from mlsmac.sim.traffic import Traffic
-from mlsmac.units.catalogue import configure
+from mlsmac.units import (
+    configure,
+    reference,
+)
 from mlsmac.units.interfaces import StreamConfiguration, with_interface
-from mlsmac.units.reference import reference
 
 SEED = 2026
 SHAPES = {"w": (3, 5, 3, 3), "a": (2, 5, 4, 4), "e": (2, 3, 4, 4)}

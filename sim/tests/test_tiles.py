@@ -12,8 +12,15 @@ from mlsmac.sim.layers import KINDS, QuantizedLayer, layers
 from mlsmac.sim.memory_bench import MemoryBench
 from mlsmac.sim.runner import run_bench
 from mlsmac.sim.schedule import schedule
-from mlsmac.sim.vectors import Codes, Vectors
-from mlsmac.units.catalogue import configure
+from mlsmac.sim.vectors import (
+    Vectors,
+)
+from mlsmac.support.words import (
+    Codes,
+)
+from mlsmac.units import (
+    configure,
+)
 
 TILES: list[tuple[str, int, dict[str, Any]]] = [
     ("mls_tile", 3000, {"lanes": 1}),

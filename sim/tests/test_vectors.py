@@ -5,7 +5,9 @@ import pytest
 
 from mlsmac.golden.spec import FP32
 from mlsmac.sim.corners import make_vectors
-from mlsmac.units.catalogue import configure
+from mlsmac.units import (
+    configure,
+)
 
 SEED = 2026
 

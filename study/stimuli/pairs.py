@@ -4,7 +4,6 @@ A stimulus holds places in captured tensors, no codes: each unit reads the same 
 format. It consists of whole groups as an accelerator feeds them, `start` at the first pair of each.
 """
 
-import enum
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,41 +13,15 @@ from typing import NamedTuple
 import numpy as np
 
 from ...data import Layer, load
-from ...golden.floats import from_float32
-from ...golden.integers import quantize_affine, quantize_symmetric
-from ...golden.lns import encode as encode_lns
-from ...golden.quantize import quantize
-from ...golden.spec import (
-    FP32,
-    SCALE_E8M1,
-    ElementFormat,
-    FloatFormat,
-    IntFormat,
-    LnsFormat,
-    check_int,
-    choice,
-)
+from ...golden.integers import quantize_affine
+from ...golden.lowering import Kind
+from ...golden.quantizer import tensor_beats
+from ...golden.spec import FP32, IntFormat, check_int, choice
 from ...support.cache import digest
-
-Format = ElementFormat | FloatFormat | IntFormat | LnsFormat
-"""What tensors can be cast to."""
-
-
-class Kind(enum.StrEnum):
-    """The three convolutions of training; the letters name the tensors on ports `w` and `a`.
-
-    Stride s, padding p; sums over `co` or `n` and `ci` are groups of their own.
-    """
-
-    WA = "wa"
-    """Forward: z[n, co, y, x] += w[co, ci, i, j] * a[n, ci, y s - p + i, x s - p + j]."""
-
-    WE = "we"
-    """Input gradient: da[n, ci, y, x] += w[co, ci, i, j] * e[n, co, (y + p - i) / s,
-    (x + p - j) / s]; only where both quotients are whole."""
-
-    AE = "ae"
-    """Weight gradient: dw[co, ci, i, j] += a[n, ci, y s - p + i, x s - p + j] * e[n, co, y, x]."""
+from ...support.words import Codes
+from . import tiles
+from .encode import Format, encode_tensor
+from .tiles import TileStimulus
 
 
 class Taps(NamedTuple):
@@ -157,6 +130,35 @@ class Stimulus:
         pool = np.concatenate([tensor.ravel() for tensor in _tensors(self.layers)])
         return pool[self.first], pool[self.second]
 
+    def tile(self, lanes: int, interval: int, times: int = 1) -> TileStimulus:
+        """Steps of a tile, about `times` as many products as there are pairs, of the same
+        tensors.
+        """
+        return tiles.build(
+            times * len(self),
+            self.seed,
+            lanes=lanes,
+            interval=interval,
+            kinds=self.kinds,
+            layers=self.layers,
+        )
+
+    def beats(self, lanes: int) -> dict[str, Codes]:
+        """Groups "nc" of all captured tensors in turn, drawn, as beats of `lanes` elements: what
+        both passes of a quantizer read, and how many `elements` each beat has.
+
+        Each tensor gets the same number of beats, its last group cut.
+        """
+        rng = np.random.default_rng(self.seed)
+        tensors = list(_tensors(self.layers))
+        rng.shuffle(tensors)  # type: ignore[arg-type]
+        ends = [place * len(self) // len(tensors) for place in range(len(tensors) + 1)]
+        parts: dict[str, list[Codes]] = {}
+        for tensor, (begin, end) in zip(tensors, itertools.pairwise(ends), strict=True):
+            for port, values in _drawn_beats(tensor, end - begin, lanes, rng).items():
+                parts.setdefault(port, []).append(values)
+        return {port: np.concatenate(values) for port, values in parts.items()}
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) of all that decides the codes of every format: pairs, tensors, seed."""
@@ -183,59 +185,6 @@ class Stimulus:
             shares = (float(zero[own].mean()) for zero in zeros)
             result[kind] = Statistics(pairs, groups, pairs / groups, *shares)
         return result
-
-
-def encode_tensor(x: np.ndarray, fmt: Format, rng: np.random.Generator) -> np.ndarray:
-    """Codes (int64, x's shape) of a float32 tensor of rank 4.
-
-    MLS elements: dynamic quantization, `<8,1>` scales, "nc" groups, stochastic rounding from `rng`.
-    Floating point with fewer than 8 exponent bits: nearest even after the tensor is scaled by the
-    power of two that brings max |x| as high as does not overflow (the usual amax scaling), which is
-    exact but where float32 underflows, far below what `fmt` holds. With 8 exponent bits: unscaled.
-    Integers: symmetric, nearest even, max |x| becomes the largest number.
-    Logarithmic: nearest in the logarithm after max |x| became the largest code.
-    Raises: TypeError for another format.
-    """
-    if type(fmt) not in _ENCODERS:
-        rule = " or ".join(kind.__name__ for kind in _ENCODERS)
-        raise TypeError(f"fmt must be of {rule}, not {fmt!r}")
-    return _ENCODERS[type(fmt)](x, fmt, rng)
-
-
-def _encode_elements(x: np.ndarray, fmt: ElementFormat, rng: np.random.Generator) -> np.ndarray:
-    return quantize(x, fmt, SCALE_E8M1, rng=rng).codes().astype(np.int64)
-
-
-def _encode_floats(x: np.ndarray, fmt: FloatFormat, rng: np.random.Generator) -> np.ndarray:
-    if fmt == FP32:
-        return x.view(np.uint32).astype(np.int64)
-    scaled = x if fmt.exp_bits == FP32.exp_bits else np.ldexp(x, amax_shift(x, fmt))
-    return from_float32(scaled, fmt).astype(np.int64)
-
-
-def _encode_integers(x: np.ndarray, fmt: IntFormat, rng: np.random.Generator) -> np.ndarray:
-    return quantize_symmetric(x, fmt)[0]
-
-
-def _encode_logarithms(x: np.ndarray, fmt: LnsFormat, rng: np.random.Generator) -> np.ndarray:
-    return encode_lns(x, fmt)
-
-
-_ENCODERS: dict[type, Callable[..., np.ndarray]] = {
-    ElementFormat: _encode_elements,
-    FloatFormat: _encode_floats,
-    IntFormat: _encode_integers,
-    LnsFormat: _encode_logarithms,
-}
-
-
-def amax_shift(x: np.ndarray, fmt: FloatFormat) -> int:
-    """Largest k with `max|x| * 2^k` at most the largest finite value of `fmt`; 0 for all zeros."""
-    amax_mantissa, amax_exp = np.frexp(np.abs(x).max())
-    if amax_mantissa == 0:
-        return 0
-    top_mantissa = 0.5 + (fmt.max_code & ((1 << fmt.man_bits) - 1)) * 0.5 ** (fmt.man_bits + 1)
-    return int(fmt.max_exp + 1 - amax_exp - (amax_mantissa > top_mantissa))
 
 
 def build(
@@ -329,3 +278,13 @@ def _drawer(
         return places[0], places[1]
 
     return draw
+
+
+def _drawn_beats(
+    tensor: np.ndarray, beats: int, lanes: int, rng: np.random.Generator
+) -> dict[str, Codes]:
+    """`beats` beats of groups of one tensor, drawn."""
+    groups, length = tensor.shape[0] * tensor.shape[1], tensor.shape[2] * tensor.shape[3]
+    chosen = rng.integers(0, groups, -(-beats // -(-length // lanes)))
+    drawn = tensor_beats(tensor, lanes, chosen)
+    return {port: values[:beats] for port, values in drawn.items()}

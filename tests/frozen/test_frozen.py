@@ -15,9 +15,12 @@ import numpy as np
 import pytest
 
 from mlsmac.sim.corners import make_vectors
-from mlsmac.study.part_inputs import workload
 from mlsmac.study.stimuli.pairs import build
-from mlsmac.units.catalogue import UNITS, configure
+from mlsmac.units import (
+    UNITS,
+    configure,
+    workload,
+)
 from mlsmac.units.emit import emit, to_rtlil
 from mlsmac.units.interfaces import with_interface
 

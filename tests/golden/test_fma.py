@@ -21,7 +21,9 @@ from mlsmac.golden import (
     fused_mac,
     to_float64,
 )
-from mlsmac.units.reference import reference
+from mlsmac.units import (
+    reference,
+)
 
 E2M1 = FloatFormat(2, 1)
 E2M1_NAN_ONLY = FloatFormat(2, 1, Specials.NAN_ONLY)

@@ -22,7 +22,9 @@ from mlsmac.golden import (
     fp32_tile,
     mls_tile,
 )
-from mlsmac.units.reference import reference
+from mlsmac.units import (
+    reference,
+)
 
 MARKS = ("start", "last", "first", "finish")
 

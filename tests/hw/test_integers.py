@@ -20,7 +20,9 @@ from mlsmac.hw import (
     SignedMultiplier,
 )
 from mlsmac.hw.parts.lfsr import LANE_STRIDE, TAPS, stepped
-from mlsmac.units.catalogue import configure
+from mlsmac.units import (
+    configure,
+)
 
 
 def check(part, pairs) -> None:

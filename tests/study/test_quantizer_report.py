@@ -8,7 +8,6 @@ import pytest
 from mlsmac.cli.quantizers import STAGES, remarks, tables, write
 from mlsmac.study.measure import Build, Conditions, measure
 from mlsmac.study.networks import RESNET_20
-from mlsmac.study.part_inputs import workload
 from mlsmac.study.plots import step_plot
 from mlsmac.study.quantizer_report import ENTRIES, OPERATIONS, make_quantizer_report, steps
 from mlsmac.study.stimuli.pairs import build
@@ -17,6 +16,7 @@ from mlsmac.synth.liberty import pdk
 from mlsmac.synth.mapping.recipes import Adders
 from mlsmac.units import (
     configure,
+    workload,
 )
 
 ENERGIES = {entry.label: 0.0 for entry in (*ENTRIES, *OPERATIONS)} | {

@@ -8,7 +8,6 @@ import pytest
 from mlsmac.cli.tiles import lane_counts, remarks, tables
 from mlsmac.study.html import render_html
 from mlsmac.study.measure import Build, Conditions, measure
-from mlsmac.study.part_inputs import workload
 from mlsmac.study.plots import tile_plot
 from mlsmac.study.stimuli.pairs import build
 from mlsmac.study.systems import Entry
@@ -19,6 +18,7 @@ from mlsmac.synth.liberty import pdk
 from mlsmac.synth.mapping.recipes import Adders
 from mlsmac.units import (
     configure,
+    workload,
 )
 
 ENTRIES = (

@@ -17,9 +17,9 @@ from mlsmac.synth.timing.delays import analyse
 from mlsmac.synth.timing.sta import analyse_paths
 from mlsmac.units import (
     configure,
+    reference,
     to_rtlil,
 )
-from mlsmac.units.reference import reference
 
 CLOCK_NS = 25.0
 CELLS = {

@@ -1,17 +1,15 @@
 """Inputs that reach the corners of what stands behind integer MACs."""
 
-from collections.abc import Callable, Mapping
-
 import numpy as np
 from amaranth.lib import wiring
 
-from ...sim.vectors import Codes
+from ...support.words import Codes
 
 _MEAN_RUN = 300
 """Mean steps between the starts of a generator."""
 
 
-def _starts(
+def starts(
     component: wiring.Component, operations: int, rng: np.random.Generator
 ) -> dict[str, Codes]:
     start = (rng.random(operations) < 1 / _MEAN_RUN).astype(np.int64)
@@ -19,7 +17,7 @@ def _starts(
     return {"start": start}
 
 
-def _requantizer(
+def requantizer(
     component: wiring.Component, operations: int, rng: np.random.Generator
 ) -> dict[str, Codes]:
     """Every shift; results inside the format and around both of its ends, fractions of all kinds;
@@ -45,10 +43,5 @@ def _requantizer(
     sums = np.where(rng.random(operations) < 1 / 8, anything, np.clip(sums, -high, high - 1))
     inputs = {"acc": sums, "shift": shift}
     if hasattr(component, "start"):
-        inputs |= _starts(component, operations, rng)
+        inputs |= starts(component, operations, rng)
     return inputs
-
-
-INT_CORNERS: Mapping[
-    str, Callable[[wiring.Component, int, np.random.Generator], dict[str, Codes]]
-] = {"requantizer": _requantizer, "lfsr": _starts}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...golden.spec import FloatFormat
-from ...sim.vectors import Codes
+from ...support.words import Codes
 
 _MEAN_GROUP = 12
 

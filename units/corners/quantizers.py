@@ -1,12 +1,10 @@
 """Inputs that reach the corners of the dynamic quantizer's two passes."""
 
-from collections.abc import Callable, Mapping
-
 import numpy as np
 from amaranth.lib import wiring
 
 from ...golden.spec import FP32
-from ...sim.vectors import Codes
+from ...support.words import Codes
 
 _LARGEST = FP32.max_code
 _SPECIAL = np.array([FP32.infinity, FP32.infinity + 1, FP32.nan, (1 << 31) - 1])
@@ -109,7 +107,7 @@ def _elements(
     return np.clip(drawn, 0, np.minimum(peak, _LARGEST))
 
 
-def _quantizer(
+def quantizer(
     component: wiring.Component, operations: int, rng: np.random.Generator
 ) -> dict[str, Codes]:
     lanes = component.lanes
@@ -152,7 +150,7 @@ def _quantizer(
     return inputs
 
 
-def _statistics(
+def statistics(
     component: wiring.Component, operations: int, rng: np.random.Generator
 ) -> dict[str, Codes]:
     size = operations * component.lanes
@@ -170,8 +168,3 @@ def _statistics(
         "first": _marks(rng, operations, 1 / 30),
         "last": (rng.random(operations) < 1 / 5).astype(np.int64),
     }
-
-
-QUANTIZER_CORNERS: Mapping[
-    str, Callable[[wiring.Component, int, np.random.Generator], dict[str, Codes]]
-] = {"mls_quantizer": _quantizer, "tensor_statistics": _statistics}

@@ -1,14 +1,13 @@
 """Steps of a tile that reach its corners: groups, outputs, scales and operands."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from amaranth.lib import wiring
 
-from ...golden.spec import ScaleFormat
-from ...sim.vectors import Codes
+from ...golden.spec import FloatFormat, ScaleFormat
+from ...support.words import Codes
 from .operands import Groups, float_codes, sign_magnitude
 from .trees import split
 
@@ -70,7 +69,7 @@ class _Tiles:
         return np.isin(np.arange(operations), steps).astype(np.int64)
 
 
-def _steps(
+def steps(
     component: wiring.Component, operations: int, rng: np.random.Generator
 ) -> dict[str, Codes]:
     tiles, lanes = _Tiles.draw(component, operations, rng), component.lanes
@@ -100,15 +99,15 @@ def _operands(
     """Codes of each lane (T, lanes). Integer lanes have each their character; those of floats share
     the tile's, and three in four tiles are calm, or hardly an output would be finite.
     """
-    lanes, format = component.lanes, getattr(component, "format", None)
-    if format is not None:
+    lanes, format = component.lanes, component.format
+    if isinstance(format, FloatFormat):
         groups = Groups(start, np.repeat(tile, lanes))
         codes = float_codes(rng, groups, format)
         top = (1 << format.exp_bits) - 1
         exponent = np.clip(format.bias + (codes >> format.man_bits) % 16 - 8, 0, top - 1)
         calm = codes & ~(top << format.man_bits) | exponent << format.man_bits
         return np.where(groups.each(rng, 4), calm, codes).reshape(-1, lanes)
-    width = component.element.code_width
+    width = format.code_width
     each = [sign_magnitude(rng, Groups(start, tile), width) for _ in range(lanes)]
     return np.stack(each, axis=1)
 
@@ -144,9 +143,3 @@ def _cancel(
         left = inputs[port][:, :-1:2]
         odd = inputs[port][:, 1::2]
         odd[:] = np.where(chosen[:, np.newaxis], left ^ flip, odd)
-
-
-TILE_CORNERS: Mapping[
-    str, Callable[[wiring.Component, int, np.random.Generator], dict[str, Codes]]
-] = dict.fromkeys(("mls_tile", "fp8_tile", "fp32_tile"), _steps)
-"""Input ports, step by step, of each tile."""

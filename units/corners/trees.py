@@ -1,13 +1,11 @@
 """Sums and scales that reach the corners of scalers and trees."""
 
-from collections.abc import Callable, Mapping
-
 import numpy as np
 import numpy.typing as npt
 from amaranth.lib import wiring
 
 from ...golden.spec import ScaleFormat
-from ...sim.vectors import Codes
+from ...support.words import Codes
 
 _RUN = 16
 """Steps that a character of sums lasts, so that all tiles of an output share it."""
@@ -29,7 +27,7 @@ def split(rng: np.random.Generator, total: Codes, largest: int) -> tuple[Codes, 
     return first, total - first
 
 
-def _scaler(
+def scaler(
     component: wiring.Component, operations: int, rng: np.random.Generator
 ) -> dict[str, Codes]:
     """Every sum of exponent fields with every pair of mantissas, round and round."""
@@ -44,7 +42,7 @@ def _scaler(
     }
 
 
-def _leaves(
+def leaves(
     component: wiring.Component, operations: int, rng: np.random.Generator
 ) -> dict[str, Codes]:
     """Float32 leaves of a tile: exponents together, 2^20 and more apart, near either end; leaves
@@ -81,7 +79,7 @@ def _valid(rng: np.random.Generator, operations: int) -> Codes:
     return valid
 
 
-def _groups(
+def groups(
     component: wiring.Component, operations: int, rng: np.random.Generator
 ) -> dict[str, Codes]:
     """Sums and scales of a tile's lanes: scales together, spread a little, over the guard bits, and
@@ -125,25 +123,14 @@ def _groups(
     }
 
 
-def _outputs(
+def outputs(
     component: wiring.Component, operations: int, rng: np.random.Generator
 ) -> dict[str, Codes]:
     """Outputs of a few tiles each, up to as many as the sum holds."""
-    inputs = _groups(component, operations, rng)
+    inputs = groups(component, operations, rng)
     lengths = rng.integers(1, min(component.tiles, _RUN // 2) + 1, operations)
     starts = np.cumsum(lengths) - lengths
     valid = np.flatnonzero(inputs["valid"])
     first = rng.integers(0, 2, operations)
     first[valid] = np.isin(np.arange(len(valid)), starts)
     return {**inputs, "first": first}
-
-
-TREE_CORNERS: Mapping[
-    str, Callable[[wiring.Component, int, np.random.Generator], dict[str, Codes]]
-] = {
-    "group_scaler": _scaler,
-    "fp32_adder_tree": _leaves,
-    "aligned_adder_tree": _groups,
-    "exact_adder_tree": _outputs,
-}
-"""Input ports, step by step, of each unit that the general operands do not suit."""

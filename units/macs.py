@@ -1,0 +1,128 @@
+"""The MACs: every one under the same ports."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from ..golden.integers import int_mac
+from ..golden.kulisch import kulisch_mac
+from ..golden.lns import lns_mac
+from ..golden.mac import float_mac, fp8_mac, fused_mac, mls_mac
+from ..golden.spec import FP8_E4M3, FP32, INT8, LNS8, MLS_E2M4, FloatFormat, IntFormat
+from ..hw.integer.lns_multiplier import conversion_table
+from ..hw.mac.float_mac import FloatMac, Fp8Mac, Fp32Mac
+from ..hw.mac.fused_mac import FusedMac
+from ..hw.mac.int_mac import IntMac
+from ..hw.mac.kulisch_mac import KulischMac
+from ..hw.mac.lns_mac import LnsMac
+from ..hw.mac.mls_mac import MlsMac
+from ..support.words import Codes
+from .catalogue import Unit
+from .models import Ports, mac, states
+
+Options = Mapping[str, Any]
+
+
+def largest_mls_product(options: Options) -> int:
+    """In units of two elements' last bits."""
+    return int(options["format"].max_significand ** 2)
+
+
+def largest_int_product(options: Options) -> int:
+    """Of two most negative numbers; with zero points, of two widest differences."""
+    w, a = options["format"], options.get("a_format", options["format"])
+    if options.get("zero_points"):
+        return int(((1 << w.width) - 1) * ((1 << a.width) - 1))
+    return int((w.max_code + 1) * (a.max_code + 1))
+
+
+def _largest_lns_product(options: Options) -> int:
+    """Of two largest codes, whose exponents add up to all ones but the last bit: no shift."""
+    names = ("format", "table_bits", "table_fraction")
+    return conversion_table(*(options[name] for name in names))[-2]
+
+
+def _largest_float_product(options: Options) -> int:
+    """In units of the smallest one, of two smallest subnormals."""
+    format: FloatFormat = options["format"]
+    hidden = 1 << format.man_bits
+    significand = hidden | (format.max_code & (hidden - 1))
+    return (significand << (format.max_exp - format.min_exp)) ** 2
+
+
+def int_states(
+    inputs: Ports, *, format: IntFormat, a_format: IntFormat, zero_points: bool, **options: Any
+) -> dict[str, Codes]:
+    """Golden's integer MAC."""
+    operands: dict[str, Any] = {
+        port: inputs[port] for port in ("w", "a", *(("w_zero", "a_zero") if zero_points else ()))
+    }
+    start = inputs["start"].astype(bool)
+    return states(int_mac(start=start, w_fmt=format, a_fmt=a_format, **operands, **options))
+
+
+MLS_MAC = Unit(
+    name="mls_mac",
+    description="MLS MAC: exact <E,M> products into an integer accumulator",
+    component=MlsMac,
+    defaults={"format": MLS_E2M4},
+    model=mac(mls_mac),
+    largest_product=largest_mls_product,
+)
+FP32_MAC = Unit(
+    name="fp32_mac",
+    description="FP32 MAC: product and sum rounded, with subnormals or flush to zero",
+    component=Fp32Mac,
+    model=partial(mac(float_mac), format=FP32),
+)
+FP8_MAC = Unit(
+    name="fp8_mac",
+    description="FP8 MAC (OCP E4M3 or E5M2): exact product, FP32 accumulator",
+    component=Fp8Mac,
+    defaults={"format": FP8_E4M3},
+    model=mac(fp8_mac),
+)
+
+ROWS = (
+    MLS_MAC,
+    FP32_MAC,
+    FP8_MAC,
+    Unit(
+        name="float_mac",
+        description="Floating-point MAC of any formats: product and sum rounded",
+        component=FloatMac,
+        defaults={"format": FP32},
+        model=mac(float_mac),
+    ),
+    Unit(
+        name="fused_mac",
+        description="Floating-point MAC that rounds once: exact product, fused accumulation",
+        component=FusedMac,
+        defaults={"format": FP32},
+        model=mac(fused_mac),
+    ),
+    Unit(
+        name="int_mac",
+        description="Integer MAC of any two widths, with or without zero points",
+        component=IntMac,
+        defaults={"format": INT8, "a_format": INT8},
+        model=int_states,
+        largest_product=largest_int_product,
+    ),
+    Unit(
+        name="lns_mac",
+        description="LNS MAC: exponents add, products convert into an integer accumulator",
+        component=LnsMac,
+        defaults={"format": LNS8, "table_bits": 3},
+        model=mac(lns_mac),
+        largest_product=_largest_lns_product,
+    ),
+    Unit(
+        name="kulisch_mac",
+        description="Floating-point MAC: exact products into a fixed-point accumulator",
+        component=KulischMac,
+        defaults={"format": FP8_E4M3, "acc_width": 45},
+        model=mac(kulisch_mac),
+        largest_product=_largest_float_product,
+    ),
+)
