@@ -224,7 +224,7 @@ UNITS = {
             description="Exact dot product of MLS elements in one step",
             defaults=_MLS | {"lanes": 8},
             structure=_MULTIPLIES,
-            build=lambda format, **options: MlsDot(element=format, **options),
+            build=MlsDot,
         ),
         Unit(
             name="exponent_shifter",
@@ -310,7 +310,7 @@ UNITS = {
             name="lfsr",
             description="Random words from linear feedback shift registers, one a lane",
             defaults={"lanes": 16} | _RANDOM,
-            build=lambda lfsr_seed, **options: Lfsr(seed=lfsr_seed, **options),
+            build=Lfsr,
         ),
         Unit(
             name="tensor_statistics",
