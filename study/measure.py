@@ -31,7 +31,7 @@ from ..synth.power.engine import PowerResult, evaluate
 from ..synth.simulation.gatesim import simulate
 from ..synth.timing.delays import Timing, analyse
 from ..synth.timing.sta import analyse_paths
-from ..units.catalogue import Configuration
+from ..units import Configuration, Workload
 from ..units.emit import parameters, to_rtlil
 
 MIN_ACTIVITY_SHARE = 0.99

@@ -4,6 +4,7 @@
 from amaranth.hdl import Cat, Const, Module, Mux, Value
 
 from ...golden.spec import FloatFormat
+from ..parts.component import constant, parameter
 from ..parts.unsigned_multiplier import Recoding
 from ..parts.values import named
 from .float_common import encode, fields, normalise
@@ -35,18 +36,20 @@ class ExactMultiplier(FloatMultiplier):
     few bits; its product then leads with a zero at most, and its exponent is ready but for that.
     Less delay than shifting the product, and fewer glitches.
 
-    Parameters, members and errors as those of `FloatMultiplier`; `out_format` has 2M + 1 mantissa
-    bits, M being those of `format`, and operands keep their subnormals.
+    Members as those of `FloatMultiplier`.
     """
 
-    def __init__(
-        self, *, format: FloatFormat, out_format: FloatFormat, recoding: Recoding = Recoding.NONE
-    ):
-        super().__init__(format=format, out_format=out_format, recoding=recoding)
-        if not _holds_products(out_format, format):
+    out_format: FloatFormat = parameter(
+        "of `product`; holds every product as a normal number of 2M + 1 mantissa bits, M being "
+        "those of `format`"
+    )
+    subnormals: bool = constant(True)
+
+    def rules(self):
+        if not _holds_products(self.out_format, self.format):
             raise ValueError(
-                f"out_format must hold every product of {format} as a normal number of "
-                f"{2 * format.man_bits + 1} mantissa bits, not {out_format!r}"
+                f"out_format must hold every product of {self.format} as a normal number of "
+                f"{2 * self.format.man_bits + 1} mantissa bits, not {self.out_format!r}"
             )
 
     def elaborate(self, platform):

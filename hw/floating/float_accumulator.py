@@ -1,16 +1,17 @@
 # amaranth: UnusedElaboratable=no
 """The floating-point accumulator: one product a cycle."""
 
+from typing import Any
+
 from amaranth import Cat, Const, Module, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import FloatFormat
+from ..parts.component import Component, parameter
 from .float_adder import AdderPath, FloatAdder
-from .float_common import check_format
 
 
-class FloatAccumulator(wiring.Component):
+class FloatAccumulator(Component):
     """Floating-point accumulator: `acc' = round((start ? -0 : acc) + product)` in `format`.
 
     -0 is the additive identity of nearest-even addition, so `start` loads the product itself.
@@ -18,58 +19,44 @@ class FloatAccumulator(wiring.Component):
     Latency 1 cycle, throughput one product a cycle. No reset: `start` defines the state. Source:
     docs/numerics.md sections 5 and 11.
 
-    Parameters
-    ----------
-    format: FloatFormat of the accumulator.
-    product_format: FloatFormat of the product, at most the exponent bits of `format` (default
-        `format`); longer mantissas as `FloatAdder` takes them.
-    subnormals: keep subnormals (True) or flush them to zero.
-    path: of the adder.
-
     Members
     -------
     product: In, `product_format.code_width` bits.
     start: In, load instead of add.
     acc: Out, `format.code_width` bits.
-
-    Raises
-    ------
-    TypeError; ValueError where the exponents of `product_format` do not fit into `format`.
     """
 
-    def __init__(
-        self,
-        *,
-        format: FloatFormat,
-        product_format: FloatFormat | None = None,
-        subnormals: bool = True,
-        path: AdderPath = AdderPath.SPLIT,
-    ):
-        product_format = format if product_format is None else product_format
-        check_format("format", format)
-        check_format("product_format", product_format)
-        operand_format = FloatFormat(
-            format.exp_bits, product_format.man_bits, product_format.specials
-        )
-        self._adder = FloatAdder(
-            format=format, operand_format=operand_format, subnormals=subnormals, path=path
-        )
-        widen(
-            Signal(product_format.code_width), product_format, operand_format
-        )  # raises where not exact
-        self._product_format = product_format
-        super().__init__(
-            {
-                "product": In(product_format.code_width),
-                "start": In(1),
-                "acc": Out(format.code_width),
-            }
-        )
+    format: FloatFormat = parameter("of the accumulator")
+    product_format: FloatFormat = parameter(
+        "of the product, by default `format`; of at most its exponent bits, and longer mantissas "
+        "as `FloatAdder` takes them",
+        factory=lambda self: self.format,
+    )
+    subnormals: bool = parameter("keep subnormals (True) or flush them to zero", default=True)
+    path: AdderPath = parameter("of the adder", default=AdderPath.SPLIT)
 
-    format = property(lambda self: self._adder.format, doc="Format of `acc`.")
-    product_format = property(lambda self: self._product_format, doc="Format of `product`.")
-    subnormals = property(lambda self: self._adder.subnormals, doc="Whether subnormals are kept.")
-    path = property(lambda self: self._adder.path, doc="Structure of the adder.")
+    def rules(self):
+        FloatAdder.check(**self._addition)
+        check_widening(self.product_format, self._addition["operand_format"])
+
+    def ports(self):
+        self._adder = FloatAdder(**self._addition)
+        return {
+            "product": In(self.product_format.code_width),
+            "start": In(1),
+            "acc": Out(self.format.code_width),
+        }
+
+    @property
+    def _addition(self) -> dict[str, Any]:
+        product = self.product_format
+        return {
+            "format": self.format,
+            "operand_format": FloatFormat(self.format.exp_bits, product.man_bits, product.specials),
+            "subnormals": self.subnormals,
+            "path": self.path,
+        }
+
     latency = property(lambda self: 1, doc="Clock cycles from `product` to `acc`.")
     registers = property(lambda self: self.format.code_width, doc="Register bits.")
 
@@ -86,6 +73,14 @@ class FloatAccumulator(wiring.Component):
         return m
 
 
+def check_widening(source: FloatFormat, target: FloatFormat) -> None:
+    """Raise ValueError where `target` is narrower than `source`, or its special codes differ."""
+    if source.specials is not target.specials:
+        raise ValueError(f"product_format must have the specials of {target}, not of {source}")
+    if source.exp_bits > target.exp_bits or source.man_bits > target.man_bits:
+        raise ValueError(f"product_format must fit into {target}, not {source}")
+
+
 def widen(code, source: FloatFormat, target: FloatFormat):
     """The same number in a format with at least as many exponent and mantissa bits, as an
     expression.
@@ -93,12 +88,9 @@ def widen(code, source: FloatFormat, target: FloatFormat):
     A narrower exponent is taken to be normal or zero (a unit's exact product format is chosen so),
     since a subnormal would have to be normalised. `e' = e + (bias' - bias)`, except that the
     all-zero and all-ones fields stay what they are.
-    Raises: ValueError where `target` is narrower or the formats' special codes differ.
+    Raises: as `check_widening`.
     """
-    if source.specials is not target.specials:
-        raise ValueError(f"product_format must have the specials of {target}, not of {source}")
-    if source.exp_bits > target.exp_bits or source.man_bits > target.man_bits:
-        raise ValueError(f"product_format must fit into {target}, not {source}")
+    check_widening(source, target)
     mantissa, exponent, sign = (
         code[: source.man_bits],
         code[source.man_bits : -1],

@@ -25,9 +25,9 @@ def check_flag(name: str, value: object) -> None:
         raise TypeError(f"{name} must be a bool, not {value!r}")
 
 
-def fields(code: Value, fmt: FloatFormat) -> tuple[Value, Value, Value]:
+def fields(code: Value, format: FloatFormat) -> tuple[Value, Value, Value]:
     """Sign, exponent field and mantissa field of `code`."""
-    return code[-1], code[fmt.man_bits : -1], code[: fmt.man_bits]
+    return code[-1], code[format.man_bits : -1], code[: format.man_bits]
 
 
 def align(m: Module, value: Value, amount: Value, *, name: str) -> tuple[Signal, Signal]:
@@ -234,17 +234,17 @@ def round_gradually(
     return round_nearest_even(m, kept[1:-1], kept[0], sticky, base, hidden, name="rounded")
 
 
-def is_nan(magnitude: Value, fmt: FloatFormat) -> Value:
+def is_nan(magnitude: Value, format: FloatFormat) -> Value:
     """Whether a code without its sign is a NaN."""
-    exponent, mantissa = magnitude[fmt.man_bits :], magnitude[: fmt.man_bits]
-    if fmt.specials is Specials.IEEE:
+    exponent, mantissa = magnitude[format.man_bits :], magnitude[: format.man_bits]
+    if format.specials is Specials.IEEE:
         return exponent.all() & mantissa.any()
     return magnitude.all()
 
 
 def encode(
     m: Module,
-    fmt: FloatFormat,
+    format: FloatFormat,
     *,
     sign: Value,
     code: Value,
@@ -259,18 +259,20 @@ def encode(
     override it. `zero` clears the mantissa; the exponent is zero already. `largest_exponent` bounds
     the exponent: no logic for an overflow that cannot be.
     """
-    mantissa, exponent = code[: fmt.man_bits], code[fmt.man_bits :]
-    ones = (1 << fmt.exp_bits) - 1
+    mantissa, exponent = code[: format.man_bits], code[format.man_bits :]
+    ones = (1 << format.exp_bits) - 1
     overflow = Const(0, 1)
-    if fmt.specials is Specials.IEEE:
+    if format.specials is Specials.IEEE:
         if largest_exponent >= ones:
             overflow = named(m, "overflow", exponent >= ones)
         top = named(m, "top", infinity | nan | overflow)
         clear = named(m, "clear", top | zero)
-        mantissa = (mantissa & (~clear).replicate(fmt.man_bits)) | nan.shift_left(fmt.man_bits - 1)
+        mantissa = (mantissa & (~clear).replicate(format.man_bits)) | nan.shift_left(
+            format.man_bits - 1
+        )
     else:
         if largest_exponent >= ones:
-            overflow = named(m, "overflow", code >= fmt.nan)
+            overflow = named(m, "overflow", code >= format.nan)
         top = nan = named(m, "top", infinity | nan | overflow)
-        mantissa = (mantissa & (~zero).replicate(fmt.man_bits)) | top.replicate(fmt.man_bits)
-    return Cat(mantissa, exponent[: fmt.exp_bits] | top.replicate(fmt.exp_bits), sign & ~nan)
+        mantissa = (mantissa & (~zero).replicate(format.man_bits)) | top.replicate(format.man_bits)
+    return Cat(mantissa, exponent[: format.exp_bits] | top.replicate(format.exp_bits), sign & ~nan)

@@ -6,11 +6,10 @@ from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import FloatFormat, Specials
 from ..parts.combinational import Combinational
+from ..parts.component import parameter
 from ..parts.unsigned_multiplier import Recoding, UnsignedMultiplier
 from ..parts.values import named
 from .float_common import (
-    check_flag,
-    check_format,
     encode,
     fields,
     is_nan,
@@ -31,54 +30,30 @@ class FloatMultiplier(Combinational):
 
     Zero times infinity and NaN operands give `out_format.nan`.
 
-    Parameters
-    ----------
-    format: of `x` and `y`.
-    out_format: of `product`, default `format`. E4M3 into (8, 7) and E5M2 into (8, 5) are exact.
-    subnormals: False reads subnormal operands as zeros of their sign, and a product that is below
-        the smallest normal number after rounding with unbounded exponent becomes zero of its sign.
-    recoding: of the significand multiplier.
-
     Members
     -------
     x, y: In, `format.code_width` bits.
     product: Out, `out_format.code_width` bits.
-
-    Raises
-    ------
-    TypeError.
     """
 
-    def __init__(
-        self,
-        *,
-        format: FloatFormat,
-        out_format: FloatFormat | None = None,
-        subnormals: bool = True,
-        recoding: Recoding = Recoding.NONE,
-    ):
-        out_format = format if out_format is None else out_format
-        check_format("format", format)
-        check_format("out_format", out_format)
-        check_flag("subnormals", subnormals)
-        self._significands = UnsignedMultiplier(width=format.significand_width, recoding=recoding)
-        self._format = format
-        self._out_format = out_format
-        self._subnormals = subnormals
-        super().__init__(
-            {
-                "x": In(format.code_width),
-                "y": In(format.code_width),
-                "product": Out(out_format.code_width),
-            }
-        )
-
-    format = property(lambda self: self._format, doc="Format of `x` and `y`.")
-    out_format = property(lambda self: self._out_format, doc="Format of `product`.")
-    subnormals = property(lambda self: self._subnormals, doc="Whether subnormals are kept.")
-    recoding = property(
-        lambda self: self._significands.recoding, doc="Of the significand multiplier."
+    format: FloatFormat = parameter("of `x` and `y`")
+    out_format: FloatFormat = parameter(
+        "of `product`, by default `format`; E4M3 into (8, 7) and E5M2 into (8, 5) are exact",
+        factory=lambda self: self.format,
     )
+    subnormals: bool = parameter(
+        "False reads subnormal operands as zeros of their sign, and a product that is below the "
+        "smallest normal number after rounding with unbounded exponent becomes zero of its sign",
+        default=True,
+    )
+    recoding: Recoding = UnsignedMultiplier.recoding
+
+    def ports(self):
+        self._significands = UnsignedMultiplier(
+            width=self.format.significand_width, recoding=self.recoding
+        )
+        operand = In(self.format.code_width)
+        return {"x": operand, "y": operand, "product": Out(self.out_format.code_width)}
 
     def elaborate(self, platform):
         m = Module()

@@ -8,9 +8,10 @@ from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import FP32, FloatFormat, Specials
 from ..parts.combinational import Combinational
+from ..parts.component import parameter
 from ..parts.unsigned_multiplier import Recoding, UnsignedMultiplier
 from ..parts.values import named
-from .float_common import check_flag, check_format, fields, is_nan
+from .float_common import fields, is_nan
 
 
 @dataclass(frozen=True)
@@ -32,24 +33,24 @@ class Product:
 
 
 def exact_format(
-    fmt: FloatFormat, acc_format: FloatFormat, *, subnormals: bool
+    format: FloatFormat, acc_format: FloatFormat, *, subnormals: bool
 ) -> FloatFormat | None:
     """The smallest format, of exponents that `acc_format` has, that holds every product of two
-    numbers of `fmt`, as a normal number or, with `acc_format`'s own exponents and `subnormals`,
+    numbers of `format`, as a normal number or, with `acc_format`'s own exponents and `subnormals`,
     exactly; None where there is none.
 
     Then the sum of product and addend rounds once although the product is a number of its own: a
     `FloatMultiplier` and a `FloatAdder` of this format do what a wider fused adder would.
     """
-    man_bits = 2 * fmt.man_bits + 1
+    man_bits = 2 * format.man_bits + 1
     if acc_format.specials is not Specials.IEEE or man_bits > FP32.man_bits:
         return None
-    unit = 2 * (fmt.min_exp - fmt.man_bits)
+    unit = 2 * (format.min_exp - format.man_bits)
     for exp_bits in range(2, acc_format.exp_bits + 1):
         candidate = FloatFormat(exp_bits, man_bits)
         gradual = subnormals and exp_bits == acc_format.exp_bits
         smallest = candidate.min_exp - (man_bits if gradual else 0)
-        if smallest <= unit and 2 * fmt.max_exp + 1 <= candidate.max_exp:
+        if smallest <= unit and 2 * format.max_exp + 1 <= candidate.max_exp:
             return candidate
     return None
 
@@ -66,60 +67,37 @@ class FloatProduct(Combinational):
     What saves the shifter and the rounding of `FloatMultiplier` costs register bits: for a unit
     that rounds once, after its addition.
 
-    Parameters
-    ----------
-    format: of `x` and `y`.
-    subnormals: False reads subnormal operands as zeros of their sign.
-    recoding: of the significand multiplier.
-
     Members
     -------
     x, y: In, `format.code_width` bits.
     product: Out, packed as above; `split` takes it apart.
-
-    Raises
-    ------
-    TypeError.
     """
 
-    def __init__(
-        self,
-        *,
-        format: FloatFormat,
-        subnormals: bool = True,
-        recoding: Recoding = Recoding.NONE,
-    ):
-        check_format("format", format)
-        check_flag("subnormals", subnormals)
-        self._significands = UnsignedMultiplier(width=format.significand_width, recoding=recoding)
-        self._format = format
-        self._subnormals = subnormals
-        super().__init__(
-            {
-                "x": In(format.code_width),
-                "y": In(format.code_width),
-                "product": Out(self.width(format)),
-            }
-        )
-
-    format = property(lambda self: self._format, doc="Format of `x` and `y`.")
-    subnormals = property(lambda self: self._subnormals, doc="Whether subnormals are kept.")
-    recoding = property(
-        lambda self: self._significands.recoding, doc="Of the significand multiplier."
+    format: FloatFormat = parameter("of `x` and `y`")
+    subnormals: bool = parameter(
+        "False reads subnormal operands as zeros of their sign", default=True
     )
+    recoding: Recoding = UnsignedMultiplier.recoding
+
+    def ports(self):
+        self._significands = UnsignedMultiplier(
+            width=self.format.significand_width, recoding=self.recoding
+        )
+        operand = In(self.format.code_width)
+        return {"x": operand, "y": operand, "product": Out(self.width(self.format))}
 
     @staticmethod
-    def width(fmt: FloatFormat) -> int:
-        """Bits of the product of two numbers of `fmt`."""
-        flags = 2 if fmt.specials is Specials.IEEE else 1
-        return 2 * fmt.significand_width + fmt.exp_bits + 1 + 1 + flags
+    def width(format: FloatFormat) -> int:
+        """Bits of the product of two numbers of `format`."""
+        flags = 2 if format.specials is Specials.IEEE else 1
+        return 2 * format.significand_width + format.exp_bits + 1 + 1 + flags
 
     @staticmethod
-    def split(word: Value, fmt: FloatFormat) -> Product:
-        """The parts of the product `word` of two numbers of `fmt`."""
-        top = 2 * fmt.significand_width
-        end = top + fmt.exp_bits + 1
-        infinite = word[end + 1] if fmt.specials is Specials.IEEE else None
+    def split(word: Value, format: FloatFormat) -> Product:
+        """The parts of the product `word` of two numbers of `format`."""
+        top = 2 * format.significand_width
+        end = top + format.exp_bits + 1
+        infinite = word[end + 1] if format.specials is Specials.IEEE else None
         return Product(word[:top], word[top:end], word[end], word[-1], infinite)
 
     def elaborate(self, platform):

@@ -7,11 +7,10 @@ from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import FloatFormat, Specials
 from ..parts.combinational import Combinational
+from ..parts.component import parameter
 from ..parts.values import named
 from .float_common import (
     align,
-    check_flag,
-    check_format,
     encode,
     fields,
     is_nan,
@@ -38,11 +37,6 @@ class Window:
     format: FloatFormat
     acc_format: FloatFormat
     subnormals: bool
-
-    def __post_init__(self) -> None:
-        check_format("format", self.format)
-        check_format("acc_format", self.acc_format)
-        check_flag("subnormals", self.subnormals)
 
     @property
     def keeps_operands(self) -> bool:
@@ -114,22 +108,11 @@ class FusedAdder(Combinational):
     NaN in, zero times infinity, or infinity minus infinity, give `acc_format.nan`. An exact zero is
     -0 only where product and addend both are.
 
-    Parameters
-    ----------
-    format: of the product's factors.
-    acc_format: of `z` and `sum`, default `format`.
-    subnormals: False reads a subnormal `z` as zero of its sign, and a sum that is below the
-        smallest normal number after rounding with unbounded exponent becomes zero of its sign.
-
     Members
     -------
     product: In, a word of `FloatProduct`.
     z: In, `acc_format.code_width` bits.
     sum: Out, `acc_format.code_width` bits.
-
-    Raises
-    ------
-    TypeError.
 
     Source
     ------
@@ -137,30 +120,26 @@ class FusedAdder(Combinational):
     RISC floating point with multiply-add fused", IEEE Journal of Solid-State Circuits 25(5), 1990.
     """
 
-    def __init__(
-        self,
-        *,
-        format: FloatFormat,
-        acc_format: FloatFormat | None = None,
-        subnormals: bool = True,
-    ):
-        acc_format = format if acc_format is None else acc_format
-        self._window = Window(format=format, acc_format=acc_format, subnormals=subnormals)
-        super().__init__(
-            {
-                "product": In(FloatProduct.width(format)),
-                "z": In(acc_format.code_width),
-                "sum": Out(acc_format.code_width),
-            }
-        )
+    format: FloatFormat = parameter("of the product's factors")
+    acc_format: FloatFormat = parameter(
+        "of `z` and `sum`, by default `format`", factory=lambda self: self.format
+    )
+    subnormals: bool = parameter(
+        "False reads subnormal operands as zeros of their sign, and a sum that is below the "
+        "smallest normal number after rounding with unbounded exponent becomes zero of its sign",
+        default=True,
+    )
 
-    format = property(lambda self: self._window.format, doc="Format of the product's factors.")
-    acc_format = property(lambda self: self._window.acc_format, doc="Format of `z` and `sum`.")
-    subnormals = property(lambda self: self._window.subnormals, doc="Whether subnormals are kept.")
+    def ports(self):
+        return {
+            "product": In(FloatProduct.width(self.format)),
+            "z": In(self.acc_format.code_width),
+            "sum": Out(self.acc_format.code_width),
+        }
 
     def elaborate(self, platform):
         m = Module()
-        window = self._window
+        window = Window(format=self.format, acc_format=self.acc_format, subnormals=self.subnormals)
         product = FloatProduct.split(self.product, self.format)
         addend = place_addend(m, window, product, self.z)
         placed = Cat(addend.carry, Const(0, window.low), product.significand)

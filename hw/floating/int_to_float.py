@@ -5,6 +5,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import FP32, check_int
 from ..parts.combinational import Combinational
+from ..parts.component import parameter
 from ..parts.values import named
 from .float_common import round_gradually, shift_steps
 
@@ -18,36 +19,23 @@ class IntToFloat(Combinational):
     cannot be: |i| <= 2^(width-1), hence |z| <= 2^(width-1-offset) <= 2^127.
     Source: docs/numerics.md section 7.
 
-    Parameters
-    ----------
-    width: bits of `i`, sign included, 2..1024.
-    exponent_width: bits of `exponent`, 0..10.
-    offset: 0..1023, at least `width` - 128.
-
     Members
     -------
     i: In, signed `width` bits.
     exponent: In, `exponent_width` bits, unsigned; absent where that is 0.
     z: Out, float32 code.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(self, *, width: int, exponent_width: int, offset: int):
-        check_int("width", width, 2, 1024)
-        check_int("exponent_width", exponent_width, 0, 10)
-        check_int("offset", offset, max(width - 128, 0), 1023)
-        self._width = width
-        self._exponent_width = exponent_width
-        self._offset = offset
-        exponent = {"exponent": In(exponent_width)} if exponent_width else {}
-        super().__init__({"i": In(signed(width)), **exponent, "z": Out(FP32.code_width)})
+    width: int = parameter("bits of `i`, sign included", low=2, high=1024)
+    exponent_width: int = parameter("bits of `exponent`", low=0, high=10)
+    offset: int = parameter("added to `exponent`; at least `width` - 128", low=0, high=1023)
 
-    width = property(lambda self: self._width, doc="Bits of `i`.")
-    exponent_width = property(lambda self: self._exponent_width, doc="Bits of `exponent`.")
-    offset = property(lambda self: self._offset, doc="Added to `exponent`.")
+    def rules(self):
+        check_int("offset", self.offset, max(self.width - 128, 0), 1023)
+
+    def ports(self):
+        exponent = {"exponent": In(self.exponent_width)} if self.exponent_width else {}
+        return {"i": In(signed(self.width)), **exponent, "z": Out(FP32.code_width)}
 
     def elaborate(self, platform):
         m = Module()

@@ -1,22 +1,18 @@
 """Largest, smallest and range of a stream of integers."""
 
 from amaranth import Module, Mux, Signal, signed
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import IntFormat
+from ..parts.component import Component, parameter
 
 
-class RangeStatistic(wiring.Component):
+class RangeStatistic(Component):
     """`max' = start ? x : max(max, x)`, `min' = start ? x : min(min, x)`, `range = max - min`: the
     statistic of Range Batch-Norm.
 
     Latency 1 cycle, throughput one value a cycle. No reset: `start` defines the state; an idle
     cycle repeats a value. Source: docs/numerics.md section 12.
-
-    Parameters
-    ----------
-    format: IntFormat of the values.
 
     Members
     -------
@@ -25,32 +21,24 @@ class RangeStatistic(wiring.Component):
     max, min: Out, signed, `format.width` bits.
     range: Out, unsigned, `format.width` bits: at most 2^width - 1.
 
-    Raises
-    ------
-    TypeError.
-
     Source
     ------
     R. Banner, I. Hubara, E. Hoffer, D. Soudry, "Scalable methods for 8-bit training of neural
     networks", NeurIPS 2018.
     """
 
-    def __init__(self, *, format: IntFormat):
-        if not isinstance(format, IntFormat):
-            raise TypeError(f"format must be an IntFormat, not {format!r}")
-        self._format = format
-        width = format.width
-        super().__init__(
-            {
-                "x": In(width),
-                "start": In(1),
-                "max": Out(signed(width)),
-                "min": Out(signed(width)),
-                "range": Out(width),
-            }
-        )
+    format: IntFormat = parameter("of the values")
 
-    format = property(lambda self: self._format, doc="Format of the values.")
+    def ports(self):
+        width = self.format.width
+        return {
+            "x": In(width),
+            "start": In(1),
+            "max": Out(signed(width)),
+            "min": Out(signed(width)),
+            "range": Out(width),
+        }
+
     latency = property(lambda self: 1, doc="Clock cycles from `x` to the statistic.")
     registers = property(lambda self: 2 * self.format.width, doc="Register bits: both extremes.")
 

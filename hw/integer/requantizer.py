@@ -2,21 +2,21 @@
 """Accumulated sums back to operands: shift, stochastic rounding, saturation."""
 
 from amaranth import Cat, Const, Module, Mux, signed
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ...golden.spec import LFSR_BITS, MAX_RANDOM_BITS, IntFormat, Rounding, check_int
+from ...golden.spec import IntFormat, Rounding
+from ..parts.component import Component, parameter
 from ..parts.lfsr import Lfsr
 from ..parts.values import named, registered
 
 SHIFT_BITS = 5
 
 
-class Requantizer(wiring.Component):
+class Requantizer(Component):
     """`r = (floor(acc * 2^(k - shift)) + R) >> k`, saturated to `format`; k = `random_bits`.
 
     R is stochastic: the next word of an `Lfsr`, which `start` seeds for the value beside it; or
-    nearest: 2^(k-1), ties towards +infinity.
+    nearest: 2^(k-1), ties towards +infinity, whatever `lfsr_seed` is.
 
         acc:    [ ... integer ... | shift bits ... ]
         window: [s| width bits    | k bits ]  + R      one integer bit too many tells of overflow,
@@ -25,14 +25,6 @@ class Requantizer(wiring.Component):
     The shifter drops on its way what lies left of the window. Latency 2 cycles (window, code);
     throughput one value a cycle. Source: docs/numerics.md section 12.
 
-    Parameters
-    ----------
-    format: IntFormat of the code.
-    acc_width: bits of `acc`, 2..64.
-    rounding: Rounding.
-    random_bits: k, 1..24.
-    lfsr_seed: of the `Lfsr`, 1..2^32 - 1; unused for nearest.
-
     Members
     -------
     acc: In, `acc_width` bits, two's complement.
@@ -40,46 +32,22 @@ class Requantizer(wiring.Component):
     start: In, only stochastic: this value takes the generator's first word.
     code: Out, signed, `format.width` bits.
     overflow: Out, r lay outside the format. Not sticky: it belongs to its code.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(
-        self,
-        *,
-        format: IntFormat,
-        acc_width: int = 32,
-        rounding: Rounding = Rounding.STOCHASTIC,
-        random_bits: int = 8,
-        lfsr_seed: int = 1,
-    ):
-        if not isinstance(format, IntFormat):
-            raise TypeError(f"format must be an IntFormat, not {format!r}")
-        if not isinstance(rounding, Rounding):
-            raise TypeError(f"rounding must be a Rounding, not {rounding!r}")
-        check_int("acc_width", acc_width, 2, 64)
-        check_int("random_bits", random_bits, 1, MAX_RANDOM_BITS)
-        check_int("lfsr_seed", lfsr_seed, 1, (1 << LFSR_BITS) - 1)
-        self._format = format
-        self._acc_width = acc_width
-        self._rounding = rounding
-        self._random_bits = random_bits
-        self._lfsr_seed = lfsr_seed
-        self._lfsr = None
-        members = {"acc": In(acc_width), "shift": In(SHIFT_BITS)}
-        if rounding is Rounding.STOCHASTIC:
-            self._lfsr = Lfsr(random_bits=random_bits, seed=lfsr_seed)
-            members["start"] = In(1)
-        outputs = {"code": Out(signed(format.width)), "overflow": Out(1)}
-        super().__init__(members | outputs)
+    format: IntFormat = parameter("of the code")
+    acc_width: int = parameter("bits of `acc`", low=2, high=64, default=32)
+    rounding: Rounding = parameter("where R comes from", default=Rounding.STOCHASTIC)
+    random_bits: int = Lfsr.random_bits
+    lfsr_seed: int = Lfsr.lfsr_seed
 
-    format = property(lambda self: self._format, doc="Format of the code.")
-    acc_width = property(lambda self: self._acc_width, doc="Bits of `acc`.")
-    rounding = property(lambda self: self._rounding, doc="Where R comes from.")
-    random_bits = property(lambda self: self._random_bits, doc="Bits of R.")
-    lfsr_seed = property(lambda self: self._lfsr_seed, doc="Seed of the generator.")
+    def ports(self):
+        members = {"acc": In(self.acc_width), "shift": In(SHIFT_BITS)}
+        self._lfsr = None
+        if self.rounding is Rounding.STOCHASTIC:
+            self._lfsr = Lfsr(random_bits=self.random_bits, lfsr_seed=self.lfsr_seed)
+            members["start"] = In(1)
+        return {**members, "code": Out(signed(self.format.width)), "overflow": Out(1)}
+
     latency = property(lambda self: 2, doc="Clock cycles from `acc` to `code`.")
 
     @property

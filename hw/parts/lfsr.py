@@ -5,11 +5,11 @@ from operator import xor
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.hdl import Value
-from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
-from ...golden.spec import LFSR_BITS, MAX_LANES, MAX_RANDOM_BITS, check_int
+from ...golden.spec import LFSR_BITS, MAX_LANES, MAX_RANDOM_BITS
+from .component import Component, parameter
 
 TAPS = 0xA3000000
 """Bits of the state that a step inverts where the output bit is 1: the polynomial
@@ -20,7 +20,7 @@ LANE_STRIDE = 2654435769
 of lanes over the cycle."""
 
 
-class Lfsr(wiring.Component):
+class Lfsr(Component):
     """A random word a lane each cycle, from Galois registers of maximal length:
     `state' = (start ? seed : state after k steps)`, `word = state[:k]`, k = `random_bits`.
 
@@ -31,20 +31,10 @@ class Lfsr(wiring.Component):
     Latency 1 cycle from `start` to the first word. No enable: gate the clock to hold.
     Source: docs/numerics.md section 12.
 
-    Parameters
-    ----------
-    lanes: generators, 1..1024.
-    random_bits: bits of a word, 1..24.
-    seed: state that lane 0 starts with, 1..2^32 - 1; lane i starts `i * LANE_STRIDE` steps later.
-
     Members
     -------
     start: In, begin with the seeds.
     word: Out, array of `lanes` words, unsigned.
-
-    Raises
-    ------
-    TypeError, ValueError.
 
     Source
     ------
@@ -52,18 +42,18 @@ class Lfsr(wiring.Component):
     generators", Xilinx XAPP 052, 1996.
     """
 
-    def __init__(self, *, lanes: int = 1, random_bits: int = 8, seed: int = 1):
-        check_int("lanes", lanes, 1, MAX_LANES)
-        check_int("random_bits", random_bits, 1, MAX_RANDOM_BITS)
-        check_int("seed", seed, 1, (1 << LFSR_BITS) - 1)
-        self._lanes = lanes
-        self._random_bits = random_bits
-        self._seed = seed
-        super().__init__({"start": In(1), "word": Out(ArrayLayout(random_bits, lanes))})
+    lanes: int = parameter("generators", low=1, high=MAX_LANES, default=1)
+    random_bits: int = parameter("bits of a word", low=1, high=MAX_RANDOM_BITS, default=8)
+    lfsr_seed: int = parameter(
+        "state that lane 0 starts with; lane i starts `i * LANE_STRIDE` steps later",
+        low=1,
+        high=(1 << LFSR_BITS) - 1,
+        default=1,
+    )
 
-    lanes = property(lambda self: self._lanes, doc="Generators.")
-    random_bits = property(lambda self: self._random_bits, doc="Bits of a word.")
-    seed = property(lambda self: self._seed, doc="State that lane 0 starts with.")
+    def ports(self):
+        return {"start": In(1), "word": Out(ArrayLayout(self.random_bits, self.lanes))}
+
     latency = property(lambda self: 1, doc="Clock cycles from `start` to the first word.")
     registers = property(lambda self: self.lanes * LFSR_BITS, doc="Register bits: the states.")
 
@@ -71,7 +61,7 @@ class Lfsr(wiring.Component):
         m = Module()
         for lane in range(self.lanes):
             state = Signal(LFSR_BITS, name=f"state_{lane}", reset_less=True)
-            seed = stepped(self.seed, lane * LANE_STRIDE)
+            seed = stepped(self.lfsr_seed, lane * LANE_STRIDE)
             m.d.sync += state.eq(Mux(self.start, seed, _following(state, self.random_bits)))
             m.d.comb += self.word[lane].eq(state[: self.random_bits])
         return m

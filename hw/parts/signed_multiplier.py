@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import check_int
 from .combinational import Combinational
+from .component import parameter
 from .unsigned_multiplier import (
     AND_ARRIVAL,
     BOOTH_ARRIVAL,
@@ -27,23 +28,12 @@ class SignedMultiplier(Combinational):
     bit, their top one.
 
     The narrower operand (`y` among equals) selects the rows. Measured for 8 by 16 bits: 6 % less
-    area with Booth recoding than if the wider one did. On a platform, an FPGA, it is `*`.
-
-    Parameters
-    ----------
-    x_width, y_width: bits of `x` and of `y`, 2..32.
-    recoding: how the narrower operand selects partial products.
-    product_width: low bits of the product that are kept, where its upper ones are known to be
-        copies of its sign (default: all `x_width + y_width`).
+    area with radix-4 Booth recoding than if the wider one did. On a platform, an FPGA, it is `*`.
 
     Members
     -------
     x, y: In, `x_width` and `y_width` bits.
     product: Out, `product_width` bits.
-
-    Raises
-    ------
-    TypeError, ValueError.
 
     Source
     ------
@@ -51,28 +41,24 @@ class SignedMultiplier(Combinational):
     Transactions on Computers C-22(12), 1973.
     """
 
-    def __init__(
-        self,
-        *,
-        x_width: int,
-        y_width: int,
-        recoding: Recoding = Recoding.NONE,
-        product_width: int | None = None,
-    ):
-        check_int("x_width", x_width, 2, 32)
-        check_int("y_width", y_width, 2, 32)
-        if not isinstance(recoding, Recoding):
-            raise TypeError(f"recoding must be a Recoding, not {recoding!r}")
-        if product_width is None:
-            product_width = x_width + y_width
-        check_int("product_width", product_width, 2, x_width + y_width)
-        self._recoding = recoding
-        super().__init__({"x": In(x_width), "y": In(y_width), "product": Out(product_width)})
+    x_width: int = parameter("bits of `x`", low=2, high=32)
+    y_width: int = parameter("bits of `y`", low=2, high=32)
+    recoding: Recoding = parameter(
+        "how the narrower operand selects partial products", default=Recoding.NONE
+    )
+    product_width: int = parameter(
+        "low bits of the product that are kept, where its upper ones are known to be copies of its "
+        "sign; by default all `x_width + y_width`",
+        low=2,
+        high=64,
+        factory=lambda self: self.x_width + self.y_width,
+    )
 
-    x_width = property(lambda self: len(self.x), doc="Bits of `x`.")
-    y_width = property(lambda self: len(self.y), doc="Bits of `y`.")
-    product_width = property(lambda self: len(self.product), doc="Bits of `product`.")
-    recoding = property(lambda self: self._recoding, doc="How rows are selected.")
+    def rules(self):
+        check_int("product_width", self.product_width, 2, self.x_width + self.y_width)
+
+    def ports(self):
+        return {"x": In(self.x_width), "y": In(self.y_width), "product": Out(self.product_width)}
 
     def elaborate(self, platform):
         m = Module()

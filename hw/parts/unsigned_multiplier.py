@@ -21,8 +21,8 @@ class Recoding(enum.Enum):
     """
 
     BOOTH4 = "booth4"
-    """Radix-4 Booth digits -2..2, half the rows. At 24 bits a fifth less area, for a tenth more
-    energy in a whole FP32 multiplier.
+    """Radix-4 (modified) Booth digits -2..2, half the rows. At 24 bits a fifth less area, for a
+    tenth more energy in a whole FP32 multiplier.
     """
 
 

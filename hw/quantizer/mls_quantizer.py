@@ -174,7 +174,7 @@ class MlsQuantizer(wiring.Component):
         if not isinstance(rounding, Rounding):
             raise TypeError(f"rounding must be a Rounding, not {rounding!r}")
         self._scale = GroupScale(scale=scale)
-        generator = Lfsr(lanes=lanes, random_bits=random_bits, seed=lfsr_seed)
+        generator = Lfsr(lanes=lanes, random_bits=random_bits, lfsr_seed=lfsr_seed)
         self._rounding = rounding
         self._random_bits = random_bits
         self._lfsr_seed = lfsr_seed
