@@ -12,14 +12,8 @@ from rich.table import Table
 
 from ..sim.vectors import DEFAULT_OPERATIONS, DEFAULT_SEED
 from ..support.errors import ToolError, UserError
-from ..units import (
-    UNITS,
-)
-from ..units.catalogue import (
-    Unit,
-)
-from ..units.emit import emit, plain
-from ..units.interfaces import StreamConfiguration
+from ..units import UNITS, StreamConfiguration, configure, emit
+from ..units.emit import parameters
 from .options import (
     REPORT_OPERATIONS,
     TILE_OPERATIONS,
@@ -36,6 +30,7 @@ from .options import (
     Script,
     Seed,
     States,
+    UnitCommand,
     UnitName,
     UseCache,
     WordSeed,
@@ -80,33 +75,29 @@ def fail(message: str, status: int = 2) -> None:
 @app.command()
 def units(as_json: Json = False) -> None:
     """List the units that can be generated, verified and synthesized."""
-    rows = [
-        {
-            "name": unit.name,
-            "description": unit.description,
-            "options": {name: plain(value) for name, value in _options(unit).items()},
-        }
-        for unit in UNITS.values()
-    ]
+    every = [configure(name) for name in UNITS]
     if as_json:
-        print_json(rows)
+        print_json(
+            [
+                {
+                    "name": each.name,
+                    "description": each.unit.description,
+                    "options": parameters(each),
+                }
+                for each in every
+            ]
+        )
         return
     table = Table("unit", "what it is", "options (defaults)")
-    for unit in UNITS.values():
-        options = ", ".join(f"{name}={_shown(value)}" for name, value in _options(unit).items())
-        table.add_row(unit.name, unit.description, options)
+    for each in every:
+        options = ", ".join(
+            each.unit.options[name].row.written(value) for name, value in each.values.items()
+        )
+        table.add_row(each.name, each.unit.description, options)
     out.print(table)
 
 
-def _options(unit: Unit) -> dict[str, Any]:
-    return {**unit.defaults, **unit.structure}
-
-
-def _shown(value: Any) -> str:
-    return str(getattr(value, "value", value))
-
-
-@app.command()
+@app.command(cls=UnitCommand)
 @takes_unit_options
 def generate(
     unit: UnitName,
@@ -127,7 +118,7 @@ def generate(
             out.print(str(path), highlight=False, soft_wrap=True)
 
 
-@app.command()
+@app.command(cls=UnitCommand)
 @takes_unit_options
 def verify(
     unit: UnitName,
@@ -190,7 +181,7 @@ def verify(
         sys.exit(1)
 
 
-@app.command()
+@app.command(cls=UnitCommand)
 @takes_unit_options
 def synth(
     unit: UnitName,
@@ -211,7 +202,7 @@ def synth(
     from ..study.systems import Entry
 
     configuration = configured(unit, options)
-    entry = Entry(configuration.slug, unit, {**configuration.options, **configuration.structure})
+    entry = Entry(configuration.slug, unit, configuration.values)
     result = measuring.run(
         measuring.conditions(pdk, liberty, clock_mhz, script, states),
         measuring.stimulus(operations, seed, quick),
@@ -316,7 +307,7 @@ def quantizers(
     exit_if_wrong([*result["rows"], *result["operations"]])
 
 
-@app.command()
+@app.command(cls=UnitCommand)
 @takes_unit_options
 def fpga(
     unit: UnitName,

@@ -1,5 +1,6 @@
 """Options that several commands share, and the configuration that a unit's options describe."""
 
+import copy
 import functools
 import inspect
 from collections.abc import Callable, Mapping
@@ -7,20 +8,21 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from ..support.errors import UserError
-from ..units import (
-    configure,
-)
-from ..units.catalogue import (
-    Configuration,
-)
-from ..units.interfaces import with_interface
+from ..units import UNITS, Configuration, Unit, configure, with_interface
+from ..units.options import LENGTH, OPTIONS
 
 REPORT_OPERATIONS = 2_000
 TILE_OPERATIONS = 6_000
 
-UnitName = Annotated[str, typer.Argument(metavar="UNIT", help="A name that `mlsmac units` lists.")]
+UnitName = Annotated[
+    str,
+    typer.Argument(
+        metavar="UNIT", help="A name that `mlsmac units` lists; UNIT --help tells its options."
+    ),
+]
 Interface = Annotated[
     str, typer.Option(help="Ports: wires, or for tiles stream (valid/ready) or axi (AXI4-Stream).")
 ]
@@ -59,79 +61,51 @@ def check_range(option: str, value: int, low: int) -> None:
         raise UserError(f"{option} must be in {low}..{MAX_NUMBER}, not {value}")
 
 
-_Text = str | None
-_Number = int | None
-_Flag = bool | None
+_KINDS: Mapping[Any, Any] = {int: int, bool: bool}
+"""Types of values on the command line; a text where there is none."""
+
+
+def _declared(name: str) -> Any:
+    """An option of the command line for the units' option `name`."""
+    row = OPTIONS[name]
+    kinds = {unit.options[name].parameter.kind for unit in UNITS.values() if name in unit.options}
+    kind = str if name == "acc_width" else _KINDS.get(next(iter(kinds)), str)
+    return Annotated[kind | None, typer.Option(row.flag, help=row.help)]
+
 
 UNIT_OPTIONS: Mapping[str, Any] = {
-    "format": Annotated[
-        _Text,
-        typer.Option(help="Number format: its widths or a preset, as 2,4, e4m3, bf16, int8, lns8."),
-    ],
-    "a_format": Annotated[
-        _Text, typer.Option(help="Number format of operand a: int4, int8, int16 or a width.")
-    ],
-    "zero_points": Annotated[
-        _Flag,
-        typer.Option(
-            "--zero-points/--no-zero-points", help="Integers with zero points, or symmetric ones."
-        ),
-    ],
-    "acc_format": Annotated[
-        _Text, typer.Option(help="Format of a floating-point sum; default: that of the factors.")
-    ],
-    "scale": Annotated[_Text, typer.Option(help="Group scale format: E,M or e8m0, e8m1, nvfp4.")],
-    "table_bits": Annotated[
-        _Number, typer.Option(help="Fraction bits that LNS conversion looks up; Mitchell the rest.")
-    ],
-    "table_fraction": Annotated[
-        _Number, typer.Option(help="Fraction bits of the powers of two in the LNS table.")
-    ],
-    "acc_width": Annotated[
-        _Text, typer.Option(help="Integer accumulator bits, or auto (needs --length).")
-    ],
-    "length": Annotated[_Number, typer.Option(help="Products that --acc-width auto must hold.")],
-    "overflow": Annotated[_Text, typer.Option(help="Integer overflow: saturate or wrap.")],
-    "lanes": Annotated[_Number, typer.Option(help="Products or elements taken in a cycle.")],
-    "tree": Annotated[_Text, typer.Option(help="Sum of a tile: fp32, aligned or exact.")],
-    "guard_bits": Annotated[
-        _Number, typer.Option(help="Bits that an aligned sum keeps below its largest scale.")
-    ],
-    "tiles": Annotated[_Number, typer.Option(help="Most tiles of an output, for exact sums.")],
-    "subnormals": Annotated[
-        _Flag,
-        typer.Option("--subnormals/--flush", help="Keep subnormals, or flush them to zero."),
-    ],
-    "tensor_scale": Annotated[
-        _Flag,
-        typer.Option(
-            "--tensor-scale/--no-tensor-scale",
-            help="Multiply a tile's outputs by the tensors' scales, or leave that to others.",
-        ),
-    ],
-    "carry": Annotated[
-        _Text, typer.Option(help="Rounding up to the next binade: clip (the paper's) or carry.")
-    ],
-    "rounding": Annotated[_Text, typer.Option(help="Rounding: stochastic or nearest.")],
-    "random_bits": Annotated[_Number, typer.Option(help="Bits of a random word.")],
-    "lfsr_seed": Annotated[_Number, typer.Option(help="Seed of a random generator in hardware.")],
-    "reciprocal_bits": Annotated[
-        _Number,
-        typer.Option(help="Quantize by a rounded reciprocal, 4 to 16 bits; 0: exact division."),
-    ],
-    "sharing": Annotated[_Number, typer.Option(help="Lanes that share one group scaler.")],
-    "levels": Annotated[_Number, typer.Option(help="Adder levels between registers.")],
-    "division": Annotated[
-        _Text, typer.Option(help="Rounding of a quantizer's quotient: digits or product.")
-    ],
-    "recoding": Annotated[
-        _Text, typer.Option(help="Partial products of the multiplier: none or booth4.")
-    ],
-    "path": Annotated[
-        _Text, typer.Option(help="Structure of the floating-point adder: single or split.")
-    ],
+    **{name: _declared(name) for name in OPTIONS},
+    LENGTH: Annotated[int | None, typer.Option(help="Products that --acc-width auto must hold.")],
 }
-"""The options of all units, as `configure` takes them; each unit takes some."""
+"""The options of all units, as `configured` takes them; each unit takes some."""
+
+_UNIT = "mlsmac.unit"
+
+
+class UnitCommand(TyperCommand):
+    """A command of one unit: its help lists that unit's options alone, with their defaults.
+
+    All units' options are parsed, so that one of another unit gets an error that says so.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.meta[_UNIT] = next((UNITS[each] for each in args if each in UNITS), None)
+        return super().parse_args(ctx, args)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return [_of_unit(param, ctx.meta.get(_UNIT)) for param in super().get_params(ctx)]
+
+
+def _of_unit(param: Any, unit: Unit | None) -> Any:
+    """A parameter as a unit's help shows it."""
+    if param.name not in UNIT_OPTIONS:
+        return param
+    told = copy.copy(param)
+    own = unit.options.get(param.name) if unit else None
+    takes_length = unit is not None and unit.largest_product is not None
+    told.hidden = not takes_length if param.name == LENGTH else own is None
+    told.help = own.help if own else param.help
+    return told
 
 
 def takes_unit_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -9,7 +9,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, is_dataclass
 from typing import Any
 
-from ..golden.spec import FLOAT_PRESETS, FloatFormat, IntFormat, LnsFormat, choice, parse_format
+from ..golden.spec import (
+    FLOAT_PRESETS,
+    FloatFormat,
+    IntFormat,
+    LnsFormat,
+    choice,
+    parse_format,
+    written,
+)
 from ..hw.parts.component import Parameter
 
 
@@ -45,6 +53,20 @@ class Option:
         """As the command line has it."""
         flag = f"--{self.name.replace('_', '-')}"
         return f"{flag}/{self.off}" if self.off else flag
+
+    def written(self, value: Any) -> str:
+        """Flag and value as a user writes them."""
+        positive, _, negative = self.flag.partition("/")
+        if isinstance(value, bool):
+            return positive if value else negative
+        return f"{positive} {shown(value)}"
+
+
+def shown(value: Any) -> str:
+    """A value as a user would write it."""
+    if is_dataclass(value):
+        return written(value)  # type: ignore[type-var]
+    return str(getattr(value, "value", value))
 
 
 def _value(member: enum.Enum) -> str:
@@ -199,7 +221,7 @@ class UnitOption:
     @property
     def help(self) -> str:
         """In the words of the command line, with the unit's range and default."""
-        given = "--format's" if self.follows else shown(self.default)
+        given = "--format's" if self.follows else self.row.written(self.default).split()[-1]
         rule = f"{self.parameter.rule}; " if self.parameter.kind is int else ""
         return f"{self.row.help} [{rule}default: {given}]"
 
@@ -224,10 +246,3 @@ class UnitOption:
         """What a value adds to the name of a configuration."""
         quiet = self.row.quiet or self.row.structure
         return "" if quiet and value == self.default else self.row.slug(value)
-
-
-def shown(value: Any) -> str:
-    """A value as a user would write it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(getattr(value, "value", value))

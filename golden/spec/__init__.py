@@ -50,6 +50,7 @@ from .presets import (
     SCALE_E8M1,
     SCALE_PRESETS,
     parse_format,
+    written,
 )
 from .widths import (
     LFSR_BITS,
@@ -118,4 +119,5 @@ __all__ = [
     "resolve_acc_width",
     "safe_length",
     "width_for",
+    "written",
 ]

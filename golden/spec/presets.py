@@ -96,3 +96,13 @@ def parse_format(name: str, kind: type[Format], text: str) -> Format:
         raise ValueError(f"{name} must be {rule}, not {text!r}")
     make: Any = kind
     return make(*map(int, parts))
+
+
+def written(format: Format) -> str:
+    """A format as `parse_format` reads it: a preset's name, or of an MLS format the widths."""
+    if not isinstance(format, ElementFormat | ScaleFormat):
+        for name, preset in _PRESETS[type(format)].items():
+            if preset == format:
+                return name
+    values = (getattr(format, field.name) for field in fields(format))
+    return ",".join(str(value) for value in values if isinstance(value, int))
