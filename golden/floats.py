@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..support.words import Codes
 from .spec import FP32, FloatFormat, Specials
 
-Codes = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 _NOWHERE = np.int64(-(1 << 20))

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from .floats import Codes, check_codes, check_float32
+from ..support.words import Codes
+from .floats import check_codes, check_float32
 from .mac import MacTrace, accumulate_integers, check_operands
 from .spec import LnsFormat, Overflow, check_int
 

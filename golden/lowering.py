@@ -4,21 +4,39 @@
 By plain index arithmetic, independent of `conv.py`.
 """
 
+import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from ..support.words import Codes
 from .spec import check_int
 
-Codes = npt.NDArray[np.int64]
 Shape = tuple[int, ...]
 Indices = tuple[Codes, ...]
 Places = Callable[[Indices, Codes, Codes], tuple[Indices, Indices]]
 
 _CHUNK = 1 << 17
 """Products worked on at a time, measured: their temporaries stay in the cache."""
+
+
+class Kind(enum.StrEnum):
+    """The three convolutions of training; the letters name the tensors on ports `w` and `a`.
+
+    Stride s, padding p; sums over `co` or `n` and `ci` are groups of their own.
+    """
+
+    WA = "wa"
+    """Forward: z[n, co, y, x] += w[co, ci, i, j] * a[n, ci, y s - p + i, x s - p + j]."""
+
+    WE = "we"
+    """Input gradient: da[n, ci, y, x] += w[co, ci, i, j] * e[n, co, (y + p - i) / s,
+    (x + p - j) / s]; only where both quotients are whole."""
+
+    AE = "ae"
+    """Weight gradient: dw[co, ci, i, j] += a[n, ci, y s - p + i, x s - p + j] * e[n, co, y, x]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +92,7 @@ def convolution(
     """One of the three convolutions of training, by the shapes of its tensors.
 
     Parameters:
-        kind: "wa", "we" or "ae": the letters name the tensors on ports `w` and `a`.
+        kind: a `Kind`, or its value.
         stride: >= 1; padding: >= 0.
         size: rows and columns of the input for "we", of the kernel for "ae", which stride > 1
             leaves open; None for "wa".
@@ -82,18 +100,18 @@ def convolution(
     Raises: TypeError, ValueError.
     Source: docs/numerics.md section 9.
     """
-    if kind not in _KINDS:
-        raise ValueError(f"kind must be one of {', '.join(_KINDS)}, not {kind!r}")
+    if kind not in list(Kind):
+        raise ValueError(f"kind must be one of {', '.join(Kind)}, not {kind!r}")
     for port, shape in (("w", w), ("a", a)):
         if len(shape) != 4 or min(shape) < 1:
             raise ValueError(f"{port} must be of rank 4 and not empty, not {shape!r}")
     check_int("stride", stride, 1, 1 << 16)
     check_int("padding", padding, 0, 1 << 16)
-    if (size is None) != (kind == "wa"):
+    if (size is None) != (kind == Kind.WA):
         raise ValueError(f"size must be given for we and ae and only there, not {size!r}")
     if segment is not None:
         check_int("segment", segment, 1, 1 << 30)
-    z, groups, products, places = _KINDS[kind](w, a, stride, padding, size)
+    z, groups, products, places = _LOWERED[kind](w, a, stride, padding, size)
     return Convolution(w, a, z, groups, products, min(segment or products, products), places)
 
 
@@ -139,10 +157,10 @@ def _weight_grad(
     return (e[1], a[1], *size), a[0], e[2] * e[3], places
 
 
-_KINDS: dict[str, Callable[..., tuple[Shape, int, int, Places]]] = {
-    "wa": _forward,
-    "we": _input_grad,
-    "ae": _weight_grad,
+_LOWERED: dict[str, Callable[..., tuple[Shape, int, int, Places]]] = {
+    Kind.WA: _forward,
+    Kind.WE: _input_grad,
+    Kind.AE: _weight_grad,
 }
 
 

@@ -3,11 +3,11 @@
 import numpy as np
 import numpy.typing as npt
 
+from ..support.words import Codes
 from .quantize import quantize, scale_value
 from .spec import FP32, Carry, ElementFormat, Rounding, ScaleFormat, check_int
 
 Float64 = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.int64]
 
 _SIGN = 1 << (FP32.code_width - 1)
 _MAX_ROWS = 1 << 22

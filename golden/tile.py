@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .floats import Codes, Flags, add, check_codes, multiply
+from ..support.words import Codes
+from .floats import Flags, add, check_codes, multiply
 from .mac import MacTrace, accumulate_floats, float_mac, fp8_mac, mls_mac
 from .spec import FP32, ElementFormat, FloatFormat, Overflow, ScaleFormat, Tree, check_int, choice
 from .tree import (

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from ..data import Layer
 from ..golden.quantizer import tensor_beats
+from ..support.words import Codes
 from ..units.catalogue import Configuration
-from .vectors import Codes
 
 
 def statistics_beats(layer: Layer, lanes: int) -> Iterator[dict[str, Codes]]:

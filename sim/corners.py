@@ -8,6 +8,7 @@ from amaranth.hdl import Shape
 from amaranth.lib.wiring import In
 
 from ..golden.spec import FloatFormat, check_int
+from ..support.words import Codes
 from ..units.catalogue import Configuration
 from ..units.corners.integers import INT_CORNERS
 from ..units.corners.operands import Groups, float_codes, sign_magnitude
@@ -15,7 +16,7 @@ from ..units.corners.quantizers import QUANTIZER_CORNERS
 from ..units.corners.tiles import TILE_CORNERS
 from ..units.corners.trees import TREE_CORNERS
 from ..units.reference import reference
-from .vectors import Codes, Vectors
+from .vectors import Vectors
 
 EXHAUSTIVE_BITS = 16
 """Combinational units whose inputs total at most this many bits are checked on every input."""

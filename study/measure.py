@@ -18,6 +18,7 @@ from typing import Any
 from ..support import cache
 from ..support.errors import ToolError, UserError
 from ..support.tools import version
+from ..support.words import Codes
 from ..synth.liberty import library as liberty
 from ..synth.liberty.library import Library
 from ..synth.liberty.pdk import Pdk
@@ -30,7 +31,7 @@ from ..synth.timing.delays import Timing, analyse
 from ..synth.timing.sta import analyse_paths
 from ..units.catalogue import Configuration
 from ..units.emit import parameters, to_rtlil
-from ..units.reference import Codes, reference
+from ..units.reference import reference
 
 MIN_ACTIVITY_SHARE = 0.99
 _PACKAGES = [

@@ -5,6 +5,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+Codes = npt.NDArray[np.int64]
+"""Codes of a port, an entry a step. Wider than 64 bits they are Python's integers (object)."""
+
 _CHUNK = 1 << 10
 """Steps at a time: every bit is an integer for a while."""
 

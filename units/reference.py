@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ..golden.floats import add, fma, multiply
 from ..golden.integers import int_mac, range_statistic, requantize
@@ -49,8 +48,8 @@ from ..golden.tree import (
     scaled_terms,
     to_float32,
 )
+from ..support.words import Codes
 
-Codes = npt.NDArray[np.int64]
 Ports = Mapping[str, Codes]
 
 

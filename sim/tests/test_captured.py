@@ -12,7 +12,8 @@ from amaranth.hdl import Shape
 from mlsmac.data import load
 from mlsmac.sim.captured import quantizer_beats, statistics_beats
 from mlsmac.sim.memory_bench import MemoryBench
-from mlsmac.sim.vectors import Codes, Vectors
+from mlsmac.sim.vectors import Vectors
+from mlsmac.support.words import Codes
 from mlsmac.units.catalogue import Configuration, configure
 from mlsmac.units.reference import reference
 

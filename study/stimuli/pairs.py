@@ -4,7 +4,6 @@ A stimulus holds places in captured tensors, no codes: each unit reads the same 
 format. It consists of whole groups as an accelerator feeds them, `start` at the first pair of each.
 """
 
-import enum
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from ...data import Layer, load
 from ...golden.floats import from_float32
 from ...golden.integers import quantize_affine, quantize_symmetric
 from ...golden.lns import encode as encode_lns
+from ...golden.lowering import Kind
 from ...golden.quantize import quantize
 from ...golden.spec import (
     FP32,
@@ -32,23 +32,6 @@ from ...support.cache import digest
 
 Format = ElementFormat | FloatFormat | IntFormat | LnsFormat
 """What tensors can be cast to."""
-
-
-class Kind(enum.StrEnum):
-    """The three convolutions of training; the letters name the tensors on ports `w` and `a`.
-
-    Stride s, padding p; sums over `co` or `n` and `ci` are groups of their own.
-    """
-
-    WA = "wa"
-    """Forward: z[n, co, y, x] += w[co, ci, i, j] * a[n, ci, y s - p + i, x s - p + j]."""
-
-    WE = "we"
-    """Input gradient: da[n, ci, y, x] += w[co, ci, i, j] * e[n, co, (y + p - i) / s,
-    (x + p - j) / s]; only where both quotients are whole."""
-
-    AE = "ae"
-    """Weight gradient: dw[co, ci, i, j] += a[n, ci, y s - p + i, x s - p + j] * e[n, co, y, x]."""
 
 
 class Taps(NamedTuple):

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from ...data import Layer, load
-from ...golden.lowering import Convolution, Steps, convolution, lower
+from ...golden.lowering import Convolution, Kind, Steps, convolution, lower
 from ...golden.quantize import quantize
 from ...golden.spec import FP32, ElementFormat, FloatFormat, ScaleFormat, check_int
-from ...units.reference import Codes
-from .pairs import Kind, amax_shift, encode_tensor
+from ...support.words import Codes
+from .pairs import amax_shift, encode_tensor
 
 SEGMENT = 16
 """Products of a leaf of A*E: a row of the largest captured plane; the captured batch of 8 samples
@@ -165,7 +165,7 @@ def lowered_layer(kind: Kind, layer: Layer) -> Convolution:
     tensors = layer.tensors()
     size = {Kind.WA: None, Kind.WE: layer.a.shape[2:], Kind.AE: layer.w.shape[2:]}[kind]
     return convolution(
-        kind.value,
+        kind,
         *(tensors[letter].shape for letter in kind),
         stride=layer.stride,
         padding=layer.padding,

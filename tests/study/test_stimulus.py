@@ -10,6 +10,7 @@ import pytest
 
 from mlsmac.data import Layer
 from mlsmac.golden.lns import decode
+from mlsmac.golden.lowering import Kind
 from mlsmac.golden.quantize import quantize
 from mlsmac.golden.spec import (
     BF16,
@@ -26,7 +27,7 @@ from mlsmac.golden.spec import (
     SCALE_E8M1,
     FloatFormat,
 )
-from mlsmac.study.stimuli.pairs import Kind, Stimulus, amax_shift, build, encode_tensor
+from mlsmac.study.stimuli.pairs import Stimulus, amax_shift, build, encode_tensor
 
 GEOMETRIES = {
     "3x3": (3, 1, 1),
