@@ -27,10 +27,7 @@ from mlsmac.support.errors import UserError
 from mlsmac.synth.liberty import pdk
 from mlsmac.synth.mapping.mapper import map_unit
 from mlsmac.synth.timing.sta import analyse_paths
-from mlsmac.units import (
-    UNITS,
-    configure,
-)
+from mlsmac.units import UNITS, configure
 from mlsmac.units.emit import to_rtlil
 
 Point = tuple[float, float]

@@ -1,45 +1,27 @@
 """Hardware: Amaranth components, one a file."""
 
 from ..golden.spec import Overflow
-from .floating.float_accumulator import (
-    FloatAccumulator,
-)
+from .floating.float_accumulator import FloatAccumulator
 from .floating.float_adder import AdderPath, FloatAdder
 from .floating.float_fma import FloatFma
 from .floating.float_multiplier import FloatMultiplier
 from .floating.float_product import FloatProduct
 from .floating.fused_adder import FusedAdder
 from .floating.int_to_float import IntToFloat
-from .integer.accumulator import (
-    IntAccumulator,
-    ProductCoding,
-)
-from .integer.int_multiplier import (
-    IntMultiplier,
-)
+from .integer.accumulator import IntAccumulator, ProductCoding
+from .integer.int_multiplier import IntMultiplier
 from .integer.lns_multiplier import LnsConverter, LnsMultiplier
 from .integer.mls_dot import MlsDot
 from .integer.mls_multiplier import ExponentShifter, MlsMultiplier
 from .integer.range_statistic import RangeStatistic
 from .integer.requantizer import Requantizer
-from .mac.float_mac import (
-    FloatMac,
-    Fp8Mac,
-    Fp32Mac,
-)
+from .mac.float_mac import FloatMac, Fp8Mac, Fp32Mac
 from .mac.fused_mac import FusedAccumulator, FusedMac
-from .mac.int_mac import (
-    IntMac,
-)
+from .mac.int_mac import IntMac
 from .mac.kulisch_mac import FixedPointAccumulator, KulischMac, SignedProduct
 from .mac.lns_mac import LnsAccumulator, LnsMac
-from .mac.mac import (
-    Mac,
-    MultiplierStage,
-)
-from .mac.mls_mac import (
-    MlsMac,
-)
+from .mac.mac import Mac, MultiplierStage
+from .mac.mls_mac import MlsMac
 from .parts.lfsr import Lfsr
 from .parts.signed_multiplier import SignedMultiplier
 from .parts.unsigned_multiplier import Recoding, UnsignedMultiplier

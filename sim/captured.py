@@ -4,9 +4,7 @@ from collections.abc import Iterator
 
 from ..data import Layer
 from ..golden.quantizer import tensor_beats
-from ..support.words import (
-    Codes,
-)
+from ..support.words import Codes
 from ..units.catalogue import Configuration
 
 

@@ -8,12 +8,9 @@ import numpy as np
 
 from ..data import load
 from ..golden.conv import ConvResult, conv2d, conv2d_input_grad, conv2d_weight_grad
-from ..golden.lowering import Convolution, convolution
+from ..golden.lowering import Convolution, Kind, convolution
 from ..golden.quantize import Float32, MlsTensor, quantize
 from ..golden.spec import MLS_E2M4, SCALE_E8M1
-
-KINDS = ("wa", "we", "ae")
-"""The three convolutions of training, by the tensors on the ports `w` and `a`."""
 
 # (name, ci, co, plane, kernel, stride): ResNet-20's layers that no capture has, on 32 x 32 images.
 _RESNET20 = (
@@ -39,28 +36,28 @@ class QuantizedLayer:
     stride: int
     padding: int
 
-    def operands(self, kind: str) -> tuple[MlsTensor, MlsTensor]:
+    def operands(self, kind: Kind) -> tuple[MlsTensor, MlsTensor]:
         """Tensors on the ports `w` and `a`."""
         return self.tensors[kind[0]], self.tensors[kind[1]]
 
-    def convolution(self, kind: str) -> Convolution:
+    def convolution(self, kind: Kind) -> Convolution:
         """What an output is made of."""
         w, a = self.operands(kind)
         return convolution(
             kind, w.shape, a.shape, stride=self.stride, padding=self.padding, size=self._size(kind)
         )
 
-    def golden(self, kind: str, **options: Any) -> ConvResult:
+    def golden(self, kind: Kind, **options: Any) -> ConvResult:
         """All outputs."""
         place: dict[str, Any] = {"stride": self.stride, "padding": self.padding, **options}
-        if kind == "wa":
+        if kind == Kind.WA:
             return conv2d(*self.operands(kind), **place)
-        if kind == "we":
+        if kind == Kind.WE:
             return conv2d_input_grad(*self.operands(kind), input_size=self._size(kind), **place)
         return conv2d_weight_grad(*self.operands(kind), kernel_size=self._size(kind), **place)
 
-    def _size(self, kind: str) -> Any:
-        planes = {"wa": None, "we": self.tensors["a"], "ae": self.tensors["w"]}[kind]
+    def _size(self, kind: Kind) -> Any:
+        planes = {Kind.WA: None, Kind.WE: self.tensors["a"], Kind.AE: self.tensors["w"]}[kind]
         return None if planes is None else planes.shape[2:]
 
 

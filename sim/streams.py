@@ -7,18 +7,12 @@ import numpy as np
 import numpy.typing as npt
 from amaranth.lib.data import Layout
 
-from ..support.words import (
-    Codes,
-    words,
-)
+from ..support.words import Codes, words
 from ..units.interfaces import Interface, StreamConfiguration
 from .corners import make_vectors
 from .runner import BenchResult, simulate
 from .traffic import Traffic
-from .vectors import (
-    DEFAULT_OPERATIONS,
-    DEFAULT_SEED,
-)
+from .vectors import DEFAULT_OPERATIONS, DEFAULT_SEED
 
 _MODULES = {Interface.STREAM: "bench_streams", Interface.AXI: "bench_axi"}
 PAUSES = 0.3

@@ -11,12 +11,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..support.words import (
-    Codes,
-)
-from .vectors import (
-    Wrong,
-)
+from ..support.words import Codes
+from .vectors import Wrong
 
 _REGIME = 64
 """Cycles for which one side pauses about as often."""

@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ..support.words import words
+from ..support.words import Codes, words
 
 Wrong = Mapping[str, Any]
 """A mismatch as a bench tells of it: `step`, `port`, and `value`, a text where it is undefined."""
 
-Codes = npt.NDArray[np.int64]
 
 DEFAULT_OPERATIONS = 100_000
 DEFAULT_SEED = 2026

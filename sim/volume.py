@@ -14,13 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..golden.spec import BF16, FP16, FP32, FloatFormat
-from ..support.words import (
-    Codes,
-)
+from ..support.words import Codes
 from ..units.catalogue import Configuration
-from .vectors import (
-    Vectors,
-)
+from .vectors import Vectors
 
 Reals = npt.NDArray[np.float64]
 Float32s = npt.NDArray[np.float32]

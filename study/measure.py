@@ -18,9 +18,7 @@ from typing import Any
 from ..support import cache
 from ..support.errors import ToolError, UserError
 from ..support.tools import version
-from ..support.words import (
-    Codes,
-)
+from ..support.words import Codes
 from ..synth.liberty import library as liberty
 from ..synth.liberty.library import Library
 from ..synth.liberty.pdk import Pdk

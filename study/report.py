@@ -12,9 +12,7 @@ import numpy as np
 
 from ..golden.spec import FP32
 from ..support.cache import Cache
-from ..units.catalogue import (
-    Configuration,
-)
+from ..units.catalogue import Configuration
 from ..units.emit import plain
 from .measure import ENERGY, Build, Conditions, best, builds, load_library, measure, tool_versions
 from .stimuli.pairs import Stimulus

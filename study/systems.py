@@ -4,12 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..units import (
-    configure,
-)
-from ..units.catalogue import (
-    Configuration,
-)
+from ..units import configure
+from ..units.catalogue import Configuration
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,7 @@ from mlsmac.synth.liberty.pdk import Pdk, find
 from mlsmac.synth.mapping.mapper import MappedNetlist, map_unit
 from mlsmac.synth.mapping.netlist import Netlist, parse_yosys_json
 from mlsmac.synth.timing.delays import Timing, analyse
-from mlsmac.units import (
-    configure,
-    reference,
-    to_rtlil,
-)
+from mlsmac.units import configure, reference, to_rtlil
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..golden.mac import mls_mac
-from ..golden.spec import (
-    MLS_E2M4,
-    SCALE_E8M1,
-    ElementFormat,
-    Overflow,
-    ScaleFormat,
-    check_int,
-)
+from ..golden.spec import MLS_E2M4, SCALE_E8M1, ElementFormat, Overflow, ScaleFormat, check_int
 from ..golden.tree import (
     EXACT_BITS,
     aligned_tree,

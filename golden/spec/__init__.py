@@ -1,23 +1,8 @@
 """The specification that golden and hardware share: formats, policies, checks, proven widths."""
 
-from .checks import (
-    check_int,
-    choice,
-)
-from .formats import (
-    ElementFormat,
-    FloatFormat,
-    IntFormat,
-    LnsFormat,
-    ScaleFormat,
-    Specials,
-)
-from .policies import (
-    Carry,
-    Overflow,
-    Rounding,
-    Tree,
-)
+from .checks import check_int, choice
+from .formats import ElementFormat, FloatFormat, IntFormat, LnsFormat, ScaleFormat, Specials
+from .policies import Carry, Overflow, Rounding, Tree
 from .presets import (
     BF16,
     ELEMENT_PRESETS,

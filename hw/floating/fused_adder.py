@@ -9,14 +9,7 @@ from ...golden.spec import FloatFormat, Specials
 from ..parts.combinational import Combinational
 from ..parts.component import parameter
 from ..parts.values import named
-from .float_common import (
-    align,
-    encode,
-    fields,
-    is_nan,
-    normalise,
-    round_nearest_even,
-)
+from .float_common import align, encode, fields, is_nan, normalise, round_nearest_even
 from .float_product import FloatProduct, Product
 
 

@@ -6,9 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import FloatFormat
 from ..floating.exact_multiplier import choose_multiplier
-from ..floating.float_accumulator import (
-    FloatAccumulator,
-)
+from ..floating.float_accumulator import FloatAccumulator
 from ..floating.float_adder import AdderPath
 from ..floating.float_product import FloatProduct, exact_format
 from ..floating.fused_adder import FusedAdder, Window

@@ -16,17 +16,9 @@ from ...golden.spec import (
     check_int,
     choice,
 )
-from ..mac.float_mac import (
-    FloatMac,
-    Fp8Mac,
-    Fp32Mac,
-)
-from ..mac.mac import (
-    Mac,
-)
-from ..mac.mls_mac import (
-    MlsMac,
-)
+from ..mac.float_mac import FloatMac, Fp8Mac, Fp32Mac
+from ..mac.mac import Mac
+from ..mac.mls_mac import MlsMac
 from ..parts.unsigned_multiplier import Recoding
 from .adder_trees import AlignedAdderTree, ExactAdderTree, Fp32AdderTree
 from .collector import Collector, check_sharing

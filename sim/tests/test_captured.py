@@ -12,19 +12,10 @@ from amaranth.hdl import Shape
 from mlsmac.data import load
 from mlsmac.sim.captured import quantizer_beats, statistics_beats
 from mlsmac.sim.memory_bench import MemoryBench
-from mlsmac.sim.vectors import (
-    Vectors,
-)
-from mlsmac.support.words import (
-    Codes,
-)
-from mlsmac.units import (
-    configure,
-    reference,
-)
-from mlsmac.units.catalogue import (
-    Configuration,
-)
+from mlsmac.sim.vectors import Vectors
+from mlsmac.support.words import Codes
+from mlsmac.units import configure, reference
+from mlsmac.units.catalogue import Configuration
 
 SCALES = ("8,1", "8,0", "4,1")
 FORMATS = ("2,4", "2,1", "1,2", "0,4", "4,3")

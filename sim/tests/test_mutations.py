@@ -14,19 +14,13 @@ import pytest
 
 from mlsmac.hw.floating import float_adder, float_common, fused_adder, int_to_float
 from mlsmac.hw.floating.exact_multiplier import ExactMultiplier
-from mlsmac.hw.floating.float_accumulator import (
-    FloatAccumulator,
-)
+from mlsmac.hw.floating.float_accumulator import FloatAccumulator
 from mlsmac.hw.floating.float_adder import FloatAdder
 from mlsmac.hw.floating.float_multiplier import FloatMultiplier
 from mlsmac.hw.floating.int_to_float import IntToFloat
 from mlsmac.hw.integer import accumulator
-from mlsmac.hw.integer.accumulator import (
-    IntAccumulator,
-)
-from mlsmac.hw.integer.int_multiplier import (
-    IntMultiplier,
-)
+from mlsmac.hw.integer.accumulator import IntAccumulator
+from mlsmac.hw.integer.int_multiplier import IntMultiplier
 from mlsmac.hw.integer.lns_multiplier import LnsConverter, LnsMultiplier
 from mlsmac.hw.integer.mls_multiplier import ExponentShifter, MlsMultiplier
 from mlsmac.hw.integer.range_statistic import RangeStatistic
@@ -47,9 +41,7 @@ from mlsmac.hw.tile.collector import Collector
 from mlsmac.hw.tile.group_scaler import ScaledTerm
 from mlsmac.hw.tile.tile_stages import TileAccumulator, TileOutput, TileTree
 from mlsmac.sim.runner import run_bench
-from mlsmac.units import (
-    configure,
-)
+from mlsmac.units import configure
 
 OPERATIONS = 20_000
 

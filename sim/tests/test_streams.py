@@ -24,10 +24,7 @@ from mlsmac.sim.schedule import schedule, stream, tensor_scale_code
 from mlsmac.sim.streams import make_traffic, run_stream_bench, run_traffic
 from mlsmac.sim.tests.test_mutations import Mutation
 from mlsmac.sim.traffic import Traffic
-from mlsmac.units import (
-    configure,
-    reference,
-)
+from mlsmac.units import configure, reference
 from mlsmac.units.interfaces import StreamConfiguration, with_interface
 
 SEED = 2026

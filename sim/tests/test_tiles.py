@@ -7,20 +7,15 @@ import numpy as np
 import pytest
 from amaranth.hdl import Shape
 
+from mlsmac.golden.lowering import Kind
 from mlsmac.sim.corners import make_vectors
-from mlsmac.sim.layers import KINDS, QuantizedLayer, layers
+from mlsmac.sim.layers import QuantizedLayer, layers
 from mlsmac.sim.memory_bench import MemoryBench
 from mlsmac.sim.runner import run_bench
 from mlsmac.sim.schedule import schedule
-from mlsmac.sim.vectors import (
-    Vectors,
-)
-from mlsmac.support.words import (
-    Codes,
-)
-from mlsmac.units import (
-    configure,
-)
+from mlsmac.sim.vectors import Vectors
+from mlsmac.support.words import Codes
+from mlsmac.units import configure
 
 TILES: list[tuple[str, int, dict[str, Any]]] = [
     ("mls_tile", 3000, {"lanes": 1}),
@@ -88,7 +83,7 @@ def test_layers_match_golden_convolutions(tmp_path: Path, pytestconfig: pytest.C
     seed = pytestconfig.getoption("--vector-seed")
     bench, compared = None, {}
     for layer in layers(seed):
-        for kind in KINDS:
+        for kind in Kind:
             lowered = layer.convolution(kind)
             z = layer.golden(kind, lanes=LANES).z.view(np.uint32).astype(np.int64).ravel()
             steps = -(-lowered.groups // LANES) * max(lowered.products, TILE.interval)
@@ -103,7 +98,7 @@ def test_layers_match_golden_convolutions(tmp_path: Path, pytestconfig: pytest.C
             compared[layer.name, kind] = f"{len(chosen)} of {z.size}"
     for (name, kind), count in compared.items():
         print(f"{name} {kind}: {count} outputs")
-    assert len(compared) == 18 * len(KINDS)
+    assert len(compared) == 18 * len(Kind)
 
 
 def _vectors(layer: QuantizedLayer, kind: str, outputs: Codes, z: Codes) -> Vectors:

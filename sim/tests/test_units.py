@@ -10,11 +10,7 @@ import pytest
 from mlsmac.sim.corners import make_vectors
 from mlsmac.sim.runner import run_bench, simulate
 from mlsmac.sim.tests.test_tiles import TILES
-from mlsmac.units import (
-    UNITS,
-    configure,
-    reference,
-)
+from mlsmac.units import UNITS, configure, reference
 
 MACS: list[tuple[str, dict[str, Any]]] = [
     ("mls_mac", {"format": "2,4"}),

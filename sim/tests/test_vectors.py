@@ -5,9 +5,7 @@ import pytest
 
 from mlsmac.golden.spec import FP32
 from mlsmac.sim.corners import make_vectors
-from mlsmac.units import (
-    configure,
-)
+from mlsmac.units import configure
 
 SEED = 2026
 

@@ -12,9 +12,7 @@ from mlsmac.golden.spec import BF16, FP16, FP32, FloatFormat
 from mlsmac.sim.memory_bench import MEMORY, MemoryBench
 from mlsmac.sim.runner import simulate
 from mlsmac.sim.volume import OPERANDS, draw_operands, expect, to_real, volume_vectors
-from mlsmac.units import (
-    configure,
-)
+from mlsmac.units import configure
 
 FORMATS = {"fp32": FP32, "bf16": BF16, "fp16": FP16}
 CASES: list[tuple[str, dict[str, Any]]] = [

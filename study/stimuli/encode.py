@@ -8,14 +8,7 @@ from ...golden.floats import from_float32
 from ...golden.integers import quantize_symmetric
 from ...golden.lns import encode as encode_lns
 from ...golden.quantize import quantize
-from ...golden.spec import (
-    FP32,
-    SCALE_E8M1,
-    ElementFormat,
-    FloatFormat,
-    IntFormat,
-    LnsFormat,
-)
+from ...golden.spec import FP32, SCALE_E8M1, ElementFormat, FloatFormat, IntFormat, LnsFormat
 
 Format = ElementFormat | FloatFormat | IntFormat | LnsFormat
 """What tensors can be cast to."""

@@ -24,15 +24,7 @@ from ..timing.delays import ArcDelay, Timing
 from ..timing.sdf import sdf_text
 from .cell_models import verilog_models
 from .events import CountedShares, count
-from .testbench import (
-    LEAD_TICKS,
-    TICKS_PER_NS,
-    Bench,
-    ShortNames,
-    bench_text,
-    hex_words,
-    unit_text,
-)
+from .testbench import LEAD_TICKS, TICKS_PER_NS, Bench, ShortNames, bench_text, hex_words, unit_text
 from .vcd import NetActivity, VcdError, activity
 
 WARM_UP_CYCLES = 8

@@ -16,11 +16,7 @@ import pytest
 
 from mlsmac.sim.corners import make_vectors
 from mlsmac.study.stimuli.pairs import build
-from mlsmac.units import (
-    UNITS,
-    configure,
-    workload,
-)
+from mlsmac.units import UNITS, configure, workload
 from mlsmac.units.emit import emit, to_rtlil
 from mlsmac.units.interfaces import with_interface
 

@@ -21,9 +21,7 @@ from mlsmac.golden import (
     fused_mac,
     to_float64,
 )
-from mlsmac.units import (
-    reference,
-)
+from mlsmac.units import reference
 
 E2M1 = FloatFormat(2, 1)
 E2M1_NAN_ONLY = FloatFormat(2, 1, Specials.NAN_ONLY)

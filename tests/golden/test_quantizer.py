@@ -8,10 +8,7 @@ import pytest
 from mlsmac.golden.quantizer import mls_quantizer, tensor_statistics
 from mlsmac.golden.spec import MLS_E2M4, SCALE_E8M1, Carry, ElementFormat, ScaleFormat
 from mlsmac.sim.corners import make_vectors
-from mlsmac.units import (
-    configure,
-    reference,
-)
+from mlsmac.units import configure, reference
 
 INFINITY = 0x7F800000
 

@@ -22,9 +22,7 @@ from mlsmac.golden import (
     fp32_tile,
     mls_tile,
 )
-from mlsmac.units import (
-    reference,
-)
+from mlsmac.units import reference
 
 MARKS = ("start", "last", "first", "finish")
 

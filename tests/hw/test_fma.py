@@ -28,9 +28,7 @@ from mlsmac.hw.floating.float_adder import AdderPath
 from mlsmac.hw.floating.float_multiplier import FloatMultiplier
 from mlsmac.hw.floating.float_product import exact_format
 from mlsmac.hw.floating.fused_adder import Window
-from mlsmac.hw.mac.float_mac import (
-    FloatMac,
-)
+from mlsmac.hw.mac.float_mac import FloatMac
 from mlsmac.hw.parts.unsigned_multiplier import Recoding
 
 E2M1 = FloatFormat(2, 1)

@@ -20,9 +20,7 @@ from mlsmac.hw import (
     SignedMultiplier,
 )
 from mlsmac.hw.parts.lfsr import LANE_STRIDE, TAPS, stepped
-from mlsmac.units import (
-    configure,
-)
+from mlsmac.units import configure
 
 
 def check(part, pairs) -> None:

@@ -29,9 +29,7 @@ from mlsmac.hw import (
     TensorStatistics,
 )
 from mlsmac.hw.parts.magnitude import normalised
-from mlsmac.units import (
-    configure,
-)
+from mlsmac.units import configure
 
 SUBNORMALS = [*range(9), *(1 << bit for bit in range(23)), (1 << 23) - 1]
 LANE = {"element": MLS_E2M4, "divisor_width": 26}

@@ -9,9 +9,7 @@ import pytest
 from mlsmac.golden.spec import FP8_E4M3, MLS_E2M4, SCALE_E8M1, Tree
 from mlsmac.hw.tile.collector import Collector
 from mlsmac.hw.tile.tile import Fp8Tile, Fp32Tile, MlsTile
-from mlsmac.units import (
-    configure,
-)
+from mlsmac.units import configure
 from mlsmac.units.emit import to_rtlil
 
 

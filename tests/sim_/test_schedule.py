@@ -19,10 +19,9 @@ from mlsmac.golden import (
     mls_tile,
     quantize,
 )
-from mlsmac.golden.lowering import Convolution, convolution, lower
+from mlsmac.golden.lowering import Convolution, Kind, convolution, lower
 from mlsmac.sim.schedule import Schedule, schedule, stream
 
-KINDS = ("wa", "we", "ae")
 TREES = ("fp32", "aligned", "exact")
 ACC_WIDTH = 13
 """Narrow: some sums overflow."""
@@ -115,7 +114,7 @@ def check(
     return plan, trace["overflow"][plan.finishes]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", Kind)
 @pytest.mark.parametrize("tree", TREES)
 @pytest.mark.parametrize("lanes", [1, 3, 4, 16])
 @pytest.mark.parametrize("segment", [None, 4])
@@ -123,7 +122,7 @@ def test_lanes_and_segments(kind, tree, lanes, segment):
     check(random_case(), kind, lanes=lanes, tree=tree, segment=segment)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", Kind)
 @pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (4, 2)])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("padding", [0, 1])
@@ -132,7 +131,7 @@ def test_places(kind, kernel, stride, padding):
     check(case, kind, lanes=4, segment=2)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", Kind)
 def test_overflow_belongs_to_its_output(kind):
     """With one leaf an output, golden's count is that of the flagged outputs."""
     case = random_case(channels=(1, 1), samples=1, size=(12, 12))
@@ -141,7 +140,7 @@ def test_overflow_belongs_to_its_output(kind):
     assert flags.sum() == count > 0
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", Kind)
 @pytest.mark.parametrize("name", ["block2.conv1", "block3.shortcut"])
 def test_captured_layer(kind, name):
     """A sample of the outputs of layers with stride 2, 3x3 and 1x1."""
@@ -194,7 +193,7 @@ def test_marks_and_idle_lanes():
 
 def test_stream_is_the_schedule_without_idle_steps():
     case = random_case()
-    for kind in KINDS:
+    for kind in Kind:
         conv, tensors = case.convolution(kind, 4), case.operands(kind)
         beats = stream(conv, *tensors, lanes=4)
         plan = schedule(conv, *tensors, lanes=4, interval=6)

@@ -13,9 +13,7 @@ from mlsmac.support.cache import Cache
 from mlsmac.support.errors import UserError
 from mlsmac.support.tools import require
 from mlsmac.synth.mapping.mapper import run_yosys
-from mlsmac.units import (
-    configure,
-)
+from mlsmac.units import configure
 
 LUTS_ONLY = FpgaTarget(dsp=False)
 

@@ -14,10 +14,7 @@ from mlsmac.study.stimuli.pairs import build
 from mlsmac.support.cache import Cache
 from mlsmac.synth.liberty import pdk
 from mlsmac.synth.mapping.recipes import Adders
-from mlsmac.units import (
-    configure,
-    workload,
-)
+from mlsmac.units import configure, workload
 
 ENERGIES = {entry.label: 0.0 for entry in (*ENTRIES, *OPERATIONS)} | {
     "statistics, 1": 3.0,

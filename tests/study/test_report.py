@@ -10,24 +10,14 @@ import pytest
 from mlsmac.cli.measuring import is_wrong
 from mlsmac.study import report
 from mlsmac.study.html import figure, render_html
-from mlsmac.study.measure import (
-    Build,
-    Conditions,
-    MeasureError,
-    best,
-    measure,
-)
+from mlsmac.study.measure import Build, Conditions, MeasureError, best, measure
 from mlsmac.study.plots import area_plot, energy_plot
 from mlsmac.study.stimuli.pairs import build
 from mlsmac.study.systems import BASELINES, ENTRIES, Entry
 from mlsmac.support.cache import Cache, code_digest, digest
 from mlsmac.synth.liberty import pdk
 from mlsmac.synth.mapping.recipes import Adders
-from mlsmac.units import (
-    UNITS,
-    Workload,
-    unit_inputs,
-)
+from mlsmac.units import UNITS, Workload, unit_inputs
 
 OPERATIONS = 120
 SEED = 7
@@ -282,9 +272,7 @@ def test_a_wrong_netlist_gives_no_energy_and_a_missing_flop_is_an_error(
     pairs = Workload(unit_inputs("mls_mac", configuration.options, build(OPERATIONS, SEED)))
 
     def off_by_one(*arguments: Any) -> dict[str, Any]:
-        from mlsmac.units import (
-            reference,
-        )
+        from mlsmac.units import reference
 
         outputs = reference(*arguments)
         outputs["acc"] = outputs["acc"] + (outputs["acc"] == outputs["acc"].max())

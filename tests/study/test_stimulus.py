@@ -10,9 +10,7 @@ import pytest
 
 from mlsmac.data import Layer
 from mlsmac.golden.lns import decode
-from mlsmac.golden.lowering import (
-    Kind,
-)
+from mlsmac.golden.lowering import Kind
 from mlsmac.golden.quantize import quantize
 from mlsmac.golden.spec import (
     BF16,
@@ -29,14 +27,8 @@ from mlsmac.golden.spec import (
     SCALE_E8M1,
     FloatFormat,
 )
-from mlsmac.study.stimuli.encode import (
-    amax_shift,
-    encode_tensor,
-)
-from mlsmac.study.stimuli.pairs import (
-    Stimulus,
-    build,
-)
+from mlsmac.study.stimuli.encode import amax_shift, encode_tensor
+from mlsmac.study.stimuli.pairs import Stimulus, build
 
 GEOMETRIES = {
     "3x3": (3, 1, 1),

@@ -16,10 +16,7 @@ from mlsmac.support.cache import Cache
 from mlsmac.support.errors import UserError
 from mlsmac.synth.liberty import pdk
 from mlsmac.synth.mapping.recipes import Adders
-from mlsmac.units import (
-    configure,
-    workload,
-)
+from mlsmac.units import configure, workload
 
 ENTRIES = (
     Entry("FP8", "fp8_tile", {"format": "e4m3"}, ("fp8",)),

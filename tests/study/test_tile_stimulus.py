@@ -5,15 +5,11 @@ import pytest
 
 from mlsmac.data import load
 from mlsmac.golden.conv import conv2d, conv2d_input_grad, conv2d_weight_grad
-from mlsmac.golden.lowering import (
-    Kind,
-)
+from mlsmac.golden.lowering import Kind
 from mlsmac.golden.quantize import quantize
 from mlsmac.golden.spec import FP8_E4M3, FP32, MLS_E2M4, SCALE_E8M1, Overflow, Tree
 from mlsmac.study.stimuli.tiles import SEGMENT, build, lowered_layer
-from mlsmac.units import (
-    reference,
-)
+from mlsmac.units import reference
 
 SEED = 5
 OPTIONS = {

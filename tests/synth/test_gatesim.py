@@ -15,11 +15,7 @@ from mlsmac.synth.simulation.gatesim import WARM_UP_CYCLES, SimulationError, sim
 from mlsmac.synth.simulation.testbench import Bench, ShortNames, bench_text, hex_words, unit_text
 from mlsmac.synth.timing.delays import analyse
 from mlsmac.synth.timing.sta import analyse_paths
-from mlsmac.units import (
-    configure,
-    reference,
-    to_rtlil,
-)
+from mlsmac.units import configure, reference, to_rtlil
 
 CLOCK_NS = 25.0
 CELLS = {

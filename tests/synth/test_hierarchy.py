@@ -12,10 +12,7 @@ from mlsmac.golden.spec import BF16
 from mlsmac.hw.floating.float_adder import FloatAdder
 from mlsmac.synth.mapping.hierarchy import distinct_modules, merge, parse
 from mlsmac.synth.mapping.recipes import STAGES
-from mlsmac.units import (
-    configure,
-    to_rtlil,
-)
+from mlsmac.units import configure, to_rtlil
 
 INVERTER = """\
 module \\{name}

@@ -16,10 +16,7 @@ from mlsmac.support.errors import UserError
 from mlsmac.synth.liberty.adder_cells import AdderCell, adder_cells
 from mlsmac.synth.mapping.mapper import MappingError, map_unit, possible_adders
 from mlsmac.synth.mapping.recipes import ABC_SCRIPTS, Adders, full_adder_map
-from mlsmac.units import (
-    configure,
-    to_rtlil,
-)
+from mlsmac.units import configure, to_rtlil
 
 pytestmark = pytest.mark.eda
 

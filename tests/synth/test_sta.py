@@ -15,9 +15,7 @@ from mlsmac.synth.timing.sta import (
     parse_report,
     without_wire_loads,
 )
-from mlsmac.units import (
-    to_rtlil,
-)
+from mlsmac.units import to_rtlil
 
 REPORT = """\
 Startpoint: multiplier.g518 (rising edge-triggered flip-flop clocked by clock)

