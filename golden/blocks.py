@@ -203,20 +203,20 @@ class BlockTensor:
         Raises: ValueError, naming the place, for a NaN, a negative scale, the most negative
         integer; and where S_t is too large for float32.
         """
-        fmt, scale = self.format, self.format.scale
-        code = _to_mls_codes(np.asarray(self.codes, np.int64), fmt)
+        format, scale = self.format, self.format.scale
+        code = _to_mls_codes(np.asarray(self.codes, np.int64), format)
         index = np.asarray(self.scale_codes, np.int64)
-        key, zero = _decode_scales(index, fmt)
-        top = _E4M3_TOP_EXP if fmt.scale_coding is ScaleCoding.E4M3 else int(key.max())
-        tensor_scale = float(self.tensor_scale) * fmt.value_ratio * 2.0**top
+        key, zero = _decode_scales(index, format)
+        top = _E4M3_TOP_EXP if format.scale_coding is ScaleCoding.E4M3 else int(key.max())
+        tensor_scale = float(self.tensor_scale) * format.value_ratio * 2.0**top
         if tensor_scale >= 2.0**128:
             place = _place(index == index.max())
             raise ValueError(
                 f"S_t must be below 2^128, not {float(self.tensor_scale):g} * "
-                f"{fmt.value_ratio:g} * 2^{top} (largest scale code {index.max()} at index "
+                f"{format.value_ratio:g} * 2^{top} (largest scale code {index.max()} at index "
                 f"{place!r})"
             )
-        sign, exp, man = element_fields(code, fmt.element)
+        sign, exp, man = element_fields(code, format.element)
         nonzero = ~zero[..., None]
         scale_exp = np.where(zero, scale.max_exp, top - (key >> scale.man_bits))
         return MlsTensor(
@@ -226,44 +226,46 @@ class BlockTensor:
             scale_exp=scale_exp[..., None].astype(np.uint8),
             scale_man=(key & ((1 << scale.man_bits) - 1))[..., None].astype(np.uint8),
             tensor_scale=np.float32(tensor_scale),
-            element=fmt.element,
+            element=format.element,
             scale=scale,
         )
 
     @classmethod
-    def from_mls(cls, tensor: MlsTensor, fmt: BlockFormat) -> "BlockTensor":
+    def from_mls(cls, tensor: MlsTensor, format: BlockFormat) -> "BlockTensor":
         """The blocks that `to_mls` turns into these numbers, exactly.
 
         A block of zeros takes scale code 0 where its scale has no code. -0 is 0 in MXINT8.
 
-        Parameters: `tensor`: groups of `fmt.size` along the last axis, with `fmt`'s element and
-        scale formats.
+        Parameters: `tensor`: groups of `format.size` along the last axis, with `format`'s element
+        and scale formats.
         Raises: TypeError, ValueError, naming the place, where a scale or an element has no code,
         or the tensor scale none (E8M0 needs a power of two).
         """
-        _check_format(fmt)
-        _check_groups(tensor, fmt)
-        magnitude = tensor.codes() & ((1 << (fmt.element.code_width - 1)) - 1)
-        _refuse("element codes", magnitude, magnitude > fmt.max_code, "numbers")
-        if fmt.element_coding is ElementCoding.INTEGER:
+        _check_format(format)
+        _check_groups(tensor, format)
+        magnitude = tensor.codes() & ((1 << (format.element.code_width - 1)) - 1)
+        _refuse("element codes", magnitude, magnitude > format.max_code, "numbers")
+        if format.element_coding is ElementCoding.INTEGER:
             signed = np.where(tensor.sign != 0, -magnitude, magnitude)
-            codes = signed % (1 << fmt.element.code_width)
+            codes = signed % (1 << format.element.code_width)
         else:
             codes = tensor.codes()
-        tensor_scale, top = _split_tensor_scale(tensor.tensor_scale, fmt)
+        tensor_scale, top = _split_tensor_scale(tensor.tensor_scale, format)
 
-        keys, first = _scale_keys(fmt.scale_coding)
-        bits = fmt.scale.man_bits
+        keys, first = _scale_keys(format.scale_coding)
+        bits = format.scale.man_bits
         key = ((top - tensor.scale_exp.astype(np.int64)) << bits) + tensor.scale_man
         index = np.minimum(np.searchsorted(keys, key), len(keys) - 1)
         absent = keys[index] != key
         used = magnitude.any(axis=-1, keepdims=True)
-        _refuse("scale_exp", tensor.scale_exp, absent & used, f"an {fmt.scale_coding.name} code's")
+        _refuse(
+            "scale_exp", tensor.scale_exp, absent & used, f"an {format.scale_coding.name} code's"
+        )
         scale_codes = np.where(absent, 0, index + first)[..., 0]
-        return cls(codes.astype(np.uint8), scale_codes.astype(np.uint8), tensor_scale, fmt)
+        return cls(codes.astype(np.uint8), scale_codes.astype(np.uint8), tensor_scale, format)
 
 
-def quantize_blocks(x: Float32, fmt: BlockFormat) -> BlockTensor:
+def quantize_blocks(x: Float32, format: BlockFormat) -> BlockTensor:
     """Quantize by the rules of OCP (E8M0 scales) or NVIDIA (E4M3), not by those of MLS.
 
     E8M0: scale `2^max(floor(log2 max|x|) - floor(log2 V), -127)`, V the largest element; 2^-127
@@ -276,14 +278,14 @@ def quantize_blocks(x: Float32, fmt: BlockFormat) -> BlockTensor:
     Raises: TypeError, ValueError.
     Source: OCP MX v1.0, section 6.3; arXiv 2509.25149 (there in float32 with its roundings).
     """
-    _check_format(fmt)
+    _check_format(format)
     check_float32(x)
-    if x.shape[-1:] != (fmt.size,) or x.size == 0:
-        raise ValueError(f"x must be of shape (..., {fmt.size}) and not empty, not {x.shape!r}")
+    if x.shape[-1:] != (format.size,) or x.size == 0:
+        raise ValueError(f"x must be of shape (..., {format.size}) and not empty, not {x.shape!r}")
     _refuse("x", x, ~np.isfinite(x), "finite")
-    values = fmt.values()
+    values = format.values()
     peak = np.abs(x).max(axis=-1).astype(np.float64)
-    if fmt.scale_coding is ScaleCoding.E8M0:
+    if format.scale_coding is ScaleCoding.E8M0:
         tensor_scale = np.float32(1)
         exp = np.frexp(peak)[1] - np.frexp(values[-1])[1]
         exp = np.where(peak == 0, -_E8M0_BIAS, np.maximum(exp, -_E8M0_BIAS))
@@ -297,41 +299,41 @@ def quantize_blocks(x: Float32, fmt: BlockFormat) -> BlockTensor:
         divisor = numbers[scale_codes] * np.float64(tensor_scale)
     magnitude = _nearest(_divide(np.abs(x).astype(np.float64), divisor[..., None]), values)
     negative = np.signbit(x)
-    if fmt.element_coding is ElementCoding.INTEGER:
-        codes = np.where(negative, -magnitude, magnitude) % (1 << fmt.element.code_width)
+    if format.element_coding is ElementCoding.INTEGER:
+        codes = np.where(negative, -magnitude, magnitude) % (1 << format.element.code_width)
     else:
-        codes = negative.astype(np.int64) << (fmt.element.code_width - 1) | magnitude
-    return BlockTensor(codes.astype(np.uint8), scale_codes.astype(np.uint8), tensor_scale, fmt)
+        codes = negative.astype(np.int64) << (format.element.code_width - 1) | magnitude
+    return BlockTensor(codes.astype(np.uint8), scale_codes.astype(np.uint8), tensor_scale, format)
 
 
-def _check_format(fmt: BlockFormat) -> None:
-    if not isinstance(fmt, BlockFormat):
-        raise TypeError(f"format must be a BlockFormat, not {fmt!r}")
+def _check_format(format: BlockFormat) -> None:
+    if not isinstance(format, BlockFormat):
+        raise TypeError(f"format must be a BlockFormat, not {format!r}")
 
 
-def _check_groups(tensor: MlsTensor, fmt: BlockFormat) -> None:
+def _check_groups(tensor: MlsTensor, format: BlockFormat) -> None:
     if not isinstance(tensor, MlsTensor):
         raise TypeError(f"tensor must be an MlsTensor, not {tensor!r}")
-    if (tensor.element, tensor.scale) != (fmt.element, fmt.scale):
+    if (tensor.element, tensor.scale) != (format.element, format.scale):
         raise ValueError(
-            f"tensor must have element {fmt.element} and scale {fmt.scale}, not {tensor.element} "
-            f"and {tensor.scale}"
+            f"tensor must have element {format.element} and scale {format.scale}, not "
+            f"{tensor.element} and {tensor.scale}"
         )
     shape, scale_shape = tensor.shape, tensor.scale_exp.shape
-    if shape[-1] != fmt.size or scale_shape != (*shape[:-1], 1):
+    if shape[-1] != format.size or scale_shape != (*shape[:-1], 1):
         raise ValueError(
-            f"tensor must have groups of {fmt.size} along its last axis, not shape {shape!r} with "
-            f"scales {scale_shape!r}"
+            f"tensor must have groups of {format.size} along its last axis, not shape {shape!r} "
+            f"with scales {scale_shape!r}"
         )
 
 
-def _to_mls_codes(codes: npt.NDArray[np.int64], fmt: BlockFormat) -> npt.NDArray[np.int64]:
+def _to_mls_codes(codes: npt.NDArray[np.int64], format: BlockFormat) -> npt.NDArray[np.int64]:
     """MLS codes of a block format's element codes."""
-    half = 1 << (fmt.element.code_width - 1)
-    if fmt.element_coding is ElementCoding.INTEGER:
+    half = 1 << (format.element.code_width - 1)
+    if format.element_coding is ElementCoding.INTEGER:
         _refuse("codes", codes, codes == half, f"a code other than {half}, which is -{half}")
         return np.where(codes > half, 3 * half - codes, codes)
-    _refuse("codes", codes, codes % half > fmt.max_code, "numbers")
+    _refuse("codes", codes, codes % half > format.max_code, "numbers")
     return codes
 
 
@@ -348,23 +350,23 @@ def _scale_keys(coding: ScaleCoding) -> tuple[npt.NDArray[np.int64], int]:
 
 
 def _decode_scales(
-    codes: npt.NDArray[np.int64], fmt: BlockFormat
+    codes: npt.NDArray[np.int64], format: BlockFormat
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Keys of scale codes (0 for a zero scale), and which are zero."""
-    keys, first = _scale_keys(fmt.scale_coding)
+    keys, first = _scale_keys(format.scale_coding)
     _refuse("scale_codes", codes, codes >= first + len(keys), "numbers >= 0")
     zero = codes < first
     return np.where(zero, 0, keys[codes - first]), zero
 
 
-def _split_tensor_scale(scale: np.float32, fmt: BlockFormat) -> tuple[np.float32, int]:
+def _split_tensor_scale(scale: np.float32, format: BlockFormat) -> tuple[np.float32, int]:
     """A tensor's own scale and `top`, such that the MLS one is `own * value_ratio * 2^top`."""
-    if fmt.scale_coding is ScaleCoding.E8M0:
-        fraction, exp = math.frexp(float(scale) / fmt.value_ratio)
+    if format.scale_coding is ScaleCoding.E8M0:
+        fraction, exp = math.frexp(float(scale) / format.value_ratio)
         if fraction != 0.5:
             raise ValueError(f"tensor_scale must be a power of two for E8M0 scales, not {scale!r}")
         return np.float32(1), exp - 1
-    own = float(scale) / (fmt.value_ratio * 2.0**_E4M3_TOP_EXP)
+    own = float(scale) / (format.value_ratio * 2.0**_E4M3_TOP_EXP)
     if float(np.float32(own)) != own:
         raise ValueError(f"tensor_scale must stay a float32 number as {own!r}, not {scale!r}")
     return np.float32(own), _E4M3_TOP_EXP

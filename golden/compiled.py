@@ -69,9 +69,20 @@ def sum_groups(
 
 @njit(cache=True)
 def _sum_groups(
-    left: Any, right: Any, left_unit: Any, right_unit: Any, left_scale: Any, right_scale: Any,
-    segment: Any, high: Any, wrap: Any, fp32: Any, lanes: Any, guard: Any, acc: Any,
-) -> Any:  # fmt: skip
+    left: Any,
+    right: Any,
+    left_unit: Any,
+    right_unit: Any,
+    left_scale: Any,
+    right_scale: Any,
+    segment: Any,
+    high: Any,
+    wrap: Any,
+    fp32: Any,
+    lanes: Any,
+    guard: Any,
+    acc: Any,
+) -> Any:  # format: skip
     """`sum_groups` by blocks of columns: fills `acc`, returns how many sums overflowed.
 
     `guard` is `2^guard_bits`, 0 for "exact". Terms, sums times scales, are exact in float64.

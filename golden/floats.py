@@ -43,25 +43,25 @@ class Decoded:
         return ~self.nan & ~self.infinite & (self.significand == 0)
 
 
-def decode(codes: npt.ArrayLike, fmt: FloatFormat, *, subnormals: bool = True) -> Decoded:
-    """Take codes of `fmt` apart; `subnormals=False` reads subnormals as zero.
+def decode(codes: npt.ArrayLike, format: FloatFormat, *, subnormals: bool = True) -> Decoded:
+    """Take codes of `format` apart; `subnormals=False` reads subnormals as zero.
 
     Raises: TypeError for codes that are no integers, ValueError for one outside the format's width.
     """
-    code = check_codes("codes", codes, fmt.code_width)
-    magnitude = code & ((1 << (fmt.code_width - 1)) - 1)
-    field = magnitude >> fmt.man_bits
-    man = magnitude & ((1 << fmt.man_bits) - 1)
+    code = check_codes("codes", codes, format.code_width)
+    magnitude = code & ((1 << (format.code_width - 1)) - 1)
+    field = magnitude >> format.man_bits
+    man = magnitude & ((1 << format.man_bits) - 1)
     if not subnormals:
         man = np.where(field == 0, 0, man)
-    if fmt.specials is Specials.IEEE:
-        nan, infinite = magnitude > fmt.infinity, magnitude == fmt.infinity
+    if format.specials is Specials.IEEE:
+        nan, infinite = magnitude > format.infinity, magnitude == format.infinity
     else:
-        nan, infinite = magnitude == fmt.nan, np.zeros(code.shape, np.bool_)
+        nan, infinite = magnitude == format.nan, np.zeros(code.shape, np.bool_)
     return Decoded(
-        sign=code >> (fmt.code_width - 1) != 0,
-        significand=man | (field > 0).astype(np.int64) << fmt.man_bits,
-        exponent=np.maximum(field, 1) - fmt.bias - fmt.man_bits,
+        sign=code >> (format.code_width - 1) != 0,
+        significand=man | (field > 0).astype(np.int64) << format.man_bits,
+        exponent=np.maximum(field, 1) - format.bias - format.man_bits,
         nan=nan,
         infinite=infinite,
     )
@@ -71,11 +71,11 @@ def round_encode(
     sign: Flags,
     significand: Codes,
     exponent: Codes,
-    fmt: FloatFormat,
+    format: FloatFormat,
     *,
     subnormals: bool = True,
 ) -> Codes:
-    """Codes of `fmt` nearest to `(-1)^sign * significand * 2^exponent`, ties to even.
+    """Codes of `format` nearest to `(-1)^sign * significand * 2^exponent`, ties to even.
 
     `significand` is in 0..2^53 - 1. Above the largest finite number: infinity, or NaN where the
     format has no infinity.
@@ -83,41 +83,41 @@ def round_encode(
     # The leading one's weight; frexp counts bits exactly, as the significand fits float64.
     lead = exponent + np.frexp(significand.astype(np.float64))[1] - 1
     if subnormals:
-        lead = np.maximum(lead, fmt.min_exp)
+        lead = np.maximum(lead, format.min_exp)
     # Keep what weighs 2^(lead - M) or more. A right shift of 55 leaves under a quarter unit.
-    shift = lead - fmt.man_bits - exponent
+    shift = lead - format.man_bits - exponent
     right = np.clip(shift, 0, 55)
-    kept = significand << np.clip(-shift, 0, fmt.man_bits) >> right
+    kept = significand << np.clip(-shift, 0, format.man_bits) >> right
     rest = significand & ((1 << right) - 1)
     half = (1 << right) >> 1
     kept += (rest > half) | ((rest == half) & (half > 0) & (kept & 1 == 1))
     # `kept` has the hidden bit (not in subnormals), worth one in the exponent field; a carry out of
     # rounding moves the exponent just as well.
-    code = ((lead - fmt.min_exp) << fmt.man_bits) + kept
-    smallest = 1 if subnormals else 1 << fmt.man_bits
+    code = ((lead - format.min_exp) << format.man_bits) + kept
+    smallest = 1 if subnormals else 1 << format.man_bits
     code = np.where((significand == 0) | (code < smallest), 0, code)
-    overflow = code > fmt.max_code
-    code |= sign.astype(np.int64) << (fmt.code_width - 1)
-    return _place_specials(code, sign, overflow, np.zeros_like(overflow), fmt)
+    overflow = code > format.max_code
+    code |= sign.astype(np.int64) << (format.code_width - 1)
+    return _place_specials(code, sign, overflow, np.zeros_like(overflow), format)
 
 
 def multiply(
     x: npt.ArrayLike,
     y: npt.ArrayLike,
-    fmt: FloatFormat,
+    format: FloatFormat,
     *,
     out: FloatFormat | None = None,
     subnormals: bool = True,
 ) -> Codes:
-    """`x * y` of codes of `fmt`, rounded once to `out` (default `fmt`).
+    """`x * y` of codes of `format`, rounded once to `out` (default `format`).
 
-    Without subnormals, operands that are subnormal in `fmt` are kept where `out` has the wider
+    Without subnormals, operands that are subnormal in `format` are kept where `out` has the wider
     exponent range: there they are normal numbers.
     Raises: as `decode`.
     """
-    out = fmt if out is None else out
-    keep = subnormals or fmt.min_exp > out.min_exp
-    a, b = decode(x, fmt, subnormals=keep), decode(y, fmt, subnormals=keep)
+    out = format if out is None else out
+    keep = subnormals or format.min_exp > out.min_exp
+    a, b = decode(x, format, subnormals=keep), decode(y, format, subnormals=keep)
     sign = a.sign ^ b.sign
     product, exponent = a.significand * b.significand, a.exponent + b.exponent
     code = round_encode(sign, product, exponent, out, subnormals=subnormals)
@@ -125,8 +125,10 @@ def multiply(
     return _place_specials(code, sign, a.infinite | b.infinite, nan, out)
 
 
-def add(x: npt.ArrayLike, y: npt.ArrayLike, fmt: FloatFormat, *, subnormals: bool = True) -> Codes:
-    """`x + y` of codes of `fmt`; `x + -x = +0`, `-0 + -0 = -0`.
+def add(
+    x: npt.ArrayLike, y: npt.ArrayLike, format: FloatFormat, *, subnormals: bool = True
+) -> Codes:
+    """`x + y` of codes of `format`; `x + -x = +0`, `-0 + -0 = -0`.
 
     The operand of smaller exponent is aligned under M + 3 guard bits and floored. It loses bits
     only where the exponents differ by more than M + 3; then it is below 1/8 unit of the other's
@@ -134,8 +136,8 @@ def add(x: npt.ArrayLike, y: npt.ArrayLike, fmt: FloatFormat, *, subnormals: boo
     power of two) or 1/2 unit away: the sum is the other operand, with or without those bits.
     Raises: as `decode`.
     """
-    a, b = decode(x, fmt, subnormals=subnormals), decode(y, fmt, subnormals=subnormals)
-    guard = fmt.man_bits + 3
+    a, b = decode(x, format, subnormals=subnormals), decode(y, format, subnormals=subnormals)
+    guard = format.man_bits + 3
     left = np.where(a.sign, -a.significand, a.significand)
     right = np.where(b.sign, -b.significand, b.significand)
     swap = a.exponent < b.exponent
@@ -144,31 +146,32 @@ def add(x: npt.ArrayLike, y: npt.ArrayLike, fmt: FloatFormat, *, subnormals: boo
     total = large + (small >> distance)
     sign = (total < 0) | ((total == 0) & a.sign & b.sign)
     exponent = np.maximum(a.exponent, b.exponent) - guard
-    code = round_encode(sign, np.abs(total), exponent, fmt, subnormals=subnormals)
+    code = round_encode(sign, np.abs(total), exponent, format, subnormals=subnormals)
     nan = a.nan | b.nan | (a.infinite & b.infinite & (a.sign != b.sign))
     infinite_sign = np.where(a.infinite, a.sign, b.sign)
-    return _place_specials(code, infinite_sign, a.infinite | b.infinite, nan, fmt)
+    return _place_specials(code, infinite_sign, a.infinite | b.infinite, nan, format)
 
 
 def fma(
     x: npt.ArrayLike,
     y: npt.ArrayLike,
     z: npt.ArrayLike,
-    fmt: FloatFormat,
+    format: FloatFormat,
     *,
     acc_format: FloatFormat | None = None,
     subnormals: bool = True,
 ) -> Codes:
-    """`x * y + z` rounded once; `x`, `y` codes of `fmt`, `z` and the sum of `acc_format` (`fmt`).
+    """`x * y + z` rounded once; `x`, `y` codes of `format`, `z` and the sum of `acc_format`
+    (`format`).
 
     Zero times infinity is NaN whatever `z` is; an exact zero is -0 only where both addends are.
-    Without subnormals, operands that are subnormal in `fmt` are kept where `acc_format` has the
+    Without subnormals, operands that are subnormal in `format` are kept where `acc_format` has the
     wider exponent range: there they are normal numbers.
     Raises: as `decode`. Source: IEEE 754-2019 section 5.4.1; docs/numerics.md 11.
     """
-    out = fmt if acc_format is None else acc_format
-    keep = subnormals or fmt.min_exp > out.min_exp
-    a, b = decode(x, fmt, subnormals=keep), decode(y, fmt, subnormals=keep)
+    out = format if acc_format is None else acc_format
+    keep = subnormals or format.min_exp > out.min_exp
+    a, b = decode(x, format, subnormals=keep), decode(y, format, subnormals=keep)
     c = decode(z, out, subnormals=subnormals)
     negative, infinite = a.sign ^ b.sign, a.infinite | b.infinite
     product = np.where(negative, -a.significand, a.significand) * b.significand
@@ -217,36 +220,38 @@ def _shift_to_odd(value: Codes, left: Codes) -> Codes:
 
 
 def convert(
-    codes: npt.ArrayLike, fmt: FloatFormat, out: FloatFormat, *, subnormals: bool = True
+    codes: npt.ArrayLike, format: FloatFormat, out: FloatFormat, *, subnormals: bool = True
 ) -> Codes:
-    """Codes of `out` nearest to codes of `fmt`, ties to even.
+    """Codes of `out` nearest to codes of `format`, ties to even.
 
     Too large: infinity, or NaN where `out` has none (also for an infinity). Without subnormals,
     a result below `out`'s smallest normal number is zero; operands are taken as they are.
     Raises: as `decode`.
     """
-    a = decode(codes, fmt)
+    a = decode(codes, format)
     code = round_encode(a.sign, a.significand, a.exponent, out, subnormals=subnormals)
     return _place_specials(code, a.sign, a.infinite, a.nan, out)
 
 
-def from_float32(x: npt.NDArray[np.float32], fmt: FloatFormat, *, subnormals: bool = True) -> Codes:
-    """Codes of `fmt` nearest to float32 numbers, as `convert` from FP32.
+def from_float32(
+    x: npt.NDArray[np.float32], format: FloatFormat, *, subnormals: bool = True
+) -> Codes:
+    """Codes of `format` nearest to float32 numbers, as `convert` from FP32.
 
     Raises: TypeError for an array of another dtype.
     """
     check_float32(x)
     return convert(
-        np.atleast_1d(x).view(np.uint32).reshape(x.shape), FP32, fmt, subnormals=subnormals
+        np.atleast_1d(x).view(np.uint32).reshape(x.shape), FP32, format, subnormals=subnormals
     )
 
 
-def to_float64(codes: npt.ArrayLike, fmt: FloatFormat) -> npt.NDArray[np.float64]:
+def to_float64(codes: npt.ArrayLike, format: FloatFormat) -> npt.NDArray[np.float64]:
     """The exact values as float64, infinities, NaN and signed zeros among them.
 
     Exact: 24 bits of significand, exponents -149..127. Raises: as `decode`.
     """
-    a = decode(codes, fmt)
+    a = decode(codes, format)
     value = np.ldexp(a.significand.astype(np.float64), a.exponent)
     value = np.where(a.infinite, np.inf, np.where(a.nan, np.nan, value))
     return np.where(a.sign & ~a.nan, -value, value)
@@ -280,12 +285,12 @@ def check_float32(x: object) -> None:
 
 
 def _place_specials(
-    code: Codes, sign: Flags, infinite: Flags, nan: Flags, fmt: FloatFormat
+    code: Codes, sign: Flags, infinite: Flags, nan: Flags, format: FloatFormat
 ) -> Codes:
     """Put infinities of `sign` and NaN into `code`; NaN for both where there is no infinity."""
-    if fmt.specials is Specials.IEEE:
-        infinity = sign.astype(np.int64) << (fmt.code_width - 1) | fmt.infinity
+    if format.specials is Specials.IEEE:
+        infinity = sign.astype(np.int64) << (format.code_width - 1) | format.infinity
         code = np.where(infinite, infinity, code)
     else:
         nan = nan | infinite
-    return np.where(nan, fmt.nan, code)
+    return np.where(nan, format.nan, code)

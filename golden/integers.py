@@ -22,8 +22,8 @@ def int_mac(
     w: npt.ArrayLike,
     a: npt.ArrayLike,
     start: npt.ArrayLike,
-    w_fmt: IntFormat,
-    a_fmt: IntFormat | None = None,
+    format: IntFormat,
+    a_format: IntFormat | None = None,
     *,
     w_zero: npt.ArrayLike = 0,
     a_zero: npt.ArrayLike = 0,
@@ -35,19 +35,19 @@ def int_mac(
     The first product of a segment is limited too. The sticky overflow flag clears with `start`.
 
     Parameters:
-        w, a: codes of `w_fmt` and `a_fmt` (default: `w_fmt`), shape (T,).
+        w, a: codes of `format` and `a_format` (default: `format`), shape (T,).
         start: bool, shape (T,), the first one set.
         w_zero, a_zero: zero points, codes that broadcast against `w` and `a`.
         acc_width: accumulator width in bits, sign included, 2..128.
         overflow: "saturate" or "wrap".
     Raises: TypeError, ValueError.
     """
-    a_fmt = w_fmt if a_fmt is None else a_fmt
-    _check_format("w_fmt", w_fmt)
-    _check_format("a_fmt", a_fmt)
-    w, a, begins = check_operands(w, a, start, w_fmt.width, a_fmt.width)
-    x = _signed("w", w, w_fmt) - _signed("w_zero", w_zero, w_fmt)
-    y = _signed("a", a, a_fmt) - _signed("a_zero", a_zero, a_fmt)
+    a_format = format if a_format is None else a_format
+    _check_format("format", format)
+    _check_format("a_format", a_format)
+    w, a, begins = check_operands(w, a, start, format.width, a_format.width)
+    x = _signed("w", w, format) - _signed("w_zero", w_zero, format)
+    y = _signed("a", a, a_format) - _signed("a_zero", a_zero, a_format)
     return accumulate_integers(x * y, begins, acc_width=acc_width, overflow=overflow)
 
 
@@ -62,20 +62,20 @@ class RangeTrace:
     range: Codes
 
 
-def range_statistic(x: npt.ArrayLike, start: npt.ArrayLike, fmt: IntFormat) -> RangeTrace:
+def range_statistic(x: npt.ArrayLike, start: npt.ArrayLike, format: IntFormat) -> RangeTrace:
     """`max`, `min` and `max - min` of the values since `start`, that value included: the statistic
     of Range Batch-Norm.
 
-    Parameters: `x`: codes of `fmt`, (T,); `start`: bool, (T,), the first one set.
+    Parameters: `x`: codes of `format`, (T,); `start`: bool, (T,), the first one set.
     Raises: TypeError, ValueError.
     """
-    _check_format("fmt", fmt)
-    values, begins = _signed("x", x, fmt), np.asarray(start)
+    _check_format("format", format)
+    values, begins = _signed("x", x, format), np.asarray(start)
     if values.ndim != 1 or values.size == 0:
         raise ValueError(f"x must be of shape (T,) with T >= 1, not {values.shape!r}")
     check_start(begins, values)
     # Each segment lies above all before it, so a running maximum does not look back.
-    lift = np.cumsum(begins) << fmt.width
+    lift = np.cumsum(begins) << format.width
     largest = np.maximum.accumulate(values + lift) - lift
     smallest = lift - np.maximum.accumulate(lift - values)
     return RangeTrace(largest, smallest, largest - smallest)
@@ -85,11 +85,11 @@ def requantize(
     acc: npt.ArrayLike,
     shift: npt.ArrayLike,
     random: npt.ArrayLike | None,
-    fmt: IntFormat,
+    format: IntFormat,
     *,
     random_bits: int = 8,
 ) -> tuple[Codes, npt.NDArray[np.bool_]]:
-    """`r = (floor(acc * 2^(k - shift)) + R) >> k`, k being `random_bits`, limited to `fmt`.
+    """`r = (floor(acc * 2^(k - shift)) + R) >> k`, k being `random_bits`, limited to `format`.
 
     Returns: values (not codes) in the shape of `acc`, and whether each was limited.
     Parameters:
@@ -98,7 +98,7 @@ def requantize(
         random: the words R in 0..2^k - 1; None: 2^(k-1), nearest, ties towards +infinity.
     Raises: TypeError, ValueError.
     """
-    _check_format("fmt", fmt)
+    _check_format("format", format)
     check_int("random_bits", random_bits, 1, MAX_RANDOM_BITS)
     acc = check_integers("acc", acc, -(1 << 63), (1 << 63) - 1)
     shift = check_integers("shift", shift, 0, MAX_SHIFT)
@@ -109,25 +109,25 @@ def requantize(
     rest = acc - (whole << shift)
     carry = ((rest << random_bits >> shift) + words) >> random_bits
     # A carry is 0 or 1: two below the lowest and one above the highest, r is outside either way.
-    low, high = -fmt.max_code - 1, fmt.max_code
+    low, high = -format.max_code - 1, format.max_code
     r = np.clip(whole, low - 2, high + 1) + carry
     return np.clip(r, low, high), (r < low) | (r > high)
 
 
-def quantize_symmetric(x: Float32, fmt: IntFormat) -> tuple[Codes, float]:
+def quantize_symmetric(x: Float32, format: IntFormat) -> tuple[Codes, float]:
     """Codes of `rint(x / scale)`, nearest even, with `scale = max|x| / max_code`; and the scale.
 
     `x = code * scale`: the values -max_code to max_code. All zeros: scale 0.
     Raises: TypeError, ValueError.
     """
-    _check_tensor(x, fmt)
+    _check_tensor(x, format)
     amax = float(np.abs(x).max())
     # One rounding: the numerator has at most 39 bits, and no quotient is so near to a tie.
-    steps = np.rint(x.astype(np.float64) * fmt.max_code / amax) if amax else np.zeros(x.shape)
-    return _codes(steps.astype(np.int64), fmt), amax / fmt.max_code
+    steps = np.rint(x.astype(np.float64) * format.max_code / amax) if amax else np.zeros(x.shape)
+    return _codes(steps.astype(np.int64), format), amax / format.max_code
 
 
-def quantize_affine(x: Float32, fmt: IntFormat) -> tuple[Codes, int, float]:
+def quantize_affine(x: Float32, format: IntFormat) -> tuple[Codes, int, float]:
     """Codes of `clip(rint(x / scale) + zero)`, the code of the zero point, and the scale, with
     `low = min(x, 0)`, `high = max(x, 0)`, `scale = (high - low) / (2^width - 1)` and
     `zero = rint(-low / scale) - 2^(width-1)`, all in float64, nearest even.
@@ -135,20 +135,20 @@ def quantize_affine(x: Float32, fmt: IntFormat) -> tuple[Codes, int, float]:
     `x = (value - zero) * scale`, zero exactly. All zeros: scale 0, zero point 0.
     Raises: TypeError, ValueError.
     """
-    _check_tensor(x, fmt)
+    _check_tensor(x, format)
     low, high = min(float(x.min()), 0.0), max(float(x.max()), 0.0)
-    scale = (high - low) / ((1 << fmt.width) - 1)
+    scale = (high - low) / ((1 << format.width) - 1)
     if scale == 0:
         return np.zeros(x.shape, np.int64), 0, 0.0
-    zero = round(-low / scale) - fmt.max_code - 1
+    zero = round(-low / scale) - format.max_code - 1
     values = np.rint(x.astype(np.float64) / scale).astype(np.int64) + zero
-    codes = _codes(np.clip(values, -fmt.max_code - 1, fmt.max_code), fmt)
-    return codes, zero & ((1 << fmt.width) - 1), scale
+    codes = _codes(np.clip(values, -format.max_code - 1, format.max_code), format)
+    return codes, zero & ((1 << format.width) - 1), scale
 
 
 def quantize_fixed_point(
     x: Float32,
-    fmt: IntFormat,
+    format: IntFormat,
     *,
     rounding: Rounding | str = Rounding.STOCHASTIC,
     random_bits: int = 8,
@@ -162,39 +162,39 @@ def quantize_fixed_point(
     2^(k-1) for nearest (ties towards +infinity). All zeros: e = 0.
     Raises: TypeError, ValueError.
     """
-    _check_tensor(x, fmt)
+    _check_tensor(x, format)
     check_int("random_bits", random_bits, 1, 16)
     rule = choice("rounding", Rounding, rounding)
     words = rounding_words(x.shape, rule, random_bits, rng, random)
-    exponent = _shared_exponent(float(np.abs(x).max()), fmt)
+    exponent = _shared_exponent(float(np.abs(x).max()), format)
     scaled = np.floor(np.ldexp(x.astype(np.float64), random_bits - exponent)).astype(np.int64)
-    return _codes((scaled + words) >> random_bits, fmt), exponent
+    return _codes((scaled + words) >> random_bits, format), exponent
 
 
-def _shared_exponent(amax: float, fmt: IntFormat) -> int:
+def _shared_exponent(amax: float, format: IntFormat) -> int:
     if amax == 0:
         return 0
     mantissa, exponent = math.frexp(amax)
-    top_mantissa, top_exponent = math.frexp(fmt.max_code)
+    top_mantissa, top_exponent = math.frexp(format.max_code)
     return exponent - top_exponent + (mantissa > top_mantissa)
 
 
-def _codes(values: Codes, fmt: IntFormat) -> Codes:
-    return values & ((1 << fmt.width) - 1)
+def _codes(values: Codes, format: IntFormat) -> Codes:
+    return values & ((1 << format.width) - 1)
 
 
-def _signed(name: str, codes: npt.ArrayLike, fmt: IntFormat) -> Codes:
-    checked = check_codes(name, codes, fmt.width)
-    return checked - ((checked > fmt.max_code).astype(np.int64) << fmt.width)
+def _signed(name: str, codes: npt.ArrayLike, format: IntFormat) -> Codes:
+    checked = check_codes(name, codes, format.width)
+    return checked - ((checked > format.max_code).astype(np.int64) << format.width)
 
 
-def _check_format(name: str, fmt: object) -> None:
-    if not isinstance(fmt, IntFormat):
-        raise TypeError(f"{name} must be an IntFormat, not {fmt!r}")
+def _check_format(name: str, format: object) -> None:
+    if not isinstance(format, IntFormat):
+        raise TypeError(f"{name} must be an IntFormat, not {format!r}")
 
 
-def _check_tensor(x: Float32, fmt: IntFormat) -> None:
-    _check_format("fmt", fmt)
+def _check_tensor(x: Float32, format: IntFormat) -> None:
+    _check_format("format", format)
     check_float32(x)
     if x.size == 0:
         raise ValueError(f"x must be of at least one element, not of shape {x.shape!r}")

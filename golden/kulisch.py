@@ -12,7 +12,7 @@ def kulisch_mac(
     w: npt.ArrayLike,
     a: npt.ArrayLike,
     start: npt.ArrayLike,
-    fmt: FloatFormat,
+    format: FloatFormat,
     *,
     acc_width: int,
     overflow: Overflow | str = Overflow.SATURATE,
@@ -24,20 +24,20 @@ def kulisch_mac(
     that `acc` is not the sum.
 
     Parameters:
-        w, a: codes of `fmt`, shape (T,).
+        w, a: codes of `format`, shape (T,).
         start: bool, shape (T,), the first one set.
         acc_width, overflow: as in `accumulate_integers`.
     Raises: TypeError, ValueError.
     Source: U. W. Kulisch, "Computer Arithmetic and Validity", 2008; docs/numerics.md section 14.
     """
-    if not isinstance(fmt, FloatFormat):
-        raise TypeError(f"fmt must be a FloatFormat, not {fmt!r}")
-    w, a, begins = check_operands(w, a, start, fmt.code_width)
-    x, y = decode(w, fmt), decode(a, fmt)
+    if not isinstance(format, FloatFormat):
+        raise TypeError(f"format must be a FloatFormat, not {format!r}")
+    w, a, begins = check_operands(w, a, start, format.code_width)
+    x, y = decode(w, format), decode(a, format)
     invalid = x.nan | x.infinite | y.nan | y.infinite
     significand = np.where(invalid, 0, x.significand * y.significand)
     signed = np.where(x.sign ^ y.sign, -significand, significand)
-    shift = x.exponent + y.exponent - 2 * (fmt.min_exp - fmt.man_bits)
+    shift = x.exponent + y.exponent - 2 * (format.min_exp - format.man_bits)
     # Objects: Python's integers, which have any width.
     product = signed.astype(object) << shift.astype(object)
     return accumulate_integers(

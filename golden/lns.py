@@ -16,11 +16,11 @@ MAX_TABLE_FRACTION = 30
 """Fraction bits of the conversion's table at most: a product stays a 32-bit number."""
 
 
-def conversion_table(fmt: LnsFormat, *, table_bits: int, table_fraction: int = 15) -> list[int]:
+def conversion_table(format: LnsFormat, *, table_bits: int, table_fraction: int = 15) -> list[int]:
     """`T[r] = round(2^(h / 2^table_bits) * (1 + l / 2^B) * 2^table_fraction)`, r = 0..2^B - 1.
 
-    B is `fmt.fraction_bits`, h the high `table_bits` bits of r and l the others. `table_bits` = B:
-    2^(r / 2^B), the exact table. 0: Mitchell's 1 + r / 2^B. Between: both, limited to
+    B is `format.fraction_bits`, h the high `table_bits` bits of r and l the others. `table_bits` =
+    B: 2^(r / 2^B), the exact table. 0: Mitchell's 1 + r / 2^B. Between: both, limited to
     2^(table_fraction + 1) - 1, which one table alone exceeds (B = 4, `table_bits` 1).
 
     Parameters: `table_bits` 0..B; `table_fraction` B..30.
@@ -29,7 +29,7 @@ def conversion_table(fmt: LnsFormat, *, table_bits: int, table_fraction: int = 1
     Transactions on Electronic Computers 11(4), 1962; J. Zhao et al., "LNS-Madam: low-precision
     training in logarithmic number system using multiplicative weight update", 2022.
     """
-    bits = fmt.fraction_bits
+    bits = format.fraction_bits
     check_int("table_bits", table_bits, 0, bits)
     check_int("table_fraction", table_fraction, bits, MAX_TABLE_FRACTION)
     low_bits = bits - table_bits
@@ -48,7 +48,7 @@ def conversion_table(fmt: LnsFormat, *, table_bits: int, table_fraction: int = 1
 def lns_product(
     x: npt.ArrayLike,
     y: npt.ArrayLike,
-    fmt: LnsFormat,
+    format: LnsFormat,
     *,
     table_bits: int,
     table_fraction: int = 15,
@@ -58,17 +58,17 @@ def lns_product(
     Magnitude `floor(T[r] * 2^(q - 2^(E - B + 1) + 1))` with `2^B q + r = e_x + e_y`, E and B the
     format's `exp_bits` and `fraction_bits`; 0 where an operand is zero.
 
-    Parameters: `x`, `y`: codes of `fmt`, broadcasting; the rest as in `conversion_table`.
+    Parameters: `x`, `y`: codes of `format`, broadcasting; the rest as in `conversion_table`.
     Raises: TypeError, ValueError.
     """
-    table = np.array(conversion_table(fmt, table_bits=table_bits, table_fraction=table_fraction))
-    codes = [check_codes(name, code, fmt.code_width) for name, code in (("x", x), ("y", y))]
-    exponents = [code & ((1 << fmt.exp_bits) - 1) for code in codes]
-    quotient, remainder = np.divmod(exponents[0] + exponents[1], 1 << fmt.fraction_bits)
-    right = (1 << (fmt.exp_bits - fmt.fraction_bits + 1)) - 1 - quotient
+    table = np.array(conversion_table(format, table_bits=table_bits, table_fraction=table_fraction))
+    codes = [check_codes(name, code, format.code_width) for name, code in (("x", x), ("y", y))]
+    exponents = [code & ((1 << format.exp_bits) - 1) for code in codes]
+    quotient, remainder = np.divmod(exponents[0] + exponents[1], 1 << format.fraction_bits)
+    right = (1 << (format.exp_bits - format.fraction_bits + 1)) - 1 - quotient
     magnitude = table[remainder] >> np.minimum(right, 63)
     magnitude = np.where((exponents[0] == 0) | (exponents[1] == 0), 0, magnitude)
-    negative = (codes[0] ^ codes[1]) >> fmt.exp_bits != 0
+    negative = (codes[0] ^ codes[1]) >> format.exp_bits != 0
     return np.where(negative, -magnitude, magnitude)
 
 
@@ -76,7 +76,7 @@ def lns_mac(
     w: npt.ArrayLike,
     a: npt.ArrayLike,
     start: npt.ArrayLike,
-    fmt: LnsFormat,
+    format: LnsFormat,
     *,
     table_bits: int,
     table_fraction: int = 15,
@@ -86,27 +86,27 @@ def lns_mac(
     """`acc = limit((start ? 0 : acc) + w * a)`, products as in `lns_product`.
 
     Parameters:
-        w, a: codes of `fmt`, shape (T,).
+        w, a: codes of `format`, shape (T,).
         start: bool, shape (T,), the first one set.
         table_bits, table_fraction: as in `conversion_table`.
         acc_width, overflow: as in `accumulate_integers`.
     Raises: TypeError, ValueError.
     Source: docs/numerics.md section 13.
     """
-    check_lns(fmt)
-    w, a, begins = check_operands(w, a, start, fmt.code_width)
-    product = lns_product(w, a, fmt, table_bits=table_bits, table_fraction=table_fraction)
+    check_lns(format)
+    w, a, begins = check_operands(w, a, start, format.code_width)
+    product = lns_product(w, a, format, table_bits=table_bits, table_fraction=table_fraction)
     return accumulate_integers(product, begins, acc_width=acc_width, overflow=overflow)
 
 
-def encode(x: npt.NDArray[np.float32], fmt: LnsFormat) -> Codes:
+def encode(x: npt.NDArray[np.float32], format: LnsFormat) -> Codes:
     """Codes (int64, x's shape) of a tensor whose max |x| becomes the largest code:
     `e = 2^E - 1 + round(2^B log2(|x| / max|x|))`, nearest in the logarithm; zero where e < 1.
 
     Zeros have sign 0, an all-zero tensor is all zeros.
     Raises: TypeError for what is no float32 array or format; ValueError for NaN and infinities.
     """
-    check_lns(fmt)
+    check_lns(format)
     check_float32(x)
     if not np.isfinite(x).all():
         raise ValueError("x must be finite, not infinite or NaN")
@@ -114,27 +114,29 @@ def encode(x: npt.NDArray[np.float32], fmt: LnsFormat) -> Codes:
     largest = magnitude.max(initial=0.0)
     nonzero = magnitude > 0
     ratio = np.where(nonzero, magnitude, 1.0) / (largest or 1.0)
-    steps = np.rint(np.ldexp(np.log2(ratio), fmt.fraction_bits)).astype(np.int64)
-    exponent = (1 << fmt.exp_bits) - 1 + steps
+    steps = np.rint(np.ldexp(np.log2(ratio), format.fraction_bits)).astype(np.int64)
+    exponent = (1 << format.exp_bits) - 1 + steps
     kept = nonzero & (exponent >= 1)
-    sign = (x < 0).astype(np.int64) << fmt.exp_bits
+    sign = (x < 0).astype(np.int64) << format.exp_bits
     return np.where(kept, sign | exponent, 0)
 
 
-def decode(codes: npt.ArrayLike, fmt: LnsFormat) -> npt.NDArray[np.float64]:
+def decode(codes: npt.ArrayLike, format: LnsFormat) -> npt.NDArray[np.float64]:
     """Values `(-1)^s * 2^((e - 2^E) / 2^B)` as float64, rounded once by its power; 0 for e = 0.
 
     Raises: TypeError, ValueError.
     """
-    check_lns(fmt)
-    code = check_codes("codes", codes, fmt.code_width)
-    exponent = code & ((1 << fmt.exp_bits) - 1)
-    value = np.exp2(np.ldexp((exponent - (1 << fmt.exp_bits)).astype(float), -fmt.fraction_bits))
+    check_lns(format)
+    code = check_codes("codes", codes, format.code_width)
+    exponent = code & ((1 << format.exp_bits) - 1)
+    value = np.exp2(
+        np.ldexp((exponent - (1 << format.exp_bits)).astype(float), -format.fraction_bits)
+    )
     value = np.where(exponent == 0, 0.0, value)
-    return np.where(code >> fmt.exp_bits, -value, value)
+    return np.where(code >> format.exp_bits, -value, value)
 
 
-def check_lns(fmt: object) -> None:
-    """Raise TypeError unless `fmt` is an LnsFormat."""
-    if not isinstance(fmt, LnsFormat):
-        raise TypeError(f"fmt must be an LnsFormat, not {fmt!r}")
+def check_lns(format: object) -> None:
+    """Raise TypeError unless `format` is an LnsFormat."""
+    if not isinstance(format, LnsFormat):
+        raise TypeError(f"format must be an LnsFormat, not {format!r}")

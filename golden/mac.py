@@ -45,7 +45,7 @@ def mls_mac(
     w: npt.ArrayLike,
     a: npt.ArrayLike,
     start: npt.ArrayLike,
-    element: ElementFormat,
+    format: ElementFormat,
     *,
     acc_width: int = 16,
     overflow: Overflow | str = Overflow.SATURATE,
@@ -55,19 +55,19 @@ def mls_mac(
     The first product of a segment is limited too. The sticky overflow flag clears with `start`.
 
     Parameters:
-        w, a: packed codes {sign, exp, man} of `element`, shape (T,).
+        w, a: packed codes {sign, exp, man} of `format`, shape (T,).
         start: bool, shape (T,), the first one set.
         acc_width: accumulator width in bits, sign included, 2..128.
         overflow: "saturate" or "wrap".
     Raises: TypeError, ValueError.
     Source: docs/numerics.md section 4.
     """
-    if not isinstance(element, ElementFormat):
-        raise TypeError(f"element must be an ElementFormat, not {element!r}")
-    w, a, begins = check_operands(w, a, start, element.code_width)
+    if not isinstance(format, ElementFormat):
+        raise TypeError(f"format must be an ElementFormat, not {format!r}")
+    w, a, begins = check_operands(w, a, start, format.code_width)
     # Products of 5-bit exponents are wider than int64: those take Python's integers.
-    kind = object if element.product_width > 62 else np.int64
-    product = _signed(w, element).astype(kind) * _signed(a, element)
+    kind = object if format.product_width > 62 else np.int64
+    product = _signed(w, format).astype(kind) * _signed(a, format)
     return accumulate_integers(product, begins, acc_width=acc_width, overflow=overflow)
 
 
@@ -114,7 +114,7 @@ def float_mac(
     w: npt.ArrayLike,
     a: npt.ArrayLike,
     start: npt.ArrayLike,
-    fmt: FloatFormat,
+    format: FloatFormat,
     *,
     acc_format: FloatFormat = FP32,
     subnormals: bool = True,
@@ -124,38 +124,39 @@ def float_mac(
     The product is exact for FP8 operands into FP32. Without subnormals both steps flush to zero;
     operands are flushed only where they are subnormal in `acc_format` too (FP32, BF16; not FP8).
 
-    Parameters: `w`, `a`: codes of `fmt`, shape (T,); `start`: bool, shape (T,), the first one set.
+    Parameters: `w`, `a`: codes of `format`, shape (T,); `start`: bool, shape (T,), the first one
+    set.
     Raises: TypeError, ValueError; also without subnormals where operands keep theirs and products
     would not.
     Source: docs/numerics.md section 5.
     """
-    _check_formats(fmt, acc_format)
-    smallest = 2 * (fmt.min_exp - fmt.man_bits)
-    if not subnormals and fmt.min_exp > acc_format.min_exp > smallest:
-        rule = f"subnormals must be True for products of {fmt} in {acc_format}"
+    _check_formats(format, acc_format)
+    smallest = 2 * (format.min_exp - format.man_bits)
+    if not subnormals and format.min_exp > acc_format.min_exp > smallest:
+        rule = f"subnormals must be True for products of {format} in {acc_format}"
         raise ValueError(f"{rule}, whose smallest are subnormal, not {subnormals!r}")
-    w, a, begins = check_operands(w, a, start, fmt.code_width)
-    product = multiply(w, a, fmt, out=acc_format, subnormals=subnormals)
+    w, a, begins = check_operands(w, a, start, format.code_width)
+    product = multiply(w, a, format, out=acc_format, subnormals=subnormals)
     return accumulate_floats(product, begins, acc_format, subnormals=subnormals)
 
 
 def accumulate_floats(
     product: npt.NDArray[np.int64],
     start: npt.NDArray[np.bool_],
-    fmt: FloatFormat = FP32,
+    format: FloatFormat = FP32,
     *,
     subnormals: bool = True,
 ) -> MacTrace:
     """`acc = fl((start ? -0 : acc) + product)`: `float_mac` from its product register on.
 
-    -0 is the identity of addition, of -0 itself too. Parameters: `product`: codes of `fmt`, (T,);
-    the rest as in `float_mac`. Raises: TypeError, ValueError.
+    -0 is the identity of addition, of -0 itself too. Parameters: `product`: codes of `format`,
+    (T,); the rest as in `float_mac`. Raises: TypeError, ValueError.
     """
     check_start(start, product)
     return _running_sum(
         start,
-        fmt,
-        lambda before, now: add(before, product[now], fmt, subnormals=subnormals),
+        format,
+        lambda before, now: add(before, product[now], format, subnormals=subnormals),
     )
 
 
@@ -163,25 +164,28 @@ def fused_mac(
     w: npt.ArrayLike,
     a: npt.ArrayLike,
     start: npt.ArrayLike,
-    fmt: FloatFormat,
+    format: FloatFormat,
     *,
     acc_format: FloatFormat | None = None,
     subnormals: bool = True,
 ) -> MacTrace:
     """`acc = fl((start ? -0 : acc) + w * a)`, one rounding an operation; states are codes of
-    `acc_format` (default `fmt`).
+    `acc_format` (default `format`).
 
-    Parameters: `w`, `a`: codes of `fmt`, shape (T,); `start`: bool, shape (T,), the first one set.
+    Parameters: `w`, `a`: codes of `format`, shape (T,); `start`: bool, shape (T,), the first one
+    set.
     Raises: TypeError, ValueError.
     Source: docs/numerics.md section 11.
     """
-    out = fmt if acc_format is None else acc_format
-    _check_formats(fmt, out)
-    w, a, begins = check_operands(w, a, start, fmt.code_width)
+    out = format if acc_format is None else acc_format
+    _check_formats(format, out)
+    w, a, begins = check_operands(w, a, start, format.code_width)
     return _running_sum(
         begins,
         out,
-        lambda before, now: fma(w[now], a[now], before, fmt, acc_format=out, subnormals=subnormals),
+        lambda before, now: fma(
+            w[now], a[now], before, format, acc_format=out, subnormals=subnormals
+        ),
     )
 
 
@@ -192,18 +196,20 @@ def fp32_mac(
     return float_mac(w, a, start, FP32, subnormals=subnormals)
 
 
-def fp8_mac(w: npt.ArrayLike, a: npt.ArrayLike, start: npt.ArrayLike, fmt: FloatFormat) -> MacTrace:
+def fp8_mac(
+    w: npt.ArrayLike, a: npt.ArrayLike, start: npt.ArrayLike, format: FloatFormat
+) -> MacTrace:
     """`float_mac` of FP8_E5M2 or FP8_E4M3 operands: exact products into an FP32 accumulator.
 
     Sums are multiples of 2^-32 or 2^-18, so the accumulator never meets a subnormal.
     """
-    if fmt not in (FP8_E5M2, FP8_E4M3):
-        raise ValueError(f"fmt must be FP8_E5M2 or FP8_E4M3, not {fmt!r}")
-    return float_mac(w, a, start, fmt)
+    if format not in (FP8_E5M2, FP8_E4M3):
+        raise ValueError(f"format must be FP8_E5M2 or FP8_E4M3, not {format!r}")
+    return float_mac(w, a, start, format)
 
 
-def _check_formats(fmt: FloatFormat, acc_format: FloatFormat) -> None:
-    for name, value in (("fmt", fmt), ("acc_format", acc_format)):
+def _check_formats(format: FloatFormat, acc_format: FloatFormat) -> None:
+    for name, value in (("format", format), ("acc_format", acc_format)):
         if not isinstance(value, FloatFormat):
             raise TypeError(f"{name} must be a FloatFormat, not {value!r}")
 
@@ -247,11 +253,11 @@ def _signed(codes: npt.NDArray[np.int64], element: ElementFormat) -> npt.NDArray
 
 def _running_sum(
     start: npt.NDArray[np.bool_],
-    fmt: FloatFormat,
+    format: FloatFormat,
     step: Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], npt.NDArray[np.int64]],
 ) -> MacTrace:
-    """States in `fmt`, each `step(state before, index of the operation)`; before a start: -0."""
-    acc = np.full(start.shape, 1 << (fmt.code_width - 1), np.int64)
+    """States in `format`, each `step(state before, index of the operation)`; before a start: -0."""
+    acc = np.full(start.shape, 1 << (format.code_width - 1), np.int64)
     for now, first in _positions(start):
         # Before its own operation, an entry of `acc` holds -0.
         acc[now] = step(acc[now] if first else acc[now - 1], now)

@@ -58,7 +58,7 @@ def int_states(
         port: inputs[port] for port in ("w", "a", *(("w_zero", "a_zero") if zero_points else ()))
     }
     start = inputs["start"].astype(bool)
-    return states(int_mac(start=start, w_fmt=format, a_fmt=a_format, **operands, **options))
+    return states(int_mac(start=start, format=format, a_format=a_format, **operands, **options))
 
 
 MLS_MAC = Unit(

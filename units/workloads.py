@@ -44,10 +44,10 @@ class Source(Protocol):
     def __len__(self) -> int:
         """Pairs."""
 
-    def encode(self, fmt: Any, a_fmt: Any = None) -> tuple[np.ndarray, np.ndarray]:
+    def encode(self, format: Any, a_format: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """Codes of the pairs, in a format each."""
 
-    def encode_affine(self, fmt: Any, a_fmt: Any) -> dict[str, np.ndarray]:
+    def encode_affine(self, format: Any, a_format: Any) -> dict[str, np.ndarray]:
         """Codes of the pairs and of their zero points, by port."""
 
     def tile(self, lanes: int, interval: int, times: int = 1) -> TileSteps:

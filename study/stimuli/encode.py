@@ -14,40 +14,40 @@ Format = ElementFormat | FloatFormat | IntFormat | LnsFormat
 """What tensors can be cast to."""
 
 
-def encode_tensor(x: np.ndarray, fmt: Format, rng: np.random.Generator) -> np.ndarray:
+def encode_tensor(x: np.ndarray, format: Format, rng: np.random.Generator) -> np.ndarray:
     """Codes (int64, x's shape) of a float32 tensor of rank 4.
 
     MLS elements: dynamic quantization, `<8,1>` scales, "nc" groups, stochastic rounding from `rng`.
     Floating point with fewer than 8 exponent bits: nearest even after the tensor is scaled by the
     power of two that brings max |x| as high as does not overflow (the usual amax scaling), which is
-    exact but where float32 underflows, far below what `fmt` holds. With 8 exponent bits: unscaled.
-    Integers: symmetric, nearest even, max |x| becomes the largest number.
+    exact but where float32 underflows, far below what `format` holds. With 8 exponent bits:
+    unscaled. Integers: symmetric, nearest even, max |x| becomes the largest number.
     Logarithmic: nearest in the logarithm after max |x| became the largest code.
     Raises: TypeError for another format.
     """
-    if type(fmt) not in _ENCODERS:
+    if type(format) not in _ENCODERS:
         rule = " or ".join(kind.__name__ for kind in _ENCODERS)
-        raise TypeError(f"fmt must be of {rule}, not {fmt!r}")
-    return _ENCODERS[type(fmt)](x, fmt, rng)
+        raise TypeError(f"format must be of {rule}, not {format!r}")
+    return _ENCODERS[type(format)](x, format, rng)
 
 
-def _encode_elements(x: np.ndarray, fmt: ElementFormat, rng: np.random.Generator) -> np.ndarray:
-    return quantize(x, fmt, SCALE_E8M1, rng=rng).codes().astype(np.int64)
+def _encode_elements(x: np.ndarray, format: ElementFormat, rng: np.random.Generator) -> np.ndarray:
+    return quantize(x, format, SCALE_E8M1, rng=rng).codes().astype(np.int64)
 
 
-def _encode_floats(x: np.ndarray, fmt: FloatFormat, rng: np.random.Generator) -> np.ndarray:
-    if fmt == FP32:
+def _encode_floats(x: np.ndarray, format: FloatFormat, rng: np.random.Generator) -> np.ndarray:
+    if format == FP32:
         return x.view(np.uint32).astype(np.int64)
-    scaled = x if fmt.exp_bits == FP32.exp_bits else np.ldexp(x, amax_shift(x, fmt))
-    return from_float32(scaled, fmt).astype(np.int64)
+    scaled = x if format.exp_bits == FP32.exp_bits else np.ldexp(x, amax_shift(x, format))
+    return from_float32(scaled, format).astype(np.int64)
 
 
-def _encode_integers(x: np.ndarray, fmt: IntFormat, rng: np.random.Generator) -> np.ndarray:
-    return quantize_symmetric(x, fmt)[0]
+def _encode_integers(x: np.ndarray, format: IntFormat, rng: np.random.Generator) -> np.ndarray:
+    return quantize_symmetric(x, format)[0]
 
 
-def _encode_logarithms(x: np.ndarray, fmt: LnsFormat, rng: np.random.Generator) -> np.ndarray:
-    return encode_lns(x, fmt)
+def _encode_logarithms(x: np.ndarray, format: LnsFormat, rng: np.random.Generator) -> np.ndarray:
+    return encode_lns(x, format)
 
 
 _ENCODERS: dict[type, Callable[..., np.ndarray]] = {
@@ -58,10 +58,14 @@ _ENCODERS: dict[type, Callable[..., np.ndarray]] = {
 }
 
 
-def amax_shift(x: np.ndarray, fmt: FloatFormat) -> int:
-    """Largest k with `max|x| * 2^k` at most the largest finite value of `fmt`; 0 for all zeros."""
+def amax_shift(x: np.ndarray, format: FloatFormat) -> int:
+    """Largest k with `max|x| * 2^k` at most the largest finite value of `format`; 0 for all
+    zeros.
+    """
     amax_mantissa, amax_exp = np.frexp(np.abs(x).max())
     if amax_mantissa == 0:
         return 0
-    top_mantissa = 0.5 + (fmt.max_code & ((1 << fmt.man_bits) - 1)) * 0.5 ** (fmt.man_bits + 1)
-    return int(fmt.max_exp + 1 - amax_exp - (amax_mantissa > top_mantissa))
+    top_mantissa = 0.5 + (format.max_code & ((1 << format.man_bits) - 1)) * 0.5 ** (
+        format.man_bits + 1
+    )
+    return int(format.max_exp + 1 - amax_exp - (amax_mantissa > top_mantissa))

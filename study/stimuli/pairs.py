@@ -91,36 +91,38 @@ class Stimulus:
     def __len__(self) -> int:
         return len(self.first)
 
-    def encode(self, fmt: Format, a_fmt: Format | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Packed codes (int64) for ports `w`, in `fmt`, and `a`, in `a_fmt` (default: `fmt`);
-        tensors are cast whole, by `encode_tensor`.
+    def encode(
+        self, format: Format, a_format: Format | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Packed codes (int64) for ports `w`, in `format`, and `a`, in `a_format` (default:
+        `format`); tensors are cast whole, by `encode_tensor`.
 
         Raises: TypeError for another format.
         """
-        first = self._pool(fmt)
-        second = first if a_fmt in (None, fmt) else self._pool(a_fmt)
+        first = self._pool(format)
+        second = first if a_format in (None, format) else self._pool(a_format)
         return first[self.first], second[self.second]
 
-    def encode_affine(self, fmt: IntFormat, a_fmt: IntFormat) -> dict[str, np.ndarray]:
+    def encode_affine(self, format: IntFormat, a_format: IntFormat) -> dict[str, np.ndarray]:
         """Codes (int64) for ports `w` and `a` and of their tensors' zero points, for `w_zero` and
         `a_zero`; tensors are cast whole, by `golden.quantize_affine`.
         """
         ports = {}
-        for port, format, places in (("w", fmt, self.first), ("a", a_fmt, self.second)):
+        for port, own, places in (("w", format, self.first), ("a", a_format, self.second)):
             codes, zeros = [], []
             for tensor in _tensors(self.layers):
-                code, zero, _ = quantize_affine(tensor, format)
+                code, zero, _ = quantize_affine(tensor, own)
                 codes.append(code.ravel())
                 zeros.append(np.full(tensor.size, zero))
             ports[port] = np.concatenate(codes)[places]
             ports[f"{port}_zero"] = np.concatenate(zeros)[places]
         return ports
 
-    def _pool(self, fmt: Format) -> np.ndarray:
+    def _pool(self, format: Format) -> np.ndarray:
         """Codes of all tensors."""
         return np.concatenate(
             [
-                encode_tensor(tensor, fmt, np.random.default_rng([self.seed, number])).ravel()
+                encode_tensor(tensor, format, np.random.default_rng([self.seed, number])).ravel()
                 for number, tensor in enumerate(_tensors(self.layers))
             ]
         )
@@ -166,16 +168,18 @@ class Stimulus:
         arrays = (self.first, self.second, self.start, self.kind, *_tensors(self.layers))
         return digest([self.seed, kinds, *arrays])
 
-    def statistics(self, fmt: Format = FP32, a_fmt: Format | None = None) -> dict[Kind, Statistics]:
-        """Of each kind, zeros counted in the codes of `fmt` and `a_fmt`: either sign, or symmetric
-        integers, of which none is -2^(width-1).
+    def statistics(
+        self, format: Format = FP32, a_format: Format | None = None
+    ) -> dict[Kind, Statistics]:
+        """Of each kind, zeros counted in the codes of `format` and `a_format`: either sign, or
+        symmetric integers, of which none is -2^(width-1).
 
         Raises: TypeError for another format.
         """
-        formats = (fmt, fmt if a_fmt is None else a_fmt)
+        formats = (format, format if a_format is None else a_format)
         zero_first, zero_second = (
-            codes & ((1 << (format.code_width - 1)) - 1) == 0
-            for codes, format in zip(self.encode(fmt, a_fmt), formats, strict=True)
+            codes & ((1 << (own.code_width - 1)) - 1) == 0
+            for codes, own in zip(self.encode(format, a_format), formats, strict=True)
         )
         result = {}
         for index, kind in enumerate(self.kinds):

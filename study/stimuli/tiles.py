@@ -59,9 +59,9 @@ class TileStimulus:
         The tensor scale is that of the first output throughout: outputs of several layers are under
         way.
         """
-        fmt, scale = options.get("format", FP32), options.get("scale")
-        coded = [_Coded.of(*x, fmt, scale, self.seed) for x in enumerate(self._tensors())]
-        idle = 0 if scale else 1 << (fmt.code_width - 1)
+        format, scale = options.get("format", FP32), options.get("scale")
+        coded = [_Coded.of(*x, format, scale, self.seed) for x in enumerate(self._tensors())]
+        idle = 0 if scale else 1 << (format.code_width - 1)
         pool = np.concatenate([tensor.codes.ravel() for tensor in coded])
         ports = {
             "w": np.append(pool, idle)[self.steps.w],
@@ -99,22 +99,22 @@ class _Coded:
         cls,
         number: int,
         tensor: np.ndarray,
-        fmt: ElementFormat | FloatFormat,
+        format: ElementFormat | FloatFormat,
         scale: ScaleFormat | None,
         seed: int,
     ) -> "_Coded":
         rng = np.random.default_rng([seed, number])
-        if isinstance(fmt, ElementFormat) and scale is not None:
-            coded = quantize(tensor, fmt, scale, rng=rng)
+        if isinstance(format, ElementFormat) and scale is not None:
+            coded = quantize(tensor, format, scale, rng=rng)
             return cls(
                 coded.codes().astype(np.int64),
                 coded.scale_codes().astype(np.int64),
                 np.float32(coded.tensor_scale),
             )
         shift = 0
-        if isinstance(fmt, FloatFormat) and fmt.exp_bits != FP32.exp_bits:
-            shift = amax_shift(tensor, fmt)
-        codes = encode_tensor(tensor, fmt, rng)
+        if isinstance(format, FloatFormat) and format.exp_bits != FP32.exp_bits:
+            shift = amax_shift(tensor, format)
+        codes = encode_tensor(tensor, format, rng)
         return cls(codes, np.empty(0, np.int64), np.ldexp(np.float32(1), -shift))
 
 

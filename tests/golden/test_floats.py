@@ -34,17 +34,17 @@ SMALL = [FP16, BF16, FP8_E5M2, FP8_E4M3]
 COUNT = 1 << 20
 
 
-def as_floats(codes, fmt):
+def as_floats(codes, format):
     """The codes read by NumPy or ml_dtypes."""
-    kind = np.dtype(KINDS[fmt])
+    kind = np.dtype(KINDS[format])
     return np.asarray(codes).astype(f"u{kind.itemsize}").view(kind)
 
 
-def as_codes(values, fmt):
+def as_codes(values, format):
     """Codes of an array of the format's own type, every NaN the canonical one."""
     codes = values.view(f"u{values.dtype.itemsize}").astype(np.int64)
     with np.errstate(all="ignore"):
-        return np.where(np.isnan(values.astype(np.float32)), fmt.nan, codes)
+        return np.where(np.isnan(values.astype(np.float32)), format.nan, codes)
 
 
 def random_pairs(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -131,12 +131,12 @@ def test_flush_happens_after_rounding():
     assert code == 1 << 31 | 0x00800000
 
 
-@pytest.mark.parametrize("fmt", SMALL, ids=str)
-def test_every_code_decodes(fmt):
-    codes = np.arange(1 << fmt.code_width)
+@pytest.mark.parametrize("format", SMALL, ids=str)
+def test_every_code_decodes(format):
+    codes = np.arange(1 << format.code_width)
     with np.errstate(all="ignore"):
-        expected = as_floats(codes, fmt).astype(np.float64)
-    ours = to_float64(codes, fmt)
+        expected = as_floats(codes, format).astype(np.float64)
+    ours = to_float64(codes, format)
     assert ((ours == expected) | (np.isnan(ours) & np.isnan(expected))).all()
     assert (np.signbit(ours) == np.signbit(expected))[~np.isnan(expected)].all()
 
@@ -148,21 +148,21 @@ def test_fp32_decodes():
     np.testing.assert_array_equal(to_float64(codes, FP32), expected)
 
 
-def value_of(code: int, fmt: FloatFormat) -> float:
+def value_of(code: int, format: FloatFormat) -> float:
     """IEEE 754 section 3.4 for a positive finite code."""
-    field, man = divmod(code, 2**fmt.man_bits)
+    field, man = divmod(code, 2**format.man_bits)
     if field == 0:
-        return man * 2.0 ** (1 - fmt.bias - fmt.man_bits)
-    return (1 + man / 2**fmt.man_bits) * 2.0 ** (field - fmt.bias)
+        return man * 2.0 ** (1 - format.bias - format.man_bits)
+    return (1 + man / 2**format.man_bits) * 2.0 ** (field - format.bias)
 
 
 class Table:
     """Rounding to nearest, ties to even, by search in the list of all values of a format."""
 
-    def __init__(self, fmt: FloatFormat):
+    def __init__(self, format: FloatFormat):
         # The value that would follow the largest decides where overflow begins.
-        self.fmt = fmt
-        self.values = np.array([value_of(code, fmt) for code in range(fmt.max_code + 2)])
+        self.format = format
+        self.values = np.array([value_of(code, format) for code in range(format.max_code + 2)])
         assert (np.diff(self.values) > 0).all()
 
     def nearest(self, exact):
@@ -172,52 +172,52 @@ class Table:
         below = np.maximum(above - 1, 0)
         up, down = self.values[above] - magnitude, magnitude - self.values[below]
         code = np.where((up < down) | ((up == down) & (above % 2 == 0)), above, below)
-        signed = code | np.signbit(exact).astype(np.int64) << (self.fmt.code_width - 1)
+        signed = code | np.signbit(exact).astype(np.int64) << (self.format.code_width - 1)
         invalid = np.isnan(exact)
-        if self.fmt.specials is Specials.NAN_ONLY:
-            invalid = invalid | (code > self.fmt.max_code)
-        return np.where(invalid, self.fmt.nan, signed)
+        if self.format.specials is Specials.NAN_ONLY:
+            invalid = invalid | (code > self.format.max_code)
+        return np.where(invalid, self.format.nan, signed)
 
 
-@pytest.mark.parametrize("fmt", SMALL, ids=str)
-def test_small_formats_match_table_rounding(fmt):
+@pytest.mark.parametrize("format", SMALL, ids=str)
+def test_small_formats_match_table_rounding(format):
     """8 bits: all 65536 pairs; 16 bits: samples. Their sums and products are exact in float64."""
-    if fmt.code_width == 8:
+    if format.code_width == 8:
         x, y = (part.ravel() for part in np.meshgrid(np.arange(256), np.arange(256)))
     else:
         rng = np.random.default_rng(6)
         x, y = rng.integers(0, 1 << 16, (2, 300_000))
         # Exponents near each other: sums stay exact in float64, and interact.
-        field = (1 << fmt.exp_bits) - 1
-        near = np.clip((x >> fmt.man_bits & field) + rng.integers(-12, 13, x.size), 0, field)
-        y = (y & ~(field << fmt.man_bits)) | near << fmt.man_bits
-    table = Table(fmt)
+        field = (1 << format.exp_bits) - 1
+        near = np.clip((x >> format.man_bits & field) + rng.integers(-12, 13, x.size), 0, field)
+        y = (y & ~(field << format.man_bits)) | near << format.man_bits
+    table = Table(format)
     with np.errstate(all="ignore"):
-        a, b = (as_floats(codes, fmt).astype(np.float64) for codes in (x, y))
+        a, b = (as_floats(codes, format).astype(np.float64) for codes in (x, y))
         product, total = a * b, a + b
-    assert (multiply(x, y, fmt) == table.nearest(product)).all()
-    assert (add(x, y, fmt) == table.nearest(total)).all()
+    assert (multiply(x, y, format) == table.nearest(product)).all()
+    assert (add(x, y, format) == table.nearest(total)).all()
 
 
-@pytest.mark.parametrize(("fmt", "wide"), [(FP8_E5M2, (8, 5)), (FP8_E4M3, (8, 7))])
+@pytest.mark.parametrize(("format", "wide"), [(FP8_E5M2, (8, 5)), (FP8_E4M3, (8, 7))])
 @pytest.mark.parametrize("subnormals", [True, False])
-def test_fp8_products_are_exact_in_their_wide_format(fmt, wide, subnormals):
+def test_fp8_products_are_exact_in_their_wide_format(format, wide, subnormals):
     wide = FloatFormat(*wide)
     x, y = (part.ravel() for part in np.meshgrid(np.arange(256), np.arange(256)))
     with np.errstate(all="ignore"):
-        exact = as_floats(x, fmt).astype(np.float64) * as_floats(y, fmt).astype(np.float64)
+        exact = as_floats(x, format).astype(np.float64) * as_floats(y, format).astype(np.float64)
     for out in (wide, FP32):
-        result = multiply(x, y, fmt, out=out, subnormals=subnormals)
+        result = multiply(x, y, format, out=out, subnormals=subnormals)
         np.testing.assert_array_equal(to_float64(result, out), exact)
         assert (np.signbit(to_float64(result, out)) == np.signbit(exact))[~np.isnan(exact)].all()
         assert (result[np.isnan(exact)] == out.nan).all()
 
 
-@pytest.mark.parametrize("fmt", SMALL, ids=str)
-def test_casts_match_ml_dtypes(fmt):
+@pytest.mark.parametrize("format", SMALL, ids=str)
+def test_casts_match_ml_dtypes(format):
     rng = np.random.default_rng(7)
     values = as_floats(rng.integers(0, 1 << 32, COUNT // 2), FP32)
-    table = Table(fmt).values
+    table = Table(format).values
     ties = (table[1:] + table[:-1]) / 2
     near = np.concatenate([table[:-1], ties]).astype(np.float32)
     near = np.concatenate(
@@ -226,8 +226,8 @@ def test_casts_match_ml_dtypes(fmt):
     log = np.ldexp(rng.random(COUNT // 2), rng.integers(-40, 20, COUNT // 2)).astype(np.float32)
     values = np.concatenate([values, near, -near, log, np.array([np.inf, -np.inf, np.nan], "f4")])
     with np.errstate(all="ignore"):
-        expected = as_codes(values.astype(KINDS[fmt]), fmt)
-    assert (from_float32(values, fmt) == expected).all()
+        expected = as_codes(values.astype(KINDS[format]), format)
+    assert (from_float32(values, format) == expected).all()
 
 
 def test_cast_shapes_and_identity():
@@ -253,18 +253,18 @@ ODD = [
 ]
 
 
-@pytest.mark.parametrize("fmt", ODD, ids=str)
+@pytest.mark.parametrize("format", ODD, ids=str)
 @pytest.mark.parametrize("subnormals", [True, False])
-def test_formats_of_no_library(fmt, subnormals):
+def test_formats_of_no_library(format, subnormals):
     """All pairs; a result is flushed where its rounding with another exponent bit is too small."""
-    codes = np.arange(1 << fmt.code_width)
+    codes = np.arange(1 << format.code_width)
     x, y = (part.ravel() for part in np.meshgrid(codes, codes))
-    table, low = Table(fmt), 2.0**fmt.min_exp
-    values = np.array([value_of(code, fmt) for code in range(1 << (fmt.code_width - 1))])
-    finite = np.arange(values.size) <= fmt.max_code
-    top = np.inf if fmt.specials is Specials.IEEE else np.nan
+    table, low = Table(format), 2.0**format.min_exp
+    values = np.array([value_of(code, format) for code in range(1 << (format.code_width - 1))])
+    finite = np.arange(values.size) <= format.max_code
+    top = np.inf if format.specials is Specials.IEEE else np.nan
     values = np.where(
-        finite, values, np.where(np.arange(values.size) == fmt.max_code + 1, top, np.nan)
+        finite, values, np.where(np.arange(values.size) == format.max_code + 1, top, np.nan)
     )
     values = np.append(values, -values)
     if not subnormals:
@@ -275,9 +275,9 @@ def test_formats_of_no_library(fmt, subnormals):
         expected = table.nearest(exact)
         if not subnormals:
             # At full precision, numbers from half a unit below `low` on still round to it.
-            small = np.abs(exact) < low - 2.0 ** (fmt.min_exp - fmt.man_bits - 2)
-            expected = np.where(small, np.signbit(exact) << (fmt.code_width - 1), expected)
-        assert (ours(x, y, fmt, subnormals=subnormals) == expected).all()
+            small = np.abs(exact) < low - 2.0 ** (format.min_exp - format.man_bits - 2)
+            expected = np.where(small, np.signbit(exact) << (format.code_width - 1), expected)
+        assert (ours(x, y, format, subnormals=subnormals) == expected).all()
 
 
 def test_zeros_keep_their_rules():

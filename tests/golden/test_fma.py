@@ -30,36 +30,38 @@ E6M9, E6M5 = FloatFormat(6, 9), FloatFormat(6, 5)
 
 
 @functools.cache
-def value(code: int, fmt: FloatFormat, subnormals: bool) -> tuple[int, Fraction | str]:
+def value(code: int, format: FloatFormat, subnormals: bool) -> tuple[int, Fraction | str]:
     """Sign and magnitude, an exact rational, "inf" or "nan"."""
-    sign, magnitude = divmod(code, 1 << (fmt.code_width - 1))
-    field, mantissa = divmod(magnitude, 1 << fmt.man_bits)
-    if magnitude > fmt.max_code:
-        infinite = fmt.specials is Specials.IEEE and magnitude == fmt.infinity
+    sign, magnitude = divmod(code, 1 << (format.code_width - 1))
+    field, mantissa = divmod(magnitude, 1 << format.man_bits)
+    if magnitude > format.max_code:
+        infinite = format.specials is Specials.IEEE and magnitude == format.infinity
         return sign, "inf" if infinite else "nan"
     if field == 0 and not subnormals:
         return sign, Fraction(0)
-    whole = mantissa + (1 << fmt.man_bits if field else 0)
-    return sign, whole * Fraction(2) ** (max(field, 1) - fmt.bias - fmt.man_bits)
+    whole = mantissa + (1 << format.man_bits if field else 0)
+    return sign, whole * Fraction(2) ** (max(field, 1) - format.bias - format.man_bits)
 
 
 @functools.cache
-def nearest(number: Fraction, fmt: FloatFormat, subnormals: bool) -> int:
+def nearest(number: Fraction, format: FloatFormat, subnormals: bool) -> int:
     """Code of a positive number, rounded to nearest even; what is too large becomes infinity, or
     NaN where there is none."""
     lead = number.numerator.bit_length() - number.denominator.bit_length()
     lead -= number < Fraction(2) ** lead
-    lead = max(lead, fmt.min_exp) if subnormals else lead
-    steps = round(number / Fraction(2) ** (lead - fmt.man_bits))  # Python rounds halves to even
-    code = ((lead - fmt.min_exp) << fmt.man_bits) + steps
-    if code > fmt.max_code:
-        return fmt.infinity if fmt.specials is Specials.IEEE else fmt.nan
-    return code if subnormals or code >= 1 << fmt.man_bits else 0
+    lead = max(lead, format.min_exp) if subnormals else lead
+    steps = round(number / Fraction(2) ** (lead - format.man_bits))  # Python rounds halves to even
+    code = ((lead - format.min_exp) << format.man_bits) + steps
+    if code > format.max_code:
+        return format.infinity if format.specials is Specials.IEEE else format.nan
+    return code if subnormals or code >= 1 << format.man_bits else 0
 
 
-def exact_fma(x: int, y: int, z: int, fmt: FloatFormat, out: FloatFormat, subnormals: bool) -> int:
-    keep = subnormals or fmt.min_exp > out.min_exp
-    (s, a), (t, b) = value(x, fmt, keep), value(y, fmt, keep)
+def exact_fma(
+    x: int, y: int, z: int, format: FloatFormat, out: FloatFormat, subnormals: bool
+) -> int:
+    keep = subnormals or format.min_exp > out.min_exp
+    (s, a), (t, b) = value(x, format, keep), value(y, format, keep)
     u, c = value(z, out, subnormals)
     s ^= t
     top = 1 << (out.code_width - 1)
@@ -76,11 +78,11 @@ def exact_fma(x: int, y: int, z: int, fmt: FloatFormat, out: FloatFormat, subnor
     return code if code == out.nan else code | (total < 0) * top
 
 
-def triples(fmt: FloatFormat, out: FloatFormat, count: int, seed: int) -> np.ndarray:
+def triples(format: FloatFormat, out: FloatFormat, count: int, seed: int) -> np.ndarray:
     """Every triple of codes where these are few; else corners by corners, and addends near the
     product, its multiples by powers of two and their neighbours."""
-    if fmt == out and 3 * fmt.code_width <= 15:
-        spaces = [range(1 << each.code_width) for each in (fmt, fmt, out)]
+    if format == out and 3 * format.code_width <= 15:
+        spaces = [range(1 << each.code_width) for each in (format, format, out)]
         return np.array(list(itertools.product(*spaces)))
 
     def corners(each: FloatFormat) -> list[int]:
@@ -90,20 +92,23 @@ def triples(fmt: FloatFormat, out: FloatFormat, count: int, seed: int) -> np.nda
         return [code | sign << (each.code_width - 1) for code in codes for sign in (0, 1)]
 
     rng = random.Random(seed)
-    chosen = list(itertools.product(corners(fmt), corners(fmt), corners(out)))
+    chosen = list(itertools.product(corners(format), corners(format), corners(out)))
     chosen = rng.sample(chosen, min(len(chosen), count // 2))
     top = 1 << (out.code_width - 1)
     reach = 2 * out.man_bits + 5
     for _ in range(count):
-        x, y = rng.getrandbits(fmt.code_width), rng.getrandbits(fmt.code_width)
-        near = exact_fma(x, y, 0, fmt, out, True) % top + rng.randint(-2, 2)
+        x, y = rng.getrandbits(format.code_width), rng.getrandbits(format.code_width)
+        near = exact_fma(x, y, 0, format, out, True) % top + rng.randint(-2, 2)
         near += rng.choice([0, rng.randint(-reach, reach)]) << out.man_bits
         chosen.append((x, y, min(max(near, 0), out.max_code) | rng.choice([0, top])))
     return np.array(chosen)
 
 
 PAIRS = [
-    *((fmt, fmt) for fmt in (E2M1, E2M1_NAN_ONLY, E3M1, FP8_E4M3, FP8_E5M2, FP16, BF16, FP32)),
+    *(
+        (format, format)
+        for format in (E2M1, E2M1_NAN_ONLY, E3M1, FP8_E4M3, FP8_E5M2, FP16, BF16, FP32)
+    ),
     (E2M1, FloatFormat(3, 3)),
     (FloatFormat(2, 3), E2M1),
     (FP8_E4M3, FP32),
@@ -115,29 +120,31 @@ PAIRS = [
 
 
 @pytest.mark.parametrize("subnormals", [True, False])
-@pytest.mark.parametrize(("fmt", "out"), PAIRS, ids=str)
-def test_exact(fmt, out, subnormals):
-    codes = triples(fmt, out, 600, seed=out.code_width)
-    got = fma(*codes.T, fmt, acc_format=out, subnormals=subnormals)
+@pytest.mark.parametrize(("format", "out"), PAIRS, ids=str)
+def test_exact(format, out, subnormals):
+    codes = triples(format, out, 600, seed=out.code_width)
+    got = fma(*codes.T, format, acc_format=out, subnormals=subnormals)
     for (x, y, z), code in zip(codes.tolist(), got.tolist(), strict=True):
-        want = exact_fma(x, y, z, fmt, out, subnormals)
+        want = exact_fma(x, y, z, format, out, subnormals)
         assert code == want, f"{x:#x} * {y:#x} + {z:#x}: {code:#x}, not {want:#x}"
 
 
-@pytest.mark.parametrize(("fmt", "acc_format"), [(FP8_E4M3, FP32), (FP8_E5M2, FP32), (FP16, FP32)])
-def test_float64_agrees_where_it_is_exact(fmt, acc_format):
+@pytest.mark.parametrize(
+    ("format", "acc_format"), [(FP8_E4M3, FP32), (FP8_E5M2, FP32), (FP16, FP32)]
+)
+def test_float64_agrees_where_it_is_exact(format, acc_format):
     """Addends near enough to the product that float64 holds the sum: only float32 rounds."""
     rng = np.random.default_rng(11)
-    x, y = rng.integers(0, 1 << fmt.code_width, (2, 100_000))
+    x, y = rng.integers(0, 1 << format.code_width, (2, 100_000))
     z = from_float32(rng.normal(0, 4, x.size).astype(np.float32), acc_format)
-    a, b, c = to_float64(x, fmt), to_float64(y, fmt), to_float64(z, acc_format)
+    a, b, c = to_float64(x, format), to_float64(y, format), to_float64(z, acc_format)
     with np.errstate(all="ignore"):
         total = a * b + c
         error = (total - c - a * b) != 0  # float64 dropped something, or there is no number
         want = from_float32(total.astype(np.float32), acc_format)
     chosen = ~error
     assert chosen.mean() > 0.5
-    got = fma(x, y, z, fmt, acc_format=acc_format)
+    got = fma(x, y, z, format, acc_format=acc_format)
     assert (got == want)[chosen].all()
 
 
@@ -170,27 +177,27 @@ def test_flush_is_decided_after_rounding():
         assert fma(0x1A000000, factor, 0x00800000, FP32, subnormals=False) == expected
 
 
-@pytest.mark.parametrize(("fmt", "acc_format"), [(FP32, None), (FP8_E4M3, E6M9)])
-def test_fused_mac_is_fma_after_fma(fmt, acc_format):
+@pytest.mark.parametrize(("format", "acc_format"), [(FP32, None), (FP8_E4M3, E6M9)])
+def test_fused_mac_is_fma_after_fma(format, acc_format):
     rng = np.random.default_rng(12)
-    w, a = rng.integers(0, 1 << fmt.code_width, (2, 400))
+    w, a = rng.integers(0, 1 << format.code_width, (2, 400))
     start = rng.random(400) < 0.1
     start[0] = True
-    trace = fused_mac(w, a, start, fmt, acc_format=acc_format)
-    out = acc_format or fmt
+    trace = fused_mac(w, a, start, format, acc_format=acc_format)
+    out = acc_format or format
     acc = 0
     for t in range(400):
         acc = 1 << (out.code_width - 1) if start[t] else acc
-        acc = exact_fma(int(w[t]), int(a[t]), acc, fmt, out, True)
+        acc = exact_fma(int(w[t]), int(a[t]), acc, format, out, True)
         assert trace.acc[t] == acc
-    options = {"format": fmt, "acc_format": out, "subnormals": True}
+    options = {"format": format, "acc_format": out, "subnormals": True}
     inputs = {"w": w, "a": a, "start": start.astype(np.int64)}
     assert (reference("fused_mac", options, inputs)["acc"] == trace.acc).all()
 
 
 def test_rejects():
     zero = np.zeros(1, np.int64)
-    with pytest.raises(TypeError, match="fmt must be a FloatFormat, not 8"):
+    with pytest.raises(TypeError, match="format must be a FloatFormat, not 8"):
         fused_mac(zero, zero, np.ones(1, bool), 8)
     with pytest.raises(TypeError, match="acc_format must be a FloatFormat, not 8"):
         fused_mac(zero, zero, np.ones(1, bool), FP32, acc_format=8)

@@ -33,9 +33,9 @@ def starts(rng: np.random.Generator, count: int) -> np.ndarray:
     return start
 
 
-def codes(rng: np.random.Generator, fmt: IntFormat, count: int) -> np.ndarray:
+def codes(rng: np.random.Generator, format: IntFormat, count: int) -> np.ndarray:
     """Any code, in a third of the places one of the extremes, 0 or -1."""
-    top = fmt.max_code
+    top = format.max_code
     corners = rng.choice([0, top, top + 1, 2 * top + 1], count)
     return np.where(rng.random(count) < 0.3, corners, rng.integers(0, 2 * top + 2, count))
 
@@ -43,25 +43,25 @@ def codes(rng: np.random.Generator, fmt: IntFormat, count: int) -> np.ndarray:
 @pytest.mark.parametrize("wrap", [False, True])
 @pytest.mark.parametrize("zero_points", [False, True])
 @pytest.mark.parametrize(
-    ("w_fmt", "a_fmt", "width"), [(INT8, INT8, 17), (INT8, INT16, 32), (INT4, INT8, 12)]
+    ("format", "a_format", "width"), [(INT8, INT8, 17), (INT8, INT16, 32), (INT4, INT8, 12)]
 )
-def test_mac_is_a_loop_over_integers(w_fmt, a_fmt, width, zero_points, wrap) -> None:
+def test_mac_is_a_loop_over_integers(format, a_format, width, zero_points, wrap) -> None:
     rng = np.random.default_rng(7)
     count = 3000
-    w, w_zero = codes(rng, w_fmt, count), codes(rng, w_fmt, count)
-    a, a_zero = codes(rng, a_fmt, count), codes(rng, a_fmt, count)
+    w, w_zero = codes(rng, format, count), codes(rng, format, count)
+    a, a_zero = codes(rng, a_format, count), codes(rng, a_format, count)
     start = starts(rng, count)
     zeros = {"w_zero": w_zero, "a_zero": a_zero} if zero_points else {}
     policy = "wrap" if wrap else "saturate"
-    trace = int_mac(w, a, start, w_fmt, a_fmt, **zeros, acc_width=width, overflow=policy)
+    trace = int_mac(w, a, start, format, a_format, **zeros, acc_width=width, overflow=policy)
 
     low, high = -(1 << (width - 1)), (1 << (width - 1)) - 1
     acc, sticky = 0, False
     for t in range(count):
-        x, y = signed(int(w[t]), w_fmt.width), signed(int(a[t]), a_fmt.width)
+        x, y = signed(int(w[t]), format.width), signed(int(a[t]), a_format.width)
         if zero_points:
-            x -= signed(int(w_zero[t]), w_fmt.width)
-            y -= signed(int(a_zero[t]), a_fmt.width)
+            x -= signed(int(w_zero[t]), format.width)
+            y -= signed(int(a_zero[t]), a_format.width)
         if start[t]:
             acc, sticky = 0, False
         exact = acc + x * y
@@ -84,8 +84,8 @@ def test_second_format_and_zero_points_are_optional() -> None:
         (([0], [16], [True], INT8, INT4), ValueError, r"a must be in 0\.\.15, not 16"),
         (([0], [0], [False], INT8), ValueError, r"start\[0\] must be True, not False"),
         (([0], [0, 1], [True], INT8), ValueError, r"a must be of w's shape \(1,\), not \(2,\)"),
-        (([0], [0], [True], 8), TypeError, r"w_fmt must be an IntFormat, not 8"),
-        (([0], [0], [True], INT8, 8), TypeError, r"a_fmt must be an IntFormat, not 8"),
+        (([0], [0], [True], 8), TypeError, r"format must be an IntFormat, not 8"),
+        (([0], [0], [True], INT8, 8), TypeError, r"a_format must be an IntFormat, not 8"),
     ],
 )
 def test_wrong_mac_arguments(arguments: tuple, kind: type, message: str) -> None:
@@ -98,48 +98,48 @@ def test_wrong_zero_point() -> None:
         int_mac([0], [0], [True], INT8, w_zero=-1)
 
 
-@pytest.mark.parametrize("fmt", [INT4, INT8, INT16])
-def test_range_is_that_of_each_segment(fmt: IntFormat) -> None:
-    rng = np.random.default_rng(fmt.width)
-    x, start = codes(rng, fmt, 2000), starts(rng, 2000)
-    trace = range_statistic(x, start, fmt)
+@pytest.mark.parametrize("format", [INT4, INT8, INT16])
+def test_range_is_that_of_each_segment(format: IntFormat) -> None:
+    rng = np.random.default_rng(format.width)
+    x, start = codes(rng, format, 2000), starts(rng, 2000)
+    trace = range_statistic(x, start, format)
     seen: list[int] = []
     for t, (code, begin) in enumerate(zip(x.tolist(), start.tolist(), strict=True)):
-        seen = [*([] if begin else seen), signed(code, fmt.width)]
+        seen = [*([] if begin else seen), signed(code, format.width)]
         expected = (max(seen), min(seen), max(seen) - min(seen))
         assert (trace.max[t], trace.min[t], trace.range[t]) == expected
 
 
 @pytest.mark.parametrize(
-    ("x", "start", "fmt", "kind", "message"),
+    ("x", "start", "format", "kind", "message"),
     [
-        ([0], [True], 8, TypeError, "fmt must be an IntFormat, not 8"),
+        ([0], [True], 8, TypeError, "format must be an IntFormat, not 8"),
         ([16], [True], INT4, ValueError, r"x must be in 0\.\.15, not 16"),
         ([[0]], [[True]], INT4, ValueError, r"x must be of shape \(T,\) with T >= 1, not \(1, 1\)"),
         ([0], [False], INT4, ValueError, r"start\[0\] must be True, not False"),
     ],
 )
-def test_wrong_range_arguments(x, start, fmt, kind, message) -> None:
+def test_wrong_range_arguments(x, start, format, kind, message) -> None:
     with pytest.raises(kind, match=message):
-        range_statistic(np.array(x), np.array(start), fmt)
+        range_statistic(np.array(x), np.array(start), format)
 
 
 def rounded(acc: int, shift: int, word: int, bits: int) -> int:
     return (math.floor(Fraction(acc) * Fraction(2) ** (bits - shift)) + word) >> bits
 
 
-@pytest.mark.parametrize(("fmt", "bits"), [(INT8, 8), (INT4, 1), (INT16, 24)])
-def test_requantize_is_the_rational_formula(fmt: IntFormat, bits: int) -> None:
+@pytest.mark.parametrize(("format", "bits"), [(INT8, 8), (INT4, 1), (INT16, 24)])
+def test_requantize_is_the_rational_formula(format: IntFormat, bits: int) -> None:
     rng = np.random.default_rng(bits)
-    low, high = -fmt.max_code - 1, fmt.max_code
+    low, high = -format.max_code - 1, format.max_code
     shift = rng.integers(0, 32, 3000)
     edges = rng.choice([low - 2, low - 1, low, -1, 0, high, high + 1], 3000)
     acc = (edges << shift) + rng.integers(-2, 3, 3000)
     acc[:500] = rng.integers(-(1 << 63), 1 << 63, 500) >> rng.integers(0, 63, 500)
     acc[500:1500] += rng.integers(0, 1 << 31, 1000) >> (31 - shift[500:1500])
     words = rng.integers(0, 1 << bits, 3000)
-    got, outside = requantize(acc, shift, words, fmt, random_bits=bits)
-    nearest, _ = requantize(acc, shift, None, fmt, random_bits=bits)
+    got, outside = requantize(acc, shift, words, format, random_bits=bits)
+    nearest, _ = requantize(acc, shift, None, format, random_bits=bits)
     for t, arguments in enumerate(zip(acc.tolist(), shift.tolist(), words.tolist(), strict=True)):
         r = rounded(*arguments, bits)
         assert (got[t], outside[t]) == (min(max(r, low), high), r < low or r > high)
@@ -167,7 +167,7 @@ def test_mean_over_all_words_is_exact(bits: int) -> None:
         (([0], -1, None, INT8), ValueError, r"shift must be in 0\.\.31, not -1\.\.-1"),
         (([0], 0, [256], INT8), ValueError, r"random must be in 0\.\.255, not 256\.\.256"),
         (([0.5], 0, None, INT8), TypeError, "acc must be an array of integers, not of dtype"),
-        (([0], 0, None, 8), TypeError, "fmt must be an IntFormat, not 8"),
+        (([0], 0, None, 8), TypeError, "format must be an IntFormat, not 8"),
     ],
 )
 def test_wrong_requantize_arguments(arguments: tuple, kind: type, message: str) -> None:
@@ -185,16 +185,20 @@ def tensor(seed: int, shape: tuple[int, ...] = (5, 60)) -> np.ndarray:
     return (rng.standard_normal(shape) * np.exp2(rng.integers(-12, 3, shape))).astype(np.float32)
 
 
-@pytest.mark.parametrize("fmt", [INT4, INT8, INT16])
-def test_symmetric_rounds_the_exact_quotient(fmt: IntFormat) -> None:
-    x = tensor(fmt.width)
-    x[0, :8] = x[1, 0] = np.float32(fmt.max_code / 2)  # ties, where this is the largest
-    for values in (x, np.clip(x, -fmt.max_code / 2, fmt.max_code / 2).astype(np.float32), -abs(x)):
-        got, scale = quantize_symmetric(values, fmt)
+@pytest.mark.parametrize("format", [INT4, INT8, INT16])
+def test_symmetric_rounds_the_exact_quotient(format: IntFormat) -> None:
+    x = tensor(format.width)
+    x[0, :8] = x[1, 0] = np.float32(format.max_code / 2)  # ties, where this is the largest
+    for values in (
+        x,
+        np.clip(x, -format.max_code / 2, format.max_code / 2).astype(np.float32),
+        -abs(x),
+    ):
+        got, scale = quantize_symmetric(values, format)
         amax = Fraction(float(np.abs(values).max()))
-        assert scale == float(amax / fmt.max_code)
+        assert scale == float(amax / format.max_code)
         for value, code in zip(values.ravel().tolist(), got.ravel().tolist(), strict=True):
-            assert signed(code, fmt.width) == round(Fraction(value) * fmt.max_code / amax)
+            assert signed(code, format.width) == round(Fraction(value) * format.max_code / amax)
 
 
 def test_symmetric_ties_go_to_even() -> None:
@@ -202,41 +206,43 @@ def test_symmetric_ties_go_to_even() -> None:
     assert [signed(c, 4) for c in quantize_symmetric(x, INT4)[0].tolist()] == [7, 0, 2, 0, -2, -7]
 
 
-@pytest.mark.parametrize("fmt", [INT4, INT8, INT16])
+@pytest.mark.parametrize("format", [INT4, INT8, INT16])
 @pytest.mark.parametrize("kind", ["mixed", "positive", "negative"])
-def test_affine_spans_the_codes_and_keeps_zero(fmt: IntFormat, kind: str) -> None:
+def test_affine_spans_the_codes_and_keeps_zero(format: IntFormat, kind: str) -> None:
     x = tensor(3)
     x = {"mixed": x, "positive": abs(x), "negative": -abs(x)}[kind]
     x[0, 0] = 0
-    got, zero, scale = quantize_affine(x, fmt)
+    got, zero, scale = quantize_affine(x, format)
     assert got[0, 0] == zero
-    values = np.array([signed(code, fmt.width) for code in got.ravel().tolist()])
-    offset = signed(zero, fmt.width)
+    values = np.array([signed(code, format.width) for code in got.ravel().tolist()])
+    offset = signed(zero, format.width)
     # Half a step of rounding, and as much again where the zero point's rounding clips an end.
     error = np.abs((values - offset) * scale - x.ravel().astype(np.float64))
     assert error.max() <= scale * (1 + 1e-9)
     assert np.median(error) <= scale / 2
-    assert values.max() - values.min() >= (1 << fmt.width) - 2
-    assert offset == {"positive": -fmt.max_code - 1, "negative": fmt.max_code}.get(kind, offset)
+    assert values.max() - values.min() >= (1 << format.width) - 2
+    assert offset == {"positive": -format.max_code - 1, "negative": format.max_code}.get(
+        kind, offset
+    )
 
 
-@pytest.mark.parametrize("fmt", [INT4, INT8, INT16])
+@pytest.mark.parametrize("format", [INT4, INT8, INT16])
 @pytest.mark.parametrize("power", [-149, -130, 0, 100])
-def test_fixed_point_is_the_rational_formula(fmt: IntFormat, power: int) -> None:
-    x = np.ldexp(tensor(fmt.width), power).astype(np.float32)
+def test_fixed_point_is_the_rational_formula(format: IntFormat, power: int) -> None:
+    x = np.ldexp(tensor(format.width), power).astype(np.float32)
     words = np.random.default_rng(1).integers(0, 256, x.shape)
-    got, exponent = quantize_fixed_point(x, fmt, random=words)
-    near, same = quantize_fixed_point(x, fmt, rounding="nearest")
+    got, exponent = quantize_fixed_point(x, format, random=words)
+    near, same = quantize_fixed_point(x, format, rounding="nearest")
     amax = Fraction(float(np.abs(x).max()))
     step = Fraction(2) ** exponent
     assert same == exponent
-    assert amax <= fmt.max_code * step
-    assert amax > fmt.max_code * step / 2
+    assert amax <= format.max_code * step
+    assert amax > format.max_code * step / 2
     columns = (x.ravel(), words.ravel(), got.ravel(), near.ravel())
     for value, word, code, nearest in zip(*(c.tolist() for c in columns), strict=True):
         t = math.floor(Fraction(value) / step * 256)
-        assert signed(code, fmt.width) == (t + word) >> 8
-        assert signed(nearest, fmt.width) == math.floor(Fraction(value) / step + Fraction(1, 2))
+        assert signed(code, format.width) == (t + word) >> 8
+        assert signed(nearest, format.width) == math.floor(Fraction(value) / step + Fraction(1, 2))
 
 
 @pytest.mark.parametrize(("amax", "exponent"), [(127, 0), (127.5, 1), (128, 1), (63.5, -1)])
@@ -268,17 +274,17 @@ def test_zeros_stay_zero() -> None:
 
 @pytest.mark.parametrize("function", [quantize_symmetric, quantize_affine, quantize_fixed_point])
 @pytest.mark.parametrize(
-    ("x", "fmt", "kind", "message"),
+    ("x", "format", "kind", "message"),
     [
         (np.zeros(3), INT8, TypeError, "x must be a float32 array, not dtype"),
         (np.zeros(0, np.float32), INT8, ValueError, "x must be of at least one element"),
         (np.array([np.inf], np.float32), INT8, ValueError, "x must be finite, not infinite or NaN"),
-        (np.zeros(3, np.float32), 8, TypeError, "fmt must be an IntFormat, not 8"),
+        (np.zeros(3, np.float32), 8, TypeError, "format must be an IntFormat, not 8"),
     ],
 )
-def test_wrong_tensors(function: Any, x: Any, fmt: Any, kind: type, message: str) -> None:
+def test_wrong_tensors(function: Any, x: Any, format: Any, kind: type, message: str) -> None:
     with pytest.raises(kind, match=message):
-        function(x, fmt)
+        function(x, format)
 
 
 @pytest.mark.parametrize(

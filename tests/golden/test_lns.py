@@ -19,10 +19,10 @@ def power_of_two(numerator: int, denominator: int) -> Decimal:
 
 
 @pytest.mark.parametrize("table_fraction", [4, 9, 15, 30])
-@pytest.mark.parametrize("fmt", FORMATS)
-def test_table_is_the_rounded_power_times_mitchells_line(fmt, table_fraction):
-    size = 1 << fmt.fraction_bits
-    for table_bits in range(fmt.fraction_bits + 1):
+@pytest.mark.parametrize("format", FORMATS)
+def test_table_is_the_rounded_power_times_mitchells_line(format, table_fraction):
+    size = 1 << format.fraction_bits
+    for table_bits in range(format.fraction_bits + 1):
         low = size >> table_bits
         expected = [
             power_of_two(r // low, 1 << table_bits)
@@ -30,7 +30,7 @@ def test_table_is_the_rounded_power_times_mitchells_line(fmt, table_fraction):
             * (1 << table_fraction)
             for r in range(size)
         ]
-        table = conversion_table(fmt, table_bits=table_bits, table_fraction=table_fraction)
+        table = conversion_table(format, table_bits=table_bits, table_fraction=table_fraction)
         largest = (2 << table_fraction) - 1
         assert table == [min(int(value + Decimal("0.5")), largest) for value in expected]
 
@@ -93,17 +93,17 @@ def test_lns_mac_matches_a_loop(width, wrap):
     assert any(sticky for _, sticky in expected) == (width == 17)
 
 
-@pytest.mark.parametrize("fmt", FORMATS)
-def test_encode_is_nearest_in_the_logarithm(fmt):
+@pytest.mark.parametrize("format", FORMATS)
+def test_encode_is_nearest_in_the_logarithm(format):
     rng = np.random.default_rng(5)
     x = (rng.standard_normal((4, 500)) * np.exp(rng.normal(0, 4, (4, 500)))).astype(np.float32)
     x[:, :9] = 0
-    codes = encode(x, fmt)
-    top = (1 << fmt.exp_bits) - 1
+    codes = encode(x, format)
+    top = (1 << format.exp_bits) - 1
     assert codes.dtype == np.int64
     assert (codes & top).max() == top
     largest = np.abs(x).max()
-    steps = float(1 << fmt.fraction_bits)
+    steps = float(1 << format.fraction_bits)
     for value, code in zip(x.ravel().tolist(), codes.ravel().tolist(), strict=True):
         exponent = code & top
         if value:
@@ -111,10 +111,10 @@ def test_encode_is_nearest_in_the_logarithm(fmt):
             assert abs(distance) <= 0.5 + 1e-9 or (exponent == 0 and distance < 0.5)
         assert (code > top) == (value < 0 and exponent > 0)
         assert value or code == 0
-    assert (encode(np.zeros((2, 3), np.float32), fmt) == 0).all()
+    assert (encode(np.zeros((2, 3), np.float32), format) == 0).all()
     # A value that is a code's, but for the scale, gets that code back.
-    every = np.arange(2 << fmt.exp_bits)
-    back = encode(decode(every, fmt).astype(np.float32), fmt)
+    every = np.arange(2 << format.exp_bits)
+    back = encode(decode(every, format).astype(np.float32), format)
     assert (back == np.where(every & top, every, 0)).all()
 
 
@@ -125,7 +125,11 @@ YES = np.array([True])
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: lns_mac(ONE, ONE, YES, (7, 3), table_bits=3), TypeError, "fmt must be an LnsForm"),
+        (
+            lambda: lns_mac(ONE, ONE, YES, (7, 3), table_bits=3),
+            TypeError,
+            "format must be an LnsForm",
+        ),
         (
             lambda: lns_mac(ONE, ONE, YES, LNS8, table_bits=4),
             ValueError,
@@ -140,9 +144,9 @@ YES = np.array([True])
         (lambda: lns_mac(ONE, ONE, ~YES, LNS8, table_bits=3), ValueError, "start[0] must be True"),
         (lambda: encode(np.ones(3), LNS8), TypeError, "x must be a float32 array, not dtype"),
         (lambda: encode(np.float32([1, np.inf]), LNS8), ValueError, "x must be finite"),
-        (lambda: encode(np.float32([1]), (7, 3)), TypeError, "fmt must be an LnsFormat"),
+        (lambda: encode(np.float32([1]), (7, 3)), TypeError, "format must be an LnsFormat"),
         (lambda: decode([256], LNS8), ValueError, "codes must be in 0..255"),
-        (lambda: decode([1], None), TypeError, "fmt must be an LnsFormat, not None"),
+        (lambda: decode([1], None), TypeError, "format must be an LnsFormat, not None"),
     ],
 )
 def test_refused_arguments(make, error, message):

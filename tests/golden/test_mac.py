@@ -196,9 +196,9 @@ def rounded_product(x: float, y: float, subnormals: bool) -> np.float32:
     return np.copysign(np.float32(0), value) if abs(value) < 2.0**-126 else np.float32(value)
 
 
-def float_loop(w, a, start, fmt, subnormals):
+def float_loop(w, a, start, format, subnormals):
     """Codes of the FP32 states; an FP8 operand keeps its subnormals."""
-    kind = np.dtype(KINDS[fmt])
+    kind = np.dtype(KINDS[format])
     states = []
     with np.errstate(all="ignore"):
         w, a = (codes.astype(f"u{kind.itemsize}").view(kind).astype(np.float32) for codes in (w, a))
@@ -214,32 +214,34 @@ def float_loop(w, a, start, fmt, subnormals):
     return np.where(np.isnan(states), FP32.nan, states.view(np.uint32).astype(np.int64))
 
 
-def operands(fmt: FloatFormat, rng: np.random.Generator, count: int) -> np.ndarray:
+def operands(format: FloatFormat, rng: np.random.Generator, count: int) -> np.ndarray:
     """Codes: uniform bits, or (half of them) exponents around the middle so that sums interact."""
-    codes = rng.integers(0, 1 << fmt.code_width, count)
-    if fmt.exp_bits == 8:
+    codes = rng.integers(0, 1 << format.code_width, count)
+    if format.exp_bits == 8:
         middle = rng.random(count) < 0.6
         field = rng.integers(120, 134, count)
-        codes = np.where(middle, codes & ~(255 << fmt.man_bits) | field << fmt.man_bits, codes)
+        codes = np.where(
+            middle, codes & ~(255 << format.man_bits) | field << format.man_bits, codes
+        )
         tiny = rng.random(count) < 0.2
         field = rng.integers(0, 64, count)
-        codes = np.where(tiny, codes & ~(255 << fmt.man_bits) | field << fmt.man_bits, codes)
+        codes = np.where(tiny, codes & ~(255 << format.man_bits) | field << format.man_bits, codes)
         zero = rng.random(count) < 0.02
-        codes = np.where(zero, codes & 1 << (fmt.code_width - 1), codes)
+        codes = np.where(zero, codes & 1 << (format.code_width - 1), codes)
     return codes
 
 
-@pytest.mark.parametrize("fmt", KINDS, ids=str)
+@pytest.mark.parametrize("format", KINDS, ids=str)
 @pytest.mark.parametrize("subnormals", [True, False])
 @pytest.mark.parametrize("rate", [0.5, 0.1, 0.01])
-def test_float_mac_matches_float32_loop(fmt, subnormals, rate):
+def test_float_mac_matches_float32_loop(format, subnormals, rate):
     rng = np.random.default_rng(3)
     count = 6000
-    w, a = operands(fmt, rng, count), operands(fmt, rng, count)
+    w, a = operands(format, rng, count), operands(format, rng, count)
     start = starts(rng, count, rate)
-    trace = float_mac(w, a, start, fmt, subnormals=subnormals)
+    trace = float_mac(w, a, start, format, subnormals=subnormals)
     assert trace.overflow is None
-    assert (trace.acc == float_loop(w, a, start, fmt, subnormals)).all()
+    assert (trace.acc == float_loop(w, a, start, format, subnormals)).all()
 
 
 def test_float_products_near_underflow():
@@ -256,14 +258,14 @@ def test_float_products_near_underflow():
         assert ((trace.acc & 0x7F800000) == 0).mean() > 0.1
 
 
-@pytest.mark.parametrize("fmt", [FP8_E5M2, FP8_E4M3], ids=str)
-def test_fp8_accumulators_never_need_subnormals(fmt):
+@pytest.mark.parametrize("format", [FP8_E5M2, FP8_E4M3], ids=str)
+def test_fp8_accumulators_never_need_subnormals(format):
     rng = np.random.default_rng(5)
     w, a = rng.integers(0, 256, (2, 20_000))
     start = starts(rng, w.size, 0.05)
-    kept = fp8_mac(w, a, start, fmt)
-    assert (kept.acc == float_mac(w, a, start, fmt, subnormals=False).acc).all()
-    assert (kept.acc == float_loop(w, a, start, fmt, True)).all()
+    kept = fp8_mac(w, a, start, format)
+    assert (kept.acc == float_mac(w, a, start, format, subnormals=False).acc).all()
+    assert (kept.acc == float_loop(w, a, start, format, True)).all()
 
 
 def test_idle_cycles_keep_the_state():
@@ -340,7 +342,7 @@ YES = np.ones(1, bool)
             ValueError,
             "overflow must be one of 'saturate', 'wrap'",
         ),
-        (lambda: float_mac(ONE, ONE, YES, MLS_E2M4), TypeError, "fmt must be a FloatFormat"),
+        (lambda: float_mac(ONE, ONE, YES, MLS_E2M4), TypeError, "format must be a FloatFormat"),
         (
             lambda: float_mac(ONE, ONE, YES, FP32, acc_format=32),
             TypeError,
@@ -348,7 +350,7 @@ YES = np.ones(1, bool)
         ),
         (lambda: float_mac(ONE + 256, ONE, YES, FP8_E5M2), ValueError, "w must be in 0..255"),
         (lambda: fp32_mac(ONE, ONE, ~YES), ValueError, "start[0] must be True, not False"),
-        (lambda: fp8_mac(ONE, ONE, YES, BF16), ValueError, "fmt must be FP8_E5M2 or FP8_E4M3"),
+        (lambda: fp8_mac(ONE, ONE, YES, BF16), ValueError, "format must be FP8_E5M2 or FP8_E4M3"),
         (lambda: accumulate_integers(ONE, ~YES), ValueError, "start[0] must be True"),
         (lambda: accumulate_floats(ONE, ONE), TypeError, "start must be a bool array"),
     ],

@@ -176,8 +176,8 @@ def test_layers_and_phases_are_drawn_uniformly() -> None:
 def test_equal_arguments_equal_bytes() -> None:
     one, two = build(2000, 9), build(2000, 9)
     assert one.digest == two.digest
-    for fmt in (MLS_E2M4, FP8_E4M3):
-        for codes, again in zip(one.encode(fmt), two.encode(fmt), strict=True):
+    for format in (MLS_E2M4, FP8_E4M3):
+        for codes, again in zip(one.encode(format), two.encode(format), strict=True):
             assert codes.dtype == np.int64
             assert codes.tobytes() == again.tobytes()
 
@@ -242,26 +242,26 @@ def test_tensors_take_different_random_words() -> None:
 FLOAT8 = {FP8_E5M2: ml_dtypes.float8_e5m2, FP8_E4M3: ml_dtypes.float8_e4m3fn, FP16: np.float16}
 
 
-@pytest.mark.parametrize("fmt", FLOAT8, ids=str)
-def test_small_floats_use_the_whole_range_and_round_to_nearest_even(fmt: FloatFormat) -> None:
+@pytest.mark.parametrize("format", FLOAT8, ids=str)
+def test_small_floats_use_the_whole_range_and_round_to_nearest_even(format: FloatFormat) -> None:
     rng = np.random.default_rng(8)
-    limit = float(ml_dtypes.finfo(FLOAT8[fmt]).max)
+    limit = float(ml_dtypes.finfo(FLOAT8[format]).max)
     for scale in (-90, -20, 0, 17, 80):
         x = np.ldexp(rng.standard_normal((4, 3, 8, 8)).astype(np.float32), scale)
-        shift = amax_shift(x, fmt)
+        shift = amax_shift(x, format)
         amax = Fraction(float(abs(x).max()))
         assert amax * Fraction(2) ** shift <= limit < amax * Fraction(2) ** (shift + 1)
-        cast = np.ldexp(x.astype(np.float64), shift).astype(np.float32).astype(FLOAT8[fmt])
-        expected = cast.view(np.uint16 if fmt is FP16 else np.uint8)
-        assert np.array_equal(encode_tensor(x, fmt, rng), expected)
+        cast = np.ldexp(x.astype(np.float64), shift).astype(np.float32).astype(FLOAT8[format])
+        expected = cast.view(np.uint16 if format is FP16 else np.uint8)
+        assert np.array_equal(encode_tensor(x, format, rng), expected)
 
 
-@pytest.mark.parametrize("fmt", FLOAT8, ids=str)
-def test_largest_finite_value_needs_no_smaller_scale(fmt: FloatFormat) -> None:
+@pytest.mark.parametrize("format", FLOAT8, ids=str)
+def test_largest_finite_value_needs_no_smaller_scale(format: FloatFormat) -> None:
     """The boundary: exactly the largest finite value stays, one float32 step above it halves."""
-    limit = np.float32(ml_dtypes.finfo(FLOAT8[fmt]).max)
-    assert amax_shift(np.array([limit]), fmt) == 0
-    assert amax_shift(np.array([np.nextafter(limit, np.float32(np.inf))]), fmt) == -1
+    limit = np.float32(ml_dtypes.finfo(FLOAT8[format]).max)
+    assert amax_shift(np.array([limit]), format) == 0
+    assert amax_shift(np.array([np.nextafter(limit, np.float32(np.inf))]), format) == -1
 
 
 def test_bf16_is_not_scaled() -> None:
@@ -302,10 +302,10 @@ def test_logarithms_are_scaled_to_the_largest_code() -> None:
     assert ratio.max() / ratio.min() > 1.08
 
 
-@pytest.mark.parametrize("fmt", [MLS_E2M4, FP8_E5M2, FP8_E4M3, BF16, FP32, INT8, LNS8], ids=str)
-def test_all_zero_tensor(fmt: FloatFormat) -> None:
+@pytest.mark.parametrize("format", [MLS_E2M4, FP8_E5M2, FP8_E4M3, BF16, FP32, INT8, LNS8], ids=str)
+def test_all_zero_tensor(format: FloatFormat) -> None:
     x = np.zeros((2, 2, 3, 3), np.float32)
-    assert not encode_tensor(x, fmt, np.random.default_rng(0)).any()
+    assert not encode_tensor(x, format, np.random.default_rng(0)).any()
 
 
 def test_statistics_count_zeros_of_either_sign() -> None:
@@ -357,7 +357,7 @@ def test_layer_without_a_window_clear_of_the_padding() -> None:
 
 
 def test_encode_refuses_other_formats() -> None:
-    with pytest.raises(TypeError, match=r"fmt must be of ElementFormat or .*, not 8"):
+    with pytest.raises(TypeError, match=r"format must be of ElementFormat or .*, not 8"):
         build(9, 1).encode(8)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"fmt must be of ElementFormat or .*, not 8"):
+    with pytest.raises(TypeError, match=r"format must be of ElementFormat or .*, not 8"):
         build(9, 1).statistics(8)  # type: ignore[arg-type]
