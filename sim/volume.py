@@ -8,6 +8,7 @@ Source: S. Boldo, G. Melquiond, "Emulation of FMA and correctly rounded sums: pr
 using rounding to odd", IEEE Transactions on Computers 57(4), 2008.
 """
 
+import enum
 from typing import Any
 
 import numpy as np
@@ -21,36 +22,58 @@ from .vectors import Vectors
 Reals = npt.NDArray[np.float64]
 Float32s = npt.NDArray[np.float32]
 
-OPERANDS = {"float_multiplier": "xy", "float_adder": "xy", "float_fma": "xyz"}
-"""Input ports of the units."""
 
-_RESULTS = {"float_multiplier": "product", "float_adder": "sum", "float_fma": "sum"}
+class Operation(enum.Enum):
+    """What a unit does with its operands: names of the ports, operands first."""
+
+    MULTIPLY = ("x", "y", "product")
+    ADD = ("x", "y", "sum")
+    FMA = ("x", "y", "z", "sum")
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        """Input ports."""
+        return self.value[:-1]
+
+    @property
+    def result(self) -> str:
+        """Output port."""
+        return self.value[-1]
+
+    @classmethod
+    def of(cls, configuration: Configuration) -> "Operation":
+        """Of a unit, by its ports. Raises: ValueError for any other unit."""
+        return cls(tuple(configuration.build().signature.members))
+
+
 _DTYPES: dict[FloatFormat, np.dtype[Any]] = {FP32: np.dtype(np.float32), FP16: np.dtype(np.float16)}
 
 
 def volume_vectors(
     configuration: Configuration, operations: int, rng: np.random.Generator
 ) -> Vectors:
-    """`operations` steps for a unit of `OPERANDS` with one of the formats FP32, FP16, BF16."""
+    """`operations` steps for a unit of one `Operation` with one of the formats FP32, FP16, BF16."""
     fmt, subnormals = configuration.options["format"], configuration.options["subnormals"]
-    names, result = OPERANDS[configuration.name], _RESULTS[configuration.name]
-    operands = draw_operands(configuration.name, fmt, operations, rng)
-    inputs = dict(zip(names, operands, strict=True))
-    expected = expect(configuration.name, fmt, operands, subnormals=subnormals)
-    widths = dict.fromkeys([*names, result], fmt.code_width)
-    return Vectors(inputs, {result: expected}, widths, delay=1, clocked=False)
+    operation = Operation.of(configuration)
+    operands = draw_operands(operation, fmt, operations, rng)
+    inputs = dict(zip(operation.operands, operands, strict=True))
+    expected = expect(operation, fmt, operands, subnormals=subnormals)
+    widths = dict.fromkeys(operation.value, fmt.code_width)
+    return Vectors(inputs, {operation.result: expected}, widths, delay=1, clocked=False)
 
 
-def expect(unit: str, fmt: FloatFormat, operands: list[Codes], *, subnormals: bool = True) -> Codes:
-    """The codes that a unit gives, by float64."""
+def expect(
+    operation: Operation, fmt: FloatFormat, operands: list[Codes], *, subnormals: bool = True
+) -> Codes:
+    """The codes that an operation gives, by float64."""
     values = [to_real(codes, fmt) for codes in operands]
     if not subnormals:
         tiny = 2.0**fmt.min_exp
         values = [np.where(np.abs(x) < tiny, np.copysign(0.0, x), x) for x in values]
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):
-        if unit == "float_adder":
+        if operation is Operation.ADD:
             total = _add_to_odd(*values)
-        elif unit == "float_multiplier":
+        elif operation is Operation.MULTIPLY:
             total = values[0] * values[1]
         else:
             total = _add_to_odd(values[0] * values[1], values[2])
@@ -102,7 +125,7 @@ def _float32_to_odd(x: Reals) -> Float32s:
 
 
 def draw_operands(
-    unit: str, fmt: FloatFormat, operations: int, rng: np.random.Generator
+    operation: Operation, fmt: FloatFormat, operations: int, rng: np.random.Generator
 ) -> list[Codes]:
     """Operands, all kinds of corners mixed: see the functions below, one a kind.
 
@@ -111,10 +134,10 @@ def draw_operands(
     """
     x, y = _factors(fmt, operations, rng)
     operands = [x, y]
-    if unit == "float_adder":
+    if operation is Operation.ADD:
         operands = [x, _addends(x, fmt, rng)]
-    elif unit == "float_fma":
-        product = expect("float_multiplier", fmt, operands)
+    elif operation is Operation.FMA:
+        product = expect(Operation.MULTIPLY, fmt, operands)
         operands.append(_addends(product, fmt, rng))
     operands[0] = _moved(operands[0], rng.choice([-1, 0, 0, 0, 0, 1], operations), fmt)
     return [_with_specials(codes, fmt, rng) for codes in operands]

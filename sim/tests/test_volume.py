@@ -11,13 +11,18 @@ import pytest
 from mlsmac.golden.spec import BF16, FP16, FP32, FloatFormat
 from mlsmac.sim.memory_bench import MEMORY, MemoryBench
 from mlsmac.sim.runner import simulate
-from mlsmac.sim.volume import OPERANDS, draw_operands, expect, to_real, volume_vectors
+from mlsmac.sim.volume import Operation, draw_operands, expect, to_real, volume_vectors
 from mlsmac.units import configure
 
+UNITS_OF = {
+    Operation.MULTIPLY: "float_multiplier",
+    Operation.ADD: "float_adder",
+    Operation.FMA: "float_fma",
+}
 FORMATS = {"fp32": FP32, "bf16": BF16, "fp16": FP16}
 CASES: list[tuple[str, dict[str, Any]]] = [
     (unit, {"format": name, "subnormals": subnormals})
-    for unit in OPERANDS
+    for unit in UNITS_OF.values()
     for name, subnormals in (("fp32", True), ("fp32", False), ("bf16", True), ("fp16", True))
 ]
 CASES += [
@@ -54,16 +59,18 @@ def test_unit_matches_float64(
     print(f"{configuration.slug}: {checked} operations")
 
 
-@pytest.mark.parametrize("unit", OPERANDS)
+@pytest.mark.parametrize("operation", Operation)
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("subnormals", [True, False])
-def test_oracle_is_exact_arithmetic_rounded_once(unit: str, name: str, subnormals: bool) -> None:
+def test_oracle_is_exact_arithmetic_rounded_once(
+    operation: Operation, name: str, subnormals: bool
+) -> None:
     fmt = FORMATS[name]
-    operands = draw_operands(unit, fmt, 2000, np.random.default_rng(SEED))
-    codes = expect(unit, fmt, operands, subnormals=subnormals)
+    operands = draw_operands(operation, fmt, 2000, np.random.default_rng(SEED))
+    codes = expect(operation, fmt, operands, subnormals=subnormals)
     finite = 0
     for *given, code in zip(*operands, codes, strict=True):
-        exact = _exact(unit, [_value(each, fmt, subnormals) for each in given])
+        exact = _exact(operation, [_value(each, fmt, subnormals) for each in given])
         if exact:  # zeros and specials: below, and by NumPy
             finite += 1
             assert code == _rounded(exact, fmt, subnormals), (list(map(hex, given)), hex(code))
@@ -78,13 +85,13 @@ def _value(code: int, fmt: FloatFormat, subnormals: bool) -> Fraction | None:
     return Fraction(x if subnormals or abs(x) >= 2.0**fmt.min_exp else 0)
 
 
-def _exact(unit: str, values: list[Fraction | None]) -> Fraction | None:
+def _exact(operation: Operation, values: list[Fraction | None]) -> Fraction | None:
     """The result before rounding; None where an operand is not finite."""
     finite = [value for value in values if value is not None]
     if len(finite) < len(values):
         return None
     x, y, *z = finite
-    return x + y if unit == "float_adder" else x * y + sum(z)
+    return x + y if operation is Operation.ADD else x * y + sum(z)
 
 
 def _rounded(x: Fraction, fmt: FloatFormat, subnormals: bool) -> int:
@@ -106,13 +113,13 @@ def _rounded(x: Fraction, fmt: FloatFormat, subnormals: bool) -> int:
 @pytest.mark.parametrize("name", ["fp32", "fp16"])
 def test_oracle_is_numpy_arithmetic(name: str) -> None:
     fmt, dtype = FORMATS[name], {"fp32": np.float32, "fp16": np.float16}[name]
-    for unit, operation in (("float_multiplier", np.multiply), ("float_adder", np.add)):
-        operands = draw_operands(unit, fmt, 100_000, np.random.default_rng(SEED))
+    for operation, numpy in ((Operation.MULTIPLY, np.multiply), (Operation.ADD, np.add)):
+        operands = draw_operands(operation, fmt, 100_000, np.random.default_rng(SEED))
         with np.errstate(all="ignore"):
-            result = operation(*(to_real(codes, fmt).astype(dtype) for codes in operands))
+            result = numpy(*(to_real(codes, fmt).astype(dtype) for codes in operands))
         codes = result.view(f"u{result.itemsize}").astype(np.int64)
         expected = np.where(np.isnan(result), fmt.nan, codes)
-        assert np.array_equal(expect(unit, fmt, operands), expected)
+        assert np.array_equal(expect(operation, fmt, operands), expected)
 
 
 def test_fma_rules_of_zeros_infinities_and_nan() -> None:
@@ -129,17 +136,17 @@ def test_fma_rules_of_zeros_infinities_and_nan() -> None:
         (one, one, FP32.infinity + 1, FP32.nan),
     ):
         operands = [np.array([code]) for code in (x, y, z)]
-        assert expect("float_fma", FP32, operands) == expected
+        assert expect(Operation.FMA, FP32, operands) == expected
 
 
-@pytest.mark.parametrize("unit", OPERANDS)
-def test_operands_reach_the_corners(unit: str) -> None:
-    operands = draw_operands(unit, FP32, 100_000, np.random.default_rng(SEED))
-    codes = expect(unit, FP32, operands)
+@pytest.mark.parametrize("operation", Operation)
+def test_operands_reach_the_corners(operation: Operation) -> None:
+    operands = draw_operands(operation, FP32, 100_000, np.random.default_rng(SEED))
+    codes = expect(operation, FP32, operands)
     magnitude = codes & 0x7FFFFFFF
     with np.errstate(all="ignore"):
         x, y, *z = (to_real(each, FP32) for each in operands)
-        addends = (x, y) if unit == "float_adder" else (x * y, *z)
+        addends = (x, y) if operation is Operation.ADD else (x * y, *z)
         exact = sum(addends)
         result = to_real(codes, FP32)
         spacing = np.spacing(result.astype(np.float32)).astype(np.float64)
@@ -155,9 +162,9 @@ def test_operands_reach_the_corners(unit: str) -> None:
         "largest": magnitude == FP32.max_code,
         "nan": magnitude > FP32.infinity,
     }
-    if unit != "float_multiplier":
+    if operation is not Operation.MULTIPLY:
         reached["cancelled"] = finite & cancelled & (exact != 0)
         reached["zero sum"] = finite & (exact == 0) & (x != 0) & (y != 0)
     shares = {name: float(np.mean(where)) for name, where in reached.items()}
-    print(unit, shares)
+    print(operation, shares)
     assert min(shares.values()) > 1e-4, shares
