@@ -16,7 +16,7 @@ import pytest
 
 from mlsmac.sim.corners import make_vectors
 from mlsmac.study.stimuli.pairs import build
-from mlsmac.units import UNITS, configure, workload
+from mlsmac.units import UNITS, configure
 from mlsmac.units.emit import emit, to_rtlil
 from mlsmac.units.interfaces import with_interface
 
@@ -119,7 +119,7 @@ def digests(name: str, given: Mapping[str, Any]) -> dict[str, str]:
         return found
     vectors = make_vectors(unit, OPERATIONS, SEED)
     found["vectors"] = _digest([*_arrays(vectors.inputs), *_arrays(vectors.outputs)])
-    work = workload(unit, build(STIMULUS, SEED))
+    work = unit.workload(build(STIMULUS, SEED))
     found["workload"] = _digest([*_arrays(work.inputs), work.warm_up, f"{work.macs:.9g}"])
     return found
 

@@ -14,7 +14,7 @@ from mlsmac.study.stimuli.pairs import build
 from mlsmac.support.cache import Cache
 from mlsmac.synth.liberty import pdk
 from mlsmac.synth.mapping.recipes import Adders
-from mlsmac.units import configure, workload
+from mlsmac.units import configure
 
 ENERGIES = {entry.label: 0.0 for entry in (*ENTRIES, *OPERATIONS)} | {
     "statistics, 1": 3.0,
@@ -83,7 +83,7 @@ def conditions():
 def measured(conditions):
     """A small quantizer, from the unit to its metrics."""
     configuration = configure("mls_quantizer", format="0,1", scale="4,0", random_bits=2)
-    beats = workload(configuration, build(60, 3))
+    beats = configuration.workload(build(60, 3))
     return measure(Build(configuration, Adders.GATES), conditions, beats, results=Cache(None))
 
 

@@ -17,7 +17,7 @@ from mlsmac.study.systems import BASELINES, ENTRIES, Entry
 from mlsmac.support.cache import Cache, code_digest, digest
 from mlsmac.synth.liberty import pdk
 from mlsmac.synth.mapping.recipes import Adders
-from mlsmac.units import UNITS, Workload, unit_inputs
+from mlsmac.units import UNITS, Configuration, reference
 
 OPERATIONS = 120
 SEED = 7
@@ -269,17 +269,15 @@ def test_a_wrong_netlist_gives_no_energy_and_a_missing_flop_is_an_error(
     conditions = Conditions(pdk=pdk.find(), clock_mhz=40.0)
     configuration = Entry("MLS", "mls_mac").configuration()
     build_of_gates = Build(configuration, Adders.GATES)
-    pairs = Workload(unit_inputs("mls_mac", configuration.options, build(OPERATIONS, SEED)))
+    pairs = configuration.workload(build(OPERATIONS, SEED))
 
-    def off_by_one(*arguments: Any) -> dict[str, Any]:
-        from mlsmac.units import reference
-
-        outputs = reference(*arguments)
+    def off_by_one(self: Configuration, inputs: Any) -> dict[str, Any]:
+        outputs = reference(self.name, self.options, inputs)
         outputs["acc"] = outputs["acc"] + (outputs["acc"] == outputs["acc"].max())
         return outputs
 
     with monkeypatch.context() as patch:
-        patch.setattr("mlsmac.study.measure.reference", off_by_one)
+        patch.setattr(Configuration, "reference", off_by_one)
         wrong = measure(build_of_gates, conditions, pairs, results=Cache(None))
     assert wrong["mismatches"] > 0
     assert wrong["energy_pj_per_mac"] is None

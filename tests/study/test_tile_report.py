@@ -16,7 +16,7 @@ from mlsmac.support.cache import Cache
 from mlsmac.support.errors import UserError
 from mlsmac.synth.liberty import pdk
 from mlsmac.synth.mapping.recipes import Adders
-from mlsmac.units import configure, workload
+from mlsmac.units import configure
 
 ENTRIES = (
     Entry("FP8", "fp8_tile", {"format": "e4m3"}, ("fp8",)),
@@ -35,7 +35,7 @@ def conditions():
 def measured(conditions):
     """A tile of two lanes, from the unit to its metrics."""
     configuration = configure("mls_tile", **SMALL)
-    pairs = workload(configuration, build(300, 3))
+    pairs = configuration.workload(build(300, 3))
     return measure(Build(configuration, Adders.GATES), conditions, pairs, results=Cache(None))
 
 

@@ -1,0 +1,125 @@
+# amaranth: UnusedElaboratable=no
+"""The catalogue is the one place of a unit: its name stands nowhere else, its options are its
+component's parameters, and a configuration is checked without being built.
+"""
+
+import enum
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlsmac.golden.spec import ELEMENT_PRESETS, FLOAT_PRESETS, INT_PRESETS, LNS_PRESETS, written
+from mlsmac.hw.parts.component import Component
+from mlsmac.units import UNITS, Unit, configure
+from mlsmac.units.options import OPTIONS
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("cli", "golden", "hw", "sim", "study", "support", "synth", "units")
+ENTRIES = ("systems", "tile", "quantizer")
+"""Modules of `study` that say which units a report compares."""
+
+
+def sources() -> Iterator[Path]:
+    for folder in FOLDERS:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            if "tests" not in path.parts and path.name != "__init__.py":
+                yield path
+
+
+def test_a_unit_s_name_stands_in_its_row_alone() -> None:
+    quoted = re.compile("|".join(f'"{name}"' for name in UNITS))
+    found: dict[str, list[str]] = {}
+    for path in sources():
+        if path.parts[-2] == "study" and path.stem.startswith(ENTRIES):
+            continue
+        for name in quoted.findall(path.read_text(encoding="utf-8")):
+            found.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    assert found.keys() == {f'"{name}"' for name in UNITS}
+    assert {len(places) for places in found.values()} == {1}, found
+    assert all(place.startswith("units/") for places in found.values() for place in places)
+
+
+@pytest.mark.parametrize("unit", UNITS.values(), ids=lambda unit: unit.name)
+def test_options_are_parameters_and_defaults_are_written_once(unit: Unit) -> None:
+    assert issubclass(unit.component, Component)
+    if unit.parameters is None:
+        assert list(unit.options) == sorted(
+            (name for name in unit.component.parameters if name in OPTIONS),
+            key=lambda name: OPTIONS[name].structure,
+        )
+    declared = unit.component.parameters if unit.parameters is None else unit.parameters
+    for name, value in unit.defaults.items():
+        assert name in unit.options
+        assert declared[name].default != value, f"{name} is the component's default already"
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_what_the_command_line_shows_is_what_it_reads(name: str) -> None:
+    """Every default, written as a user would, gives the default configuration."""
+    configuration = configure(name)
+    given: dict[str, Any] = {}
+    for option, value in configuration.values.items():
+        shown = OPTIONS[option].written(value).partition(" ")[2]
+        given[option] = value if isinstance(value, int) else shown
+    assert configure(name, **given) == configuration
+
+
+VALUES: dict[str, tuple[Any, ...]] = {
+    "format": (
+        *(written(each) for each in (*ELEMENT_PRESETS.values(), *INT_PRESETS.values())),
+        *(written(each) for each in (*FLOAT_PRESETS.values(), *LNS_PRESETS.values())),
+        *("5,10", "6,5", "2,1", "9,9", "3", 7),
+    ),
+    "scale": ("8,1", "4,3", "1,0", "9,0"),
+    "acc_width": (1, 2, 16, 24, 128, 129, "auto", 1.5),
+    "lanes": (0, 1, 3, 4, 65, True),
+    "tree": ("fp32", "aligned", "exact", "none"),
+    "guard_bits": (-1, 0, 32, 33),
+    "tiles": (0, 1, 65536, 65537),
+    "sharing": (0, 2, 3, 4),
+    "levels": (0, 1, 6, 7, 65),
+    "table_bits": (-1, 0, 3, 4),
+    "table_fraction": (0, 3, 30, 31),
+    "random_bits": (0, 1, 16, 24, 25),
+    "lfsr_seed": (0, 1, 1 << 32),
+    "reciprocal_bits": (0, 3, 4, 16, 17),
+}
+"""Values of each option, within its range, at its ends and beyond."""
+
+
+def _choices(unit: Unit) -> Iterator[dict[str, Any]]:
+    """Each option alone, and each with each format."""
+    for name, option in unit.options.items():
+        kind = option.parameter.kind
+        members = tuple(kind) if isinstance(kind, type) and issubclass(kind, enum.Enum) else ()
+        source = "format" if name.endswith("format") else name
+        values = VALUES.get(source, (*members, *((True, False) if kind is bool else ()), "wrong"))
+        yield from ({name: value} for value in values)
+    if "format" in unit.options:
+        others = [name for name in ("acc_format", "a_format", "subnormals") if name in unit.options]
+        for name, format in itertools.product(others, VALUES["format"]):
+            for value in (True, False) if name == "subnormals" else VALUES["format"][::3]:
+                yield {"format": format, name: value}
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in UNITS if not name.endswith("_tile")] + ["mls_tile"]
+)
+def test_a_configuration_is_checked_without_being_built(name: str) -> None:
+    """Whatever is accepted can be built; whatever is refused is refused before."""
+    unit, accepted, refused = UNITS[name], 0, 0
+    small = {"lanes": 2} if "lanes" in unit.options else {}
+    for given in _choices(unit):
+        try:
+            configuration = configure(name, **{**small, **given})
+        except (TypeError, ValueError):
+            refused += 1
+            continue
+        accepted += 1
+        configuration.build()
+    assert accepted
+    assert refused
