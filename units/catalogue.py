@@ -196,7 +196,7 @@ UNITS = {
             description="MLS tile: lanes of MACs, group scalers, adder tree, outputs in float32",
             defaults=_MLS | _SCALED_SUM | _OVERFLOW | _TILE | _TREE | {"tensor_scale": True},
             structure=_PIPELINE,
-            build=lambda format, **options: MlsTile(element=format, **options),
+            build=MlsTile,
         ),
         Unit(
             name="fp8_tile",
@@ -272,7 +272,7 @@ UNITS = {
             name="group_scaler",
             description="Group scaler: accumulated sum times its two group scales, to float32",
             defaults=_MLS | _SCALED_SUM,
-            build=lambda format, **options: GroupScaler(element=format, **options),
+            build=GroupScaler,
         ),
         Unit(
             name="fp32_adder_tree",
@@ -285,13 +285,13 @@ UNITS = {
             name="aligned_adder_tree",
             description="Sum of a tile aligned to its largest scale: scales, shifts, adds, rounds",
             defaults=_MLS | _SCALED_SUM | _TILE | {"guard_bits": GUARD_BITS},
-            build=lambda format, **options: AlignedSum(element=format, **options),
+            build=AlignedSum,
         ),
         Unit(
             name="exact_adder_tree",
             description="Exact sum of an output's scaled terms, rounded once",
             defaults=_MLS | _SCALED_SUM | _TILE | {"tiles": TILES},
-            build=lambda format, **options: ExactSum(element=format, **options),
+            build=ExactSum,
         ),
         Unit(
             name="range_statistic",

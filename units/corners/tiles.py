@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from amaranth.lib import wiring
 
-from ...golden.spec import ScaleFormat
+from ...golden.spec import FloatFormat, ScaleFormat
 from ...sim.vectors import Codes
 from .operands import Groups, float_codes, sign_magnitude
 from .trees import split
@@ -100,16 +100,16 @@ def _operands(
     """Codes of each lane (T, lanes). Integer lanes have each their character; those of floats share
     the tile's, and three in four tiles are calm, or hardly an output would be finite.
     """
-    lanes, format = component.lanes, getattr(component, "format", None)
-    if format is not None:
+    lanes, format = component.lanes, component.format
+    if isinstance(format, FloatFormat):
         groups = Groups(start, np.repeat(tile, lanes))
         codes = float_codes(rng, groups, format)
         top = (1 << format.exp_bits) - 1
         exponent = np.clip(format.bias + (codes >> format.man_bits) % 16 - 8, 0, top - 1)
         calm = codes & ~(top << format.man_bits) | exponent << format.man_bits
         return np.where(groups.each(rng, 4), calm, codes).reshape(-1, lanes)
-    width = component.element.code_width
-    each = [sign_magnitude(rng, Groups(start, tile), width) for _ in range(lanes)]
+    groups = Groups(start, tile)
+    each = [sign_magnitude(rng, groups, format.code_width) for _ in range(lanes)]
     return np.stack(each, axis=1)
 
 
