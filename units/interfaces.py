@@ -11,7 +11,7 @@ from ..hw.tile.axi_stream import AxiConvTile
 from ..hw.tile.conv_tile import ConvTile
 from .catalogue import Configuration
 
-DEFAULT_RESULTS = 2
+DEFAULT_RESULTS: int = ConvTile.parameters["results"].default
 
 
 class Interface(enum.Enum):

@@ -1,20 +1,21 @@
 # amaranth: UnusedElaboratable=no
 """Adder trees: the leaves of a tile to one float32 sum (docs/numerics.md section 8)."""
 
-from amaranth.hdl import Module, Mux, Shape, Signal, signed, unsigned
-from amaranth.lib import wiring
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 
-from ...golden.spec import FP32, ScaleFormat, check_int
+from ...golden.spec import FP32, ScaleFormat
 from ..floating.float_adder import FloatAdder
-from ..floating.float_common import check_flag
 from ..floating.int_to_float import IntToFloat
+from ..parts.component import Component, parameter
 from ..parts.values import named, registered
-from .group_scaler import check_scale
+from .group_scaler import ScaledTerm
 
 MAX_LEAVES = 64
-"""Most leaves of a block."""
+"""Leaves of a block at most."""
 
 
 def doublings(count: int) -> int:
@@ -22,21 +23,57 @@ def doublings(count: int) -> int:
     return (count - 1).bit_length()
 
 
-def _block_ports(leaf: Shape, leaves: int, sharing: int) -> dict[str, wiring.Member]:
-    """What every tree takes and gives; a tile comes as `sharing` blocks."""
-    check_int("leaves", leaves, 1, MAX_LEAVES)
-    check_int("sharing", sharing, 1, MAX_LEAVES)
-    if sharing > 1 and (sharing & (sharing - 1) or leaves & (leaves - 1)):
-        raise ValueError(
-            f"sharing must be 1, or a power of two with leaves a power of two, not {sharing!r} "
-            f"with {leaves!r} leaves"
-        )
-    block = {"block": In(range(sharing))} if sharing > 1 else {}
-    ports = {"i": In(ArrayLayout(leaf, leaves)), "valid": In(1), **block}
-    return ports | {"sum": Out(FP32.code_width), "sum_valid": Out(1)}
+def check_powers(sharing: int, **count: int) -> None:
+    """Raise unless `sharing` blocks, if several, and what is counted are powers of two."""
+    ((what, number),) = count.items()
+    if sharing > 1 and (sharing & (sharing - 1) or number & (number - 1)):
+        rule = f"1, or a power of two with {what} a power of two"
+        raise ValueError(f"sharing must be {rule}, not {sharing!r} with {number!r} {what}")
 
 
-class Fp32AdderTree(wiring.Component):
+class AdderTree(Component):
+    """What adds up tiles, each of which comes as `sharing` blocks of `leaves` neighbours, block 0
+    first.
+
+    A tree says what a leaf is.
+
+    Members
+    -------
+    i: In, leaves of a block.
+    valid: In, `i` is a block of a tile.
+    block: In, which; absent where there is one.
+    sum: Out, float32 code.
+    sum_valid: Out, `sum` is new.
+    """
+
+    leaves: int = parameter("leaves of a block", low=1, high=MAX_LEAVES)
+    sharing: int = parameter(
+        "blocks of a tile, or lanes that share one scaler; above 1 a power of two, and so are "
+        "leaves and lanes",
+        low=1,
+        high=MAX_LEAVES,
+        default=1,
+    )
+
+    def make_leaf(self) -> Any:
+        """Shape or layout of a leaf."""
+        raise NotImplementedError
+
+    def rules(self):
+        check_powers(self.sharing, leaves=self.leaves)
+
+    def ports(self):
+        block = {"block": In(range(self.sharing))} if self.sharing > 1 else {}
+        return {
+            "i": In(ArrayLayout(self.make_leaf(), self.leaves)),
+            "valid": In(1),
+            **block,
+            "sum": Out(FP32.code_width),
+            "sum_valid": Out(1),
+        }
+
+
+class Fp32AdderTree(AdderTree):
     """Float32 sum of a tile: neighbours add first, as a balanced binary tree; an odd last leaf
     passes through to the next level.
 
@@ -54,13 +91,6 @@ class Fp32AdderTree(wiring.Component):
     state.
     Source: docs/numerics.md section 8.
 
-    Parameters
-    ----------
-    leaves: leaves of a block, 1..64.
-    sharing: blocks of a tile, 1..64; above 1 it and `leaves` are powers of two.
-    levels: adder levels between rows of registers, 1..6.
-    subnormals: keep subnormals (True) or flush them to zero.
-
     Members
     -------
     i: In, `leaves` float32 codes.
@@ -68,26 +98,17 @@ class Fp32AdderTree(wiring.Component):
     block: In, which; absent where there is one.
     sum: Out, float32 code; held until the next.
     sum_valid: Out, `sum` is new.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(self, *, leaves: int, sharing: int = 1, levels: int = 1, subnormals: bool = True):
-        ports = _block_ports(unsigned(FP32.code_width), leaves, sharing)
-        check_int("levels", levels, 1, doublings(MAX_LEAVES))
-        self._leaves = leaves
-        self._sharing = sharing
-        self._levels = levels
-        check_flag("subnormals", subnormals)
-        self._subnormals = subnormals
-        super().__init__(ports)
+    levels: int = parameter(
+        "adder levels between rows of registers", low=1, high=doublings(MAX_LEAVES), default=1
+    )
+    subnormals: bool = parameter(
+        "keep float32 subnormals (True) or flush them to zero", default=True
+    )
 
-    leaves = property(lambda self: self._leaves, doc="Leaves of a block.")
-    sharing = property(lambda self: self._sharing, doc="Blocks of a tile.")
-    levels = property(lambda self: self._levels, doc="Adder levels between rows of registers.")
-    subnormals = property(lambda self: self._subnormals, doc="Whether subnormals are kept.")
+    def make_leaf(self):
+        return unsigned(FP32.code_width)
 
     @property
     def latency(self) -> int:
@@ -145,7 +166,7 @@ class Fp32AdderTree(wiring.Component):
         return adder.sum
 
 
-class _IntegerTree(wiring.Component):
+class _IntegerTree(AdderTree):
     """Exact integer sum of leaves, blocks and perhaps tiles, converted once to float32.
 
     Leaves are taken only when `valid`; between tiles they may be anything. Their fixed-point
@@ -154,23 +175,24 @@ class _IntegerTree(wiring.Component):
         i -[- _fixed_point - adds - accumulator -[- IntToFloat -> sum
     """
 
-    def __init__(
-        self,
-        *,
-        leaves: int,
-        sharing: int,
-        leaf: Shape | StructLayout,
-        convert: IntToFloat,
-        more: dict[str, wiring.Member],
-    ):
-        self._leaves = leaves
-        self._sharing = sharing
-        self._convert = convert
-        super().__init__(_block_ports(leaf, leaves, sharing) | more)
+    term_width: int = parameter("bits of a term", low=2, high=128)
+    offset: int = parameter(
+        "2^-offset is the unit of a term whose exponent is 0", low=0, high=IntToFloat.offset.high
+    )
 
-    leaves = property(lambda self: self._leaves, doc="Leaves of a block.")
-    sharing = property(lambda self: self._sharing, doc="Blocks of a tile.")
-    sum_width = property(lambda self: self._convert.width, doc="Bits of the integer sum.")
+    def conversion(self) -> dict[str, int]:
+        """Parameters of the conversion to float32."""
+        raise NotImplementedError
+
+    def rules(self):
+        super().rules()
+        IntToFloat.check(**self.conversion())
+
+    def ports(self):
+        self._convert = IntToFloat(**self.conversion())
+        return super().ports()
+
+    sum_width = property(lambda self: self.conversion()["width"], doc="Bits of the integer sum.")
     latency = property(lambda self: 2, doc="Clock cycles from a tile's last block to `sum`.")
 
     @property
@@ -231,14 +253,6 @@ class AlignedAdderTree(_IntegerTree):
     Latency 2 cycles, throughput one block a cycle. No reset: block 0 defines the state.
     Source: docs/numerics.md section 8.
 
-    Parameters
-    ----------
-    leaves: leaves of a block, 1..64.
-    sharing: blocks of a tile, 1..64; above 1 it and `leaves` are powers of two.
-    term_width: bits of an aligned term (`Aligner.term_width`), 2..128.
-    exponent_width: bits of `low`, 1..10.
-    offset: 2 Mg + 2F + G: the unit of a term at low = 0 is 2^-offset.
-
     Members
     -------
     i: In, `leaves` signed terms of `term_width` bits (`Aligner`).
@@ -247,34 +261,23 @@ class AlignedAdderTree(_IntegerTree):
     block: In, which; absent where there is one.
     sum: Out, float32 code; held until the next block.
     sum_valid: Out, a block has been added.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(
-        self, *, leaves: int, sharing: int = 1, term_width: int, exponent_width: int, offset: int
-    ):
-        check_int("term_width", term_width, 2, 128)
-        check_int("exponent_width", exponent_width, 1, 10)
-        self._term_width = term_width
-        super().__init__(
-            leaves=leaves,
-            sharing=sharing,
-            leaf=signed(term_width),
-            convert=IntToFloat(
-                # N terms within +-2^(term_width-1) sum up to within +-N * 2^(term_width-1).
-                width=term_width + doublings(leaves * sharing),
-                exponent_width=exponent_width,
-                offset=offset,
-            ),
-            more={"low": In(exponent_width)},
-        )
+    exponent_width: int = parameter("bits of `low`", low=1, high=10)
 
-    term_width = property(lambda self: self._term_width, doc="Bits of a term.")
-    exponent_width = property(lambda self: self._convert.exponent_width, doc="Bits of `low`.")
-    offset = property(lambda self: self._convert.offset, doc="Added to `low`.")
+    def make_leaf(self):
+        return signed(self.term_width)
+
+    def conversion(self):
+        return {
+            # N terms within +-2^(term_width-1) sum up to within +-N * 2^(term_width-1).
+            "width": self.term_width + doublings(self.leaves * self.sharing),
+            "exponent_width": self.exponent_width,
+            "offset": self.offset,
+        }
+
+    def ports(self):
+        return super().ports() | {"low": In(self.exponent_width)}
 
 
 class ExactAdderTree(_IntegerTree):
@@ -287,65 +290,40 @@ class ExactAdderTree(_IntegerTree):
     Latency 2 cycles, throughput one block a cycle. No reset: `first` defines the state.
     Source: docs/numerics.md section 8.
 
-    Parameters
-    ----------
-    leaves: leaves of a block, 1..64.
-    sharing: blocks of a tile, 1..64; above 1 it and `leaves` are powers of two.
-    term_width: bits of a term (`ScaledTerm`), 2..128.
-    scale: ScaleFormat of the groups' scales.
-    offset: 2 Mg + 2F: the unit of a term at exponent 0 is 2^-offset.
-    tiles: most tiles of an output, 1..65536; the sum of more can wrap.
-
     Members
     -------
-    i: In, `leaves` pairs of a signed `term` of `term_width` bits and an `exponent`, at most
-        2 max_exp.
+    i: In, `leaves` pairs of a signed `term` of `term_width` bits (`ScaledTerm`) and an `exponent`,
+        at most 2 max_exp.
     first: In, with `valid`: the tile begins an output.
     valid: In, `i` is a block of a tile.
     block: In, which; absent where there is one.
     sum: Out, float32 code of the output so far; held until the next block.
     sum_valid: Out, a tile has been added.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(
-        self,
-        *,
-        leaves: int,
-        sharing: int = 1,
-        term_width: int,
-        scale: ScaleFormat,
-        offset: int,
-        tiles: int = 64,
-    ):
-        check_int("term_width", term_width, 2, 128)
-        check_scale(scale)
-        check_int("tiles", tiles, 1, 1 << 16)
-        self._scale = scale
-        self._offset = offset
-        self._tiles = tiles
-        leaf = {"term": signed(term_width), "exponent": unsigned(scale.exp_bits + 1)}
-        reach = 2 * scale.max_exp
-        super().__init__(
-            leaves=leaves,
-            sharing=sharing,
-            leaf=StructLayout(leaf),
-            convert=IntToFloat(
-                # N terms within +-2^(term_width-1+reach) sum up to within N times that.
-                width=term_width + reach + doublings(leaves * sharing * tiles),
-                exponent_width=0,
-                offset=offset + reach,
-            ),
-            more={"first": In(1)},
-        )
+    scale: ScaleFormat = ScaledTerm.scale
+    tiles: int = parameter(
+        "most tiles of an output, of the exact tree: the sum of more can wrap",
+        low=1,
+        high=1 << 16,
+        default=64,
+    )
 
-    term_width = property(lambda self: len(self.i[0].term), doc="Bits of a term.")
-    scale = property(lambda self: self._scale, doc="Format of the groups' scales.")
-    offset = property(lambda self: self._offset, doc="Added to each exponent.")
-    tiles = property(lambda self: self._tiles, doc="Most tiles of an output.")
+    def make_leaf(self):
+        fields = {"term": signed(self.term_width), "exponent": unsigned(self.scale.exp_bits + 1)}
+        return StructLayout(fields)
+
+    def conversion(self):
+        reach = 2 * self.scale.max_exp
+        return {
+            # N terms within +-2^(term_width-1+reach) sum up to within N times that.
+            "width": self.term_width + reach + doublings(self.leaves * self.sharing * self.tiles),
+            "exponent_width": 0,
+            "offset": self.offset + reach,
+        }
+
+    def ports(self):
+        return super().ports() | {"first": In(1)}
 
     def _fixed_point(self, m: Module, name: str, leaf):
         # The complement of the exponent is 2 max_exp + 1 - exponent: one place more than the shift.

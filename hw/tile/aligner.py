@@ -2,56 +2,45 @@
 """Before an aligned sum: the largest scale of a tile, and terms shifted to it."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
-from ...golden.spec import ScaleFormat, check_int
+from ...golden.spec import ScaleFormat
 from ..parts.combinational import Combinational
+from ..parts.component import Component, parameter
 from ..parts.values import named
 from .adder_trees import MAX_LEAVES, doublings
-from .group_scaler import ScaledTerm, check_scale
+from .collector import Collector
+from .group_scaler import ScaledTerm, term_width
 
 
-class LargestScale(wiring.Component):
+class LargestScale(Component):
     """`low = min(eg_w + eg_a)` over the lanes: the exponent of a tile's largest scale.
 
-    A balanced tree of comparators; a row of registers lies behind every `levels`-th level and
+    A balanced tree of comparators; a row of registers lies behind every `comparators`-th level and
     behind the last. Idle lanes have all-ones exponent fields, which no other lane exceeds.
-    Latency ceil(ceil(log2 lanes) / levels) cycles, throughput one tile a cycle. No reset.
+    Latency ceil(ceil(log2 lanes) / comparators) cycles, throughput one tile a cycle. No reset.
     Source: docs/numerics.md section 8.
-
-    Parameters
-    ----------
-    lanes: lanes of the tile, 1..64.
-    scale: ScaleFormat of both scales.
-    levels: comparator levels between rows of registers, 1..6.
 
     Members
     -------
     w_scale, a_scale: In, scale code of each lane.
     low: Out, Eg + 1 bits.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(self, *, lanes: int, scale: ScaleFormat, levels: int = 6):
-        check_int("lanes", lanes, 1, MAX_LEAVES)
-        check_scale(scale)
-        check_int("levels", levels, 1, doublings(MAX_LEAVES))
-        self._lanes = lanes
-        self._scale = scale
-        self._levels = levels
-        codes = ArrayLayout(unsigned(scale.code_width), lanes)
-        super().__init__(
-            {"w_scale": In(codes), "a_scale": In(codes), "low": Out(scale.exp_bits + 1)}
-        )
+    lanes: int = Collector.lanes
+    scale: ScaleFormat = ScaledTerm.scale
+    comparators: int = parameter(
+        "levels of comparators between rows of registers",
+        low=1,
+        high=doublings(MAX_LEAVES),
+        default=doublings(MAX_LEAVES),
+    )
 
-    lanes = property(lambda self: self._lanes, doc="Lanes of the tile.")
-    scale = property(lambda self: self._scale, doc="Format of both scales.")
-    levels = property(lambda self: self._levels, doc="Levels between rows of registers.")
+    def ports(self):
+        codes = ArrayLayout(unsigned(self.scale.code_width), self.lanes)
+        return {"w_scale": In(codes), "a_scale": In(codes), "low": Out(self.scale.exp_bits + 1)}
+
     latency = property(lambda self: len(self._rows), doc="Clock cycles from codes to `low`.")
     registers = property(lambda self: sum(self._rows) * len(self.low), doc="Register bits.")
 
@@ -59,7 +48,8 @@ class LargestScale(wiring.Component):
     def _rows(self) -> list[int]:
         """Sums in each row of registers."""
         depth = doublings(self.lanes)
-        tops = [min(level + self.levels, depth) for level in range(0, depth, self.levels)]
+        step = self.comparators
+        tops = [min(level + step, depth) for level in range(0, depth, step)]
         return [-(-self.lanes // (1 << top)) for top in tops]
 
     def elaborate(self, platform):
@@ -74,7 +64,7 @@ class LargestScale(wiring.Component):
             for k, (x, y) in enumerate(zip(values[::2], values[1::2], strict=False)):
                 smaller.append(named(m, f"low{level}_{k}", Mux(y < x, y, x)))
             values = [*smaller, *values[2 * len(smaller) :]]
-            if level % self.levels == 0 or level == depth:
+            if level % self.comparators == 0 or level == depth:
                 row = [
                     Signal(len(self.low), name=f"row{level}_{k}", reset_less=True)
                     for k in range(len(values))
@@ -98,46 +88,37 @@ class Aligner(Combinational):
 
     Source: docs/numerics.md section 8.
 
-    Parameters
-    ----------
-    acc_width: bits of `p`, 2..64.
-    scale: ScaleFormat of both scales.
-    guard_bits: G, 0..32.
-
     Members
     -------
     p: In, signed `acc_width` bits.
     w_scale, a_scale: In, `scale.code_width` bits.
     low: In, Eg + 1 bits, at most e (`LargestScale`).
     term: Out, signed `term_width` bits.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(self, *, acc_width: int, scale: ScaleFormat, guard_bits: int = 12):
-        self._scaled = ScaledTerm(acc_width=acc_width, scale=scale)
-        check_int("guard_bits", guard_bits, 0, 32)
-        self._guard_bits = guard_bits
-        super().__init__(
-            {
-                "p": In(signed(acc_width)),
-                "w_scale": In(scale.code_width),
-                "a_scale": In(scale.code_width),
-                "low": In(scale.exp_bits + 1),
-                "term": Out(signed(self.term_width)),
-            }
-        )
+    acc_width: int = ScaledTerm.acc_width
+    scale: ScaleFormat = ScaledTerm.scale
+    guard_bits: int = parameter(
+        "G, bits of an aligned term below the unit of its tile's largest scale",
+        low=0,
+        high=32,
+        default=12,
+    )
 
-    acc_width = property(lambda self: self._scaled.acc_width, doc="Bits of `p`.")
-    scale = property(lambda self: self._scaled.scale, doc="Format of both scales.")
-    guard_bits = property(lambda self: self._guard_bits, doc="Bits below the unit of T at `low`.")
+    def ports(self):
+        self._scaled = ScaledTerm(acc_width=self.acc_width, scale=self.scale)
+        return {
+            "p": In(signed(self.acc_width)),
+            "w_scale": In(self.scale.code_width),
+            "a_scale": In(self.scale.code_width),
+            "low": In(self.scale.exp_bits + 1),
+            "term": Out(signed(self.term_width)),
+        }
 
     @property
     def term_width(self) -> int:
         """Bits of `term`: those of T << G."""
-        return self._scaled.term_width + self.guard_bits
+        return term_width(self.acc_width, self.scale) + self.guard_bits
 
     def elaborate(self, platform):
         m = Module()

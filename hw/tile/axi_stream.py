@@ -3,10 +3,10 @@
 
 from amaranth import ClockDomain, Module, Mux, Signal
 from amaranth.hdl import Shape
-from amaranth.lib import wiring
 from amaranth.lib.data import Field, FlexibleLayout, Layout
 from amaranth.lib.wiring import In, Out
 
+from ..parts.component import Component
 from .conv_tile import ConvTile
 from .tile import Tile
 
@@ -22,17 +22,12 @@ def byte_aligned(fields: Layout) -> FlexibleLayout:
     return FlexibleLayout(offset, places)
 
 
-class AxiConvTile(wiring.Component):
+class AxiConvTile(Component):
     """`ConvTile` with the signals of AXI4-Stream, and its rule that no output depends
     combinationally on an input: a register row in front takes the step.
 
     One step a transfer, one result a transfer. Latency 1 cycle more than ConvTile's, throughput the
     same. While `aresetn` is 0 at a rising edge of `aclk`, everything under way is dropped.
-
-    Parameters
-    ----------
-    tile: Tile of any kind.
-    results: slots for outputs under way and waiting, 2..64.
 
     Members
     -------
@@ -49,14 +44,13 @@ class AxiConvTile(wiring.Component):
     m_axis_tlast: Out, the result is the last of a packet, counted from the reset on.
     packet: In, 24 bits, static: results of a packet; 0 and 1: each is one.
     tensor_scale: In, 32 bits, constant while outputs are under way; where the tile has it.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(self, *, tile: Tile, results: int = 2):
-        self._core = ConvTile(tile=tile, results=results)
+    tile: Tile = ConvTile.tile
+    results: int = ConvTile.results
+
+    def ports(self):
+        self._core = ConvTile(tile=self.tile, results=self.results)
         members = {
             "aclk": In(1),
             "aresetn": In(1),
@@ -75,11 +69,10 @@ class AxiConvTile(wiring.Component):
             members["m_axis_tuser"] = Out(1)
         if hasattr(self._core, "tensor_scale"):
             members["tensor_scale"] = In(32)
-        super().__init__(members)
+        return members
 
     core = property(lambda self: self._core, doc="ConvTile behind the register row.")
-    tile = property(lambda self: self._core.tile, doc="What computes.")
-    results = property(lambda self: self._core.results, doc="Slots for outputs.")
+    stage_sets = property(lambda self: self.tile.stage_sets, doc="Of the tile.")
     interval = property(lambda self: self._core.interval, doc="Of the tile.")
 
     @property

@@ -2,14 +2,13 @@
 
 from amaranth import Module, Mux, Signal, unsigned
 from amaranth.hdl import Shape
-from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import ScaleFormat, check_int
-from ..floating.float_common import check_flag
+from ..parts.component import Component, parameter
 from ..parts.values import named, registered
-from .adder_trees import MAX_LEAVES
+from .adder_trees import MAX_LEAVES, AdderTree, check_powers
 
 MAC_LATENCY = 3
 """Clock cycles from operands to the accumulator, in every MAC (docs/numerics.md section 6)."""
@@ -20,14 +19,11 @@ def check_sharing(lanes: int, sharing: int) -> None:
 
     Where they do, both are powers of two: then a block of neighbours is a subtree of the tile's.
     """
-    check_int("lanes", lanes, 1, MAX_LEAVES)
     check_int("sharing", sharing, 1, lanes)
-    if sharing > 1 and (lanes & (lanes - 1) or sharing & (sharing - 1)):
-        rule = "1, or a power of two with lanes a power of two"
-        raise ValueError(f"sharing must be {rule}, not {sharing!r} with {lanes!r} lanes")
+    check_powers(sharing, lanes=lanes)
 
 
-class Collector(wiring.Component):
+class Collector(Component):
     """Holds the sums and scale codes of a finished group, and presents them in `sharing` blocks.
 
     Block c is lanes c * leaves .. (c + 1) * leaves - 1, leaves = lanes / sharing. Cycles from the
@@ -48,14 +44,6 @@ class Collector(wiring.Component):
     One block without scale codes (sharing 1, float tiles) needs no row for the sums: they are
     presented where they are, in the accumulators, for the one cycle of `presented`.
 
-    Parameters
-    ----------
-    lanes: lanes of the tile, 1..64.
-    shape: of a sum.
-    scale: ScaleFormat of a group scale; None without scale codes.
-    sharing: lanes that share one scaler, a divisor of `lanes`; both powers of two where above 1.
-    has_overflow: whether the lanes have overflow flags.
-
     Members
     -------
     last: In, the lanes take the last product of a group.
@@ -70,48 +58,37 @@ class Collector(wiring.Component):
     block: Out, its number; only with `sharing` above 1.
     tile_first, tile_finish: Out, this tile begins, ends an output; while blocks are presented.
     tile_overflow: Out, a sum of this output up to this tile overflowed; only with `has_overflow`.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(
-        self,
-        *,
-        lanes: int,
-        shape: Shape,
-        scale: ScaleFormat | None = None,
-        sharing: int = 1,
-        has_overflow: bool = False,
-    ):
-        check_sharing(lanes, sharing)
-        if scale is not None and not isinstance(scale, ScaleFormat):
-            raise TypeError(f"scale must be a ScaleFormat or None, not {scale!r}")
-        check_flag("has_overflow", has_overflow)
-        self._lanes, self._sharing, self._scale = lanes, sharing, scale
-        self._shape = Shape.cast(shape)
-        self._has_overflow = has_overflow
-        members = {"last": In(1), "first": In(1), "finish": In(1)}
-        members |= {"acc": In(ArrayLayout(self.shape, lanes))}
-        members |= {"sums": Out(ArrayLayout(self.shape, self.leaves))}
-        if scale is not None:
-            for port in ("w_scale", "a_scale"):
-                members[port] = In(self._codes(lanes))
-                members[f"{port}s"] = Out(self._codes(self.leaves))
-                members[f"all_{port}s"] = Out(self._codes(lanes))
-        if has_overflow:
-            members |= {"acc_overflow": In(lanes), "tile_overflow": Out(1)}
-        members |= {port: Out(1) for port in ("presented", "tile_first", "tile_finish")}
-        if sharing > 1:
-            members["block"] = Out(range(sharing))
-        super().__init__(members)
+    lanes: int = parameter(
+        "lanes of the tile: products of a step", low=1, high=MAX_LEAVES, default=16
+    )
+    shape: Shape = parameter("of a sum")
+    scale: ScaleFormat | None = parameter(
+        "of a group scale; None without scale codes", default=None
+    )
+    sharing: int = AdderTree.sharing
+    has_overflow: bool = parameter("whether the lanes have overflow flags", default=False)
 
-    lanes = property(lambda self: self._lanes, doc="Lanes of the tile.")
-    shape = property(lambda self: self._shape, doc="Shape of a sum.")
-    scale = property(lambda self: self._scale, doc="Format of a group scale, or None.")
-    sharing = property(lambda self: self._sharing, doc="Lanes that share one scaler.")
-    has_overflow = property(lambda self: self._has_overflow, doc="Whether lanes have flags.")
+    def rules(self):
+        check_sharing(self.lanes, self.sharing)
+
+    def ports(self):
+        members = {"last": In(1), "first": In(1), "finish": In(1)}
+        members |= {"acc": In(ArrayLayout(self.shape, self.lanes))}
+        members |= {"sums": Out(ArrayLayout(self.shape, self.leaves))}
+        if self.scale is not None:
+            for port in ("w_scale", "a_scale"):
+                members[port] = In(self._codes(self.lanes))
+                members[f"{port}s"] = Out(self._codes(self.leaves))
+                members[f"all_{port}s"] = Out(self._codes(self.lanes))
+        if self.has_overflow:
+            members |= {"acc_overflow": In(self.lanes), "tile_overflow": Out(1)}
+        members |= {port: Out(1) for port in ("presented", "tile_first", "tile_finish")}
+        if self.sharing > 1:
+            members["block"] = Out(range(self.sharing))
+        return members
+
     leaves = property(lambda self: self.lanes // self.sharing, doc="Lanes of a block.")
     holds_sums = property(
         lambda self: self.scale is not None or self.sharing > 1,

@@ -3,19 +3,17 @@
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.hdl import Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.data import StructLayout
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from ...golden.spec import check_int
+from ..parts.component import Component, parameter
 from ..parts.values import named
 from .tile import Tile
 
-MIN_RESULTS, MAX_RESULTS = 2, 64
 
-
-class ConvTile(wiring.Component):
+class ConvTile(Component):
     """Streams around a tile: for each step with `finish` one result, in order, none lost.
 
     The tile never stalls. A cycle without a step feeds it an idle one, and `i.ready` is withheld
@@ -39,29 +37,19 @@ class ConvTile(wiring.Component):
 
     A reset (synchronous, at least one cycle) drops what is under way and what waits at `o`.
 
-    Parameters
-    ----------
-    tile: Tile of any kind.
-    results: slots for outputs under way and waiting, 2..64.
-
     Members
     -------
     i: In, stream of steps: `w`, `a` (and `w_scale`, `a_scale`) as the tile's ports, the scale codes
         being read with `last`; `last`, ends a group; `finish`, ends an output, implies `last`.
     o: Out, stream of results: `z`, 32 bits, float32 code; `overflow` where the tile has it.
     tensor_scale: In, 32 bits, constant while outputs are under way; where the tile has it.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(self, *, tile: Tile, results: int = 2):
-        if not isinstance(tile, Tile):
-            raise TypeError(f"tile must be a Tile, not {tile!r}")
-        check_int("results", results, MIN_RESULTS, MAX_RESULTS)
-        self._tile, self._results = tile, results
-        ports = {name: member.shape for name, member in tile.signature.members.items()}
+    tile: Tile = parameter("what computes")
+    results: int = parameter("slots for outputs under way and waiting", low=2, high=64, default=2)
+
+    def ports(self):
+        ports = {name: member.shape for name, member in self.tile.signature.members.items()}
         operands = ("w", "a", "w_scale", "a_scale")
         self._operands = StructLayout({name: ports[name] for name in operands if name in ports})
         self._step = StructLayout({**self._operands.members, "last": 1, "finish": 1})
@@ -74,10 +62,9 @@ class ConvTile(wiring.Component):
         }
         if "tensor_scale" in ports:
             members["tensor_scale"] = In(ports["tensor_scale"])
-        super().__init__(members)
+        return members
 
-    tile = property(lambda self: self._tile, doc="What computes.")
-    results = property(lambda self: self._results, doc="Slots for outputs.")
+    stage_sets = property(lambda self: self.tile.stage_sets, doc="Of the tile.")
     interval = property(lambda self: self.tile.interval, doc="Of the tile.")
     has_reset = property(lambda self: True, doc="Whether the clock domain needs a reset.")
     operands = property(lambda self: self._operands, doc="Layout of a step without its marks.")

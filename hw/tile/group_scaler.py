@@ -6,16 +6,35 @@ from itertools import zip_longest
 from amaranth.hdl import Cat, Const, Module, Value, signed
 from amaranth.lib.wiring import In, Out
 
-from ...golden.spec import FP32, ElementFormat, ScaleFormat, check_int
+from ...golden.spec import FP32, ElementFormat, ScaleFormat
 from ..floating.int_to_float import IntToFloat
+from ..mac.mls_mac import MlsMac
 from ..parts.combinational import Combinational
+from ..parts.component import parameter
 from ..parts.values import named
+
+MAX_SUM_WIDTH = 64
+"""Bits of a group's sum at most."""
 
 
 def check_scale(value: object) -> None:
     """Raise TypeError unless `value` is a ScaleFormat."""
     if not isinstance(value, ScaleFormat):
         raise TypeError(f"scale must be a ScaleFormat, not {value!r}")
+
+
+def term_width(acc_width: int, scale: ScaleFormat) -> int:
+    """Bits of a sum of `acc_width` bits times its two scales.
+
+    Its magnitude is at most 2^(acc_width-1), and the scale factor is below 2^(2 Mg + 2); where
+    Mg = 0 it is 1.
+    """
+    return acc_width + (2 * scale.man_bits + 2 if scale.man_bits else 0)
+
+
+def fraction_bits(format: ElementFormat, scale: ScaleFormat) -> int:
+    """2F + 2 Mg: a term at exponent 0 is in units of 2^-fraction_bits."""
+    return 2 * (format.fraction_bits + scale.man_bits)
 
 
 class ScaleMultiplier(Combinational):
@@ -26,42 +45,23 @@ class ScaleMultiplier(Combinational):
     without a negative digit, that is one adder.
     Source: docs/numerics.md section 7.
 
-    Parameters
-    ----------
-    width: bits of `p`, 2..64.
-    scale: ScaleFormat of both scales.
-
     Members
     -------
     p: In, signed `width` bits.
     w_man, a_man: In, Mg bits each, mantissa fields; absent where Mg = 0.
     term: Out, signed `term_width` bits.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(self, *, width: int, scale: ScaleFormat):
-        check_int("width", width, 2, 64)
-        check_scale(scale)
-        self._width = width
-        self._scale = scale
-        mantissas = {name: In(scale.man_bits) for name in ("w_man", "a_man") if scale.man_bits}
-        super().__init__(
-            {"p": In(signed(width)), **mantissas, "term": Out(signed(self.term_width))}
-        )
+    width: int = parameter("bits of `p`", low=2, high=MAX_SUM_WIDTH)
+    scale: ScaleFormat = parameter("of both scales")
 
-    width = property(lambda self: self._width, doc="Bits of `p`.")
-    scale = property(lambda self: self._scale, doc="Format of both scales.")
+    def ports(self):
+        mantissas = {
+            name: In(self.scale.man_bits) for name in ("w_man", "a_man") if self.scale.man_bits
+        }
+        return {"p": In(signed(self.width)), **mantissas, "term": Out(signed(self.term_width))}
 
-    @property
-    def term_width(self) -> int:
-        """Bits of `term`: |p| <= 2^(width-1), and the scale factor is below 2^(2 Mg + 2), where
-        Mg = 0 it is 1.
-        """
-        man_bits = self.scale.man_bits
-        return self.width + (2 * man_bits + 2 if man_bits else 0)
+    term_width = property(lambda self: term_width(self.width, self.scale), doc="Bits of `term`.")
 
     def elaborate(self, platform):
         m = Module()
@@ -108,39 +108,32 @@ class ScaledTerm(Combinational):
     `term = p * (2^Mg + mg_w) * (2^Mg + mg_a)`, `exponent = eg_w + eg_a`, both exact.
     Source: docs/numerics.md section 7.
 
-    Parameters
-    ----------
-    acc_width: bits of `p`, 2..64.
-    scale: ScaleFormat of both scales.
-
     Members
     -------
     p: In, signed `acc_width` bits.
     w_scale, a_scale: In, `scale.code_width` bits: exponent field, mantissa field.
     term: Out, signed `term_width` bits.
     exponent: Out, Eg + 1 bits.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(self, *, acc_width: int, scale: ScaleFormat):
-        check_int("acc_width", acc_width, 2, 64)
-        self._multiplier = ScaleMultiplier(width=acc_width, scale=scale)
-        super().__init__(
-            {
-                "p": In(signed(acc_width)),
-                "w_scale": In(scale.code_width),
-                "a_scale": In(scale.code_width),
-                "term": Out(signed(self.term_width)),
-                "exponent": Out(scale.exp_bits + 1),
-            }
-        )
+    acc_width: int = parameter(
+        "bits of a group's sum", low=2, high=MAX_SUM_WIDTH, default=MlsMac.acc_width.default
+    )
+    scale: ScaleFormat = ScaleMultiplier.scale
 
-    acc_width = property(lambda self: self._multiplier.width, doc="Bits of `p`.")
-    scale = property(lambda self: self._multiplier.scale, doc="Format of both scales.")
-    term_width = property(lambda self: self._multiplier.term_width, doc="Bits of `term`.")
+    def ports(self):
+        self._multiplier = ScaleMultiplier(width=self.acc_width, scale=self.scale)
+        return {
+            "p": In(signed(self.acc_width)),
+            "w_scale": In(self.scale.code_width),
+            "a_scale": In(self.scale.code_width),
+            "term": Out(signed(self.term_width)),
+            "exponent": Out(self.scale.exp_bits + 1),
+        }
+
+    term_width = property(
+        lambda self: term_width(self.acc_width, self.scale), doc="Bits of `term`."
+    )
 
     def elaborate(self, platform):
         m = Module()
@@ -159,61 +152,47 @@ class ScaledTerm(Combinational):
         return m
 
 
-def fraction_bits(element: ElementFormat, scale: ScaleFormat) -> int:
-    """2F + 2 Mg: a term at exponent 0 is in units of 2^-fraction_bits. Raises: TypeError."""
-    if not isinstance(element, ElementFormat):
-        raise TypeError(f"element must be an ElementFormat, not {element!r}")
-    check_scale(scale)
-    return 2 * (element.fraction_bits + scale.man_bits)
-
-
 class GroupScaler(Combinational):
     """`z = fl(p * scale_w * scale_a * 2^-2F)`: a group's accumulated sum as a float32 leaf.
 
     The term is exact, the conversion rounds once to nearest even with subnormals; F = M + 2^E - 1
-    are the element's fraction bits. A zero is +0::
+    are the format's fraction bits. A zero is +0::
 
         p, w_scale, a_scale -> ScaledTerm -> term, exponent -> IntToFloat -> z
 
     Source: docs/numerics.md section 7 (the paper's Eq. 8).
-
-    Parameters
-    ----------
-    acc_width: bits of `p`, 2..64.
-    element: ElementFormat of the products.
-    scale: ScaleFormat of both scales.
 
     Members
     -------
     p: In, signed `acc_width` bits, in units of 2^-2F.
     w_scale, a_scale: In, `scale.code_width` bits: exponent field, mantissa field.
     z: Out, float32 code.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(self, *, acc_width: int, element: ElementFormat, scale: ScaleFormat):
-        self._scaled = scaled = ScaledTerm(acc_width=acc_width, scale=scale)
-        self._element = element
-        self._convert = IntToFloat(
-            width=scaled.term_width,
-            exponent_width=len(scaled.exponent),
-            offset=fraction_bits(element, scale),
-        )
-        super().__init__(
-            {
-                "p": In(signed(acc_width)),
-                "w_scale": In(scale.code_width),
-                "a_scale": In(scale.code_width),
-                "z": Out(FP32.code_width),
-            }
-        )
+    format: ElementFormat = parameter("of the operands whose products are summed")
+    scale: ScaleFormat = ScaledTerm.scale
+    acc_width: int = ScaledTerm.acc_width
 
-    acc_width = property(lambda self: self._scaled.acc_width, doc="Bits of `p`.")
-    element = property(lambda self: self._element, doc="Format of the products' elements.")
-    scale = property(lambda self: self._scaled.scale, doc="Format of both scales.")
+    def rules(self):
+        IntToFloat.check(**self._conversion)
+
+    def ports(self):
+        self._scaled = ScaledTerm(acc_width=self.acc_width, scale=self.scale)
+        self._convert = IntToFloat(**self._conversion)
+        return {
+            "p": In(signed(self.acc_width)),
+            "w_scale": In(self.scale.code_width),
+            "a_scale": In(self.scale.code_width),
+            "z": Out(FP32.code_width),
+        }
+
+    @property
+    def _conversion(self) -> dict[str, int]:
+        return {
+            "width": term_width(self.acc_width, self.scale),
+            "exponent_width": self.scale.exp_bits + 1,
+            "offset": fraction_bits(self.format, self.scale),
+        }
 
     def elaborate(self, platform):
         m = Module()

@@ -5,50 +5,58 @@ In a tile the collector holds sums and scales, and these parts are its stages `s
 here they stand together, so that they can be generated, verified and measured alone.
 """
 
+from functools import partial
+
 from amaranth.hdl import Module, Shape, signed, unsigned
-from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
-from ...golden.spec import FP32, ElementFormat, ScaleFormat, check_int
+from ...golden.spec import FP32, ElementFormat, ScaleFormat
+from ..parts.component import Component
 from ..parts.values import registered
-from .adder_trees import MAX_LEAVES, AlignedAdderTree, ExactAdderTree
+from .adder_trees import AdderTree, AlignedAdderTree, ExactAdderTree
 from .aligner import Aligner, LargestScale
-from .group_scaler import ScaledTerm, fraction_bits
+from .collector import Collector
+from .group_scaler import GroupScaler, ScaledTerm, fraction_bits, term_width
 
 _INPUTS = ("p", "w_scale", "a_scale", "valid")
 """Ports of every tree."""
 
 
-class _ScaledTree(wiring.Component):
-    """Ports and attributes that both trees share.
+class _ScaledTree(Component):
+    """What both trees share. A tree says what scales a lane, and what adds."""
 
-    Parameters: `scalers`: a component for each lane (`p`, `w_scale`, `a_scale`); `adders`: their
-    tree; `more`: ports that the tree has beside them.
-    """
+    format: ElementFormat = GroupScaler.format
+    scale: ScaleFormat = GroupScaler.scale
+    acc_width: int = GroupScaler.acc_width
+    lanes: int = Collector.lanes
 
-    def __init__(self, *, element: ElementFormat, scalers, adders, more=()):
-        self._element = element
-        self._scalers = scalers
-        self._adders = adders
-        lanes, scale = len(scalers), scalers[0].scale
-        codes = ArrayLayout(unsigned(scale.code_width), lanes)
-        super().__init__(
-            {
-                "p": In(ArrayLayout(signed(scalers[0].acc_width), lanes)),
-                "w_scale": In(codes),
-                "a_scale": In(codes),
-                "valid": In(1),
-                **{port: In(1) for port in more},
-                "sum": Out(FP32.code_width),
-                "sum_valid": Out(1),
-            }
-        )
+    def make_scaler(self) -> Component:
+        """A component with `p`, `w_scale`, `a_scale`."""
+        raise NotImplementedError
 
-    lanes = property(lambda self: len(self._scalers), doc="Leaves of a tile.")
-    acc_width = property(lambda self: self._scalers[0].acc_width, doc="Bits of each `p`.")
-    element = property(lambda self: self._element, doc="Format of the products' elements.")
-    scale = property(lambda self: self._scalers[0].scale, doc="Format of both scales.")
+    def plan_adders(self) -> partial[AdderTree]:
+        """What makes the tree of the scalers' terms."""
+        raise NotImplementedError
+
+    def rules(self):
+        plan = self.plan_adders()
+        plan.func.check(**plan.keywords)
+
+    def ports(self):
+        self._scalers = [self.make_scaler() for _ in range(self.lanes)]
+        self._adders = self.plan_adders()()
+        codes = ArrayLayout(unsigned(self.scale.code_width), self.lanes)
+        more = {"first": In(1)} if hasattr(self._adders, "first") else {}
+        return {
+            "p": In(ArrayLayout(signed(self.acc_width), self.lanes)),
+            "w_scale": In(codes),
+            "a_scale": In(codes),
+            "valid": In(1),
+            **more,
+            "sum": Out(FP32.code_width),
+            "sum_valid": Out(1),
+        }
 
     def _connect(self, m: Module, inputs) -> None:
         """Wire `inputs` by port to the scalers, these to the tree, and that to the outputs."""
@@ -72,14 +80,6 @@ class AlignedSum(_ScaledTree):
     LargestScale, one Aligner a lane and AlignedAdderTree; sums and scales wait in registers until
     `low` is known. Throughput one tile a cycle. Source: docs/numerics.md section 8.
 
-    Parameters
-    ----------
-    lanes: leaves of a tile, 1..64.
-    acc_width: bits of each `p`, 2..64.
-    element: ElementFormat of the products.
-    scale: ScaleFormat of all scales.
-    guard_bits: G, 0..32.
-
     Members
     -------
     p: In, signed sum of each lane.
@@ -87,33 +87,26 @@ class AlignedSum(_ScaledTree):
     valid: In, there is a tile.
     sum: Out, float32 code; held until the next tile.
     sum_valid: Out, `sum` is new.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(
-        self,
-        *,
-        lanes: int,
-        acc_width: int,
-        element: ElementFormat,
-        scale: ScaleFormat,
-        guard_bits: int = 12,
-    ):
-        self._largest = LargestScale(lanes=lanes, scale=scale)
-        aligner = {"acc_width": acc_width, "scale": scale, "guard_bits": guard_bits}
-        aligners = [Aligner(**aligner) for _ in range(lanes)]
-        adders = AlignedAdderTree(
-            leaves=lanes,
-            term_width=aligners[0].term_width,
-            exponent_width=len(self._largest.low),
-            offset=fraction_bits(element, scale) + guard_bits,
-        )
-        super().__init__(element=element, scalers=aligners, adders=adders)
+    guard_bits: int = Aligner.guard_bits
 
-    guard_bits = property(lambda self: self._scalers[0].guard_bits, doc="Bits below the unit.")
+    def make_scaler(self):
+        return Aligner(acc_width=self.acc_width, scale=self.scale, guard_bits=self.guard_bits)
+
+    def plan_adders(self):
+        return partial(
+            AlignedAdderTree,
+            leaves=self.lanes,
+            term_width=term_width(self.acc_width, self.scale) + self.guard_bits,
+            exponent_width=self.scale.exp_bits + 1,
+            offset=fraction_bits(self.format, self.scale) + self.guard_bits,
+        )
+
+    def ports(self):
+        self._largest = LargestScale(lanes=self.lanes, scale=self.scale)
+        return super().ports()
+
     latency = property(
         lambda self: self._largest.latency + self._adders.latency, doc="Clock cycles to `sum`."
     )
@@ -149,14 +142,6 @@ class ExactSum(_ScaledTree):
     One ScaledTerm a lane and ExactAdderTree. Throughput one tile a cycle.
     Source: docs/numerics.md section 8.
 
-    Parameters
-    ----------
-    lanes: leaves of a tile, 1..64.
-    acc_width: bits of each `p`, 2..64.
-    element: ElementFormat of the products.
-    scale: ScaleFormat of all scales.
-    tiles: most tiles of an output.
-
     Members
     -------
     p: In, signed sum of each lane.
@@ -165,33 +150,23 @@ class ExactSum(_ScaledTree):
     first: In, with `valid`: it begins an output.
     sum: Out, float32 code of the output so far; held until the next tile.
     sum_valid: Out, `sum` is new.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(
-        self,
-        *,
-        lanes: int,
-        acc_width: int,
-        element: ElementFormat,
-        scale: ScaleFormat,
-        tiles: int = 64,
-    ):
-        check_int("lanes", lanes, 1, MAX_LEAVES)
-        terms = [ScaledTerm(acc_width=acc_width, scale=scale) for _ in range(lanes)]
-        adders = ExactAdderTree(
-            leaves=lanes,
-            term_width=terms[0].term_width,
-            scale=scale,
-            offset=fraction_bits(element, scale),
-            tiles=tiles,
-        )
-        super().__init__(element=element, scalers=terms, adders=adders, more=("first",))
+    tiles: int = ExactAdderTree.tiles
 
-    tiles = property(lambda self: self._adders.tiles, doc="Most tiles of an output.")
+    def make_scaler(self):
+        return ScaledTerm(acc_width=self.acc_width, scale=self.scale)
+
+    def plan_adders(self):
+        return partial(
+            ExactAdderTree,
+            leaves=self.lanes,
+            term_width=term_width(self.acc_width, self.scale),
+            scale=self.scale,
+            offset=fraction_bits(self.format, self.scale),
+            tiles=self.tiles,
+        )
+
     latency = property(lambda self: self._adders.latency, doc="Clock cycles to `sum`.")
     registers = property(lambda self: self._adders.registers, doc="Register bits.")
 

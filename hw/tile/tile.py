@@ -1,33 +1,28 @@
 # amaranth: UnusedElaboratable=no
 """Tiles: lanes of MACs, their scalers, an adder tree, accumulation into outputs, tensor scale."""
 
+from dataclasses import replace
+from functools import partial
+
 from amaranth import Module, unsigned
-from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
-from ...golden.spec import (
-    FP32,
-    ElementFormat,
-    FloatFormat,
-    Overflow,
-    ScaleFormat,
-    Tree,
-    check_int,
-    choice,
-)
-from ..mac.float_mac import FloatMac, Fp8Mac, Fp32Mac
+from ...golden.spec import FP32, ElementFormat, FloatFormat, Overflow, ScaleFormat, Tree
+from ..mac.float_mac import Fp8Mac, Fp32Mac
 from ..mac.mac import Mac
 from ..mac.mls_mac import MlsMac
+from ..parts.component import Component, parameter
 from ..parts.unsigned_multiplier import Recoding
-from .adder_trees import AlignedAdderTree, ExactAdderTree, Fp32AdderTree
+from .adder_trees import AdderTree, AlignedAdderTree, ExactAdderTree, Fp32AdderTree
+from .aligner import Aligner
 from .collector import Collector, check_sharing
-from .group_scaler import fraction_bits
-from .tile_scalers import AlignedScalers, ExactScalers, FloatScalers
+from .group_scaler import GroupScaler, fraction_bits, term_width
+from .tile_scalers import AlignedScalers, ExactScalers, FloatScalers, Scalers
 from .tile_stages import Lanes, TileOutput, TileTree
 
 
-class Tile(wiring.Component):
+class Tile(Component):
     """`lanes` MACs, and the sum of their groups: `z = fl(sum of scaled groups * tensor_scale)`.
 
     Each cycle takes one product a lane. A group lasts from `start` to `last`; its sums, scaled and
@@ -51,17 +46,9 @@ class Tile(wiring.Component):
     all-ones scale codes. No reset and no stall: the first step must be a whole output (start =
     last = first = finish = 1), and so defines the state.
 
+    A tile has the parameters `lanes`, `sharing`, `has_tensor_scale` and `recoding`, and says what
+    makes its MACs, its scalers, if it has group scales, and its adders.
     Source: docs/numerics.md sections 4, 5, 7 and 8.
-
-    Parameters
-    ----------
-    macs: Mac of each lane.
-    scale: ScaleFormat of a group scale, or None.
-    scalers: what makes leaves of sums, of one block; None where sums are leaves.
-    adders: adder tree of one tile.
-    sharing: lanes that share one scaler.
-    tensor_scale: whether outputs are multiplied by it.
-    subnormals: keep float32 subnormals behind the tree (True) or flush them to zero.
 
     Members
     -------
@@ -76,55 +63,59 @@ class Tile(wiring.Component):
     overflow: Out, a sum of `z` overflowed; only where the MACs have a flag.
     """
 
-    def __init__(
-        self,
-        *,
-        macs: list[Mac],
-        scale: ScaleFormat | None = None,
-        scalers: wiring.Component | None = None,
-        adders: wiring.Component,
-        sharing: int,
-        tensor_scale: bool,
-        subnormals: bool,
-    ):
-        self._macs = Lanes(macs=macs)
-        has_overflow = self._macs.has_overflow
+    scale: ScaleFormat | None = None
+    """Of the groups; None without scalers."""
+
+    subnormals: bool = True
+    """Whether what follows the tree keeps subnormals."""
+
+    def plan_mac(self) -> partial[Mac]:
+        """What makes the MAC of a lane."""
+        raise NotImplementedError
+
+    def plan_scalers(self) -> partial[Scalers] | None:
+        """What makes the scalers of a block; None where sums are leaves."""
+        return None
+
+    def plan_adders(self) -> partial[AdderTree]:
+        """What makes the adder tree of a tile."""
+        raise NotImplementedError
+
+    def rules(self):
+        check_sharing(self.lanes, self.sharing)
+        for plan in (self.plan_mac(), self.plan_scalers(), self.plan_adders()):
+            if plan is not None:
+                plan.func.check(**plan.keywords)
+
+    def ports(self):
+        self._macs = macs = Lanes(macs=tuple(self.plan_mac()() for _ in range(self.lanes)))
         self._collector = Collector(
-            lanes=len(macs),
-            shape=macs[0].acc.shape(),
-            scale=scale,
-            sharing=sharing,
-            has_overflow=has_overflow,
+            lanes=self.lanes,
+            shape=macs.macs[0].acc.shape(),
+            scale=self.scale,
+            sharing=self.sharing,
+            has_overflow=macs.has_overflow,
         )
-        self._scalers = scalers
-        self._tree = TileTree(adders=adders, subnormals=subnormals, has_overflow=has_overflow)
+        scalers = self.plan_scalers()
+        self._scalers = None if scalers is None else scalers()
+        common = {"subnormals": self.subnormals, "has_overflow": macs.has_overflow}
+        self._tree = TileTree(adders=self.plan_adders()(), **common)
         self._output = TileOutput(
-            tensor_scale=tensor_scale,
-            subnormals=subnormals,
-            has_overflow=has_overflow,
-            recoding=self.recoding,
+            tensor_scale=self.has_tensor_scale, recoding=self.recoding, **common
         )
         members = {port: In(1) for port in ("start", "last", "first", "finish")}
-        members |= {port: In(self._macs.w.shape()) for port in ("w", "a")}
-        if scale is not None:
-            codes = ArrayLayout(unsigned(scale.code_width), len(macs))
+        members |= {port: In(macs.w.shape()) for port in ("w", "a")}
+        if self.scale is not None:
+            codes = ArrayLayout(unsigned(self.scale.code_width), self.lanes)
             members |= {port: In(codes) for port in ("w_scale", "a_scale")}
-        if tensor_scale:
+        if self.has_tensor_scale:
             members["tensor_scale"] = In(FP32.code_width)
         members |= {"z": Out(FP32.code_width), "valid": Out(1)}
-        if has_overflow:
+        if macs.has_overflow:
             members["overflow"] = Out(1)
-        super().__init__(members)
+        return members
 
-    scale = property(lambda self: self._collector.scale, doc="Format of a group scale, or None.")
-    lanes = property(lambda self: self._collector.lanes, doc="Products of a step.")
-    sharing = property(lambda self: self._collector.sharing, doc="Lanes that share one scaler.")
-    has_tensor_scale = property(
-        lambda self: self._output.scales, doc="Whether outputs are multiplied by `tensor_scale`."
-    )
-    recoding = property(
-        lambda self: self._macs.macs[0].recoding, doc="Of the significand multipliers."
-    )
+    leaves = property(lambda self: self.lanes // self.sharing, doc="Leaves of a block.")
     idle_operands = property(
         lambda self: self._macs.macs[0].idle_operands, doc="Codes (w, a) of an idle lane or cycle."
     )
@@ -135,7 +126,13 @@ class Tile(wiring.Component):
     @property
     def stages(self) -> tuple[str, ...]:
         """Names of the submodules, in the order in which data passes them."""
-        return tuple(name for name, _ in self._parts())
+        scalers = () if self.scale is None else ("scalers",)
+        return ("macs", "collector", *scalers, "tree", "output")
+
+    stage_sets = property(
+        lambda self: (frozenset(self.stages), *self._macs.stage_sets),
+        doc="Of the tile and of its MACs.",
+    )
 
     @property
     def latency(self) -> int:
@@ -147,15 +144,8 @@ class Tile(wiring.Component):
         """Register bits of all stages; the flop count of a faithful netlist."""
         return sum(part.registers for _, part in self._parts())
 
-    def _parts(self) -> list[tuple[str, wiring.Component]]:
-        parts = {
-            "macs": self._macs,
-            "collector": self._collector,
-            "scalers": self._scalers,
-            "tree": self._tree,
-            "output": self._output,
-        }
-        return [(name, part) for name, part in parts.items() if part is not None]
+    def _parts(self) -> list[tuple[str, Component]]:
+        return [(name, getattr(self, f"_{name}")) for name in self.stages]
 
     def elaborate(self, platform):
         m = Module()
@@ -182,137 +172,80 @@ class MlsTile(Tile):
     """MLS tile: integer group sums, scaled, added by one of three trees.
 
     Source: docs/numerics.md sections 4, 7, 8 and 10.
-
-    Parameters
-    ----------
-    element: ElementFormat of the operands.
-    scale: ScaleFormat of the group scales.
-    lanes: products of a step, 1..64.
-    acc_width, overflow: of the lanes' accumulators, as in MlsMac.
-    tree: Tree.
-    guard_bits: of the aligned tree, 0..32.
-    tiles: most tiles of an output, of the exact tree: sizes its accumulator.
-    tensor_scale: whether outputs are multiplied by it.
-    sharing: lanes that share one scaler; both powers of two where above 1.
-    levels: adder levels between registers of the fp32 tree.
-    recoding: of the significand multipliers.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(
-        self,
-        *,
-        element: ElementFormat,
-        scale: ScaleFormat,
-        lanes: int = 16,
-        acc_width: int = 16,
-        overflow: Overflow = Overflow.SATURATE,
-        tree: Tree = Tree.FP32,
-        guard_bits: int = 12,
-        tiles: int = 64,
-        tensor_scale: bool = True,
-        sharing: int = 1,
-        levels: int = 1,
-        recoding: Recoding = Recoding.NONE,
-    ):
-        check_sharing(lanes, sharing)
-        macs = [
-            MlsMac(element=element, acc_width=acc_width, overflow=overflow, recoding=recoding)
-            for _ in range(lanes)
-        ]
-        self._element = element
-        self._tree_kind = choice("tree", Tree, tree)
-        check_int("guard_bits", guard_bits, 0, 32)
-        check_int("tiles", tiles, 1, 1 << 16)
-        check_int("levels", levels, 1, 6)
-        self._guard_bits, self._tiles, self._levels = guard_bits, tiles, levels
-        scalers, adders = self._leaves_and_adders(scale, lanes, sharing, acc_width)
-        super().__init__(
-            macs=macs,
-            scale=scale,
-            scalers=scalers,
-            adders=adders,
-            sharing=sharing,
-            tensor_scale=tensor_scale,
-            subnormals=True,
+    format: ElementFormat = MlsMac.format
+    scale: ScaleFormat = GroupScaler.scale
+    acc_width: int = GroupScaler.acc_width
+    policy: Overflow = MlsMac.policy
+    lanes: int = Collector.lanes
+    tree: Tree = parameter("what adds the lanes' sums", default=Tree.FP32)
+    guard_bits: int = Aligner.guard_bits
+    tiles: int = ExactAdderTree.tiles
+    has_tensor_scale: bool = TileOutput.has_tensor_scale
+    sharing: int = Collector.sharing
+    levels: int = Fp32AdderTree.levels
+    recoding: Recoding = MlsMac.recoding
+
+    def plan_mac(self):
+        return partial(
+            MlsMac,
+            format=self.format,
+            acc_width=self.acc_width,
+            overflow=self.policy,
+            recoding=self.recoding,
         )
 
-    def _leaves_and_adders(self, scale: ScaleFormat, lanes: int, sharing: int, acc_width: int):
-        """The two stages that the kind of tree decides."""
-        leaves = lanes // sharing
-        scaler = {"leaves": leaves, "acc_width": acc_width, "scale": scale}
-        tree = {"leaves": leaves, "sharing": sharing}
-        offset = fraction_bits(self.element, scale)
+    def plan_scalers(self):
+        common = {"leaves": self.leaves, "acc_width": self.acc_width, "scale": self.scale}
         if self.tree is Tree.FP32:
-            scalers = FloatScalers(**scaler, element=self.element)
-            return scalers, Fp32AdderTree(**tree, levels=self.levels)
+            return partial(FloatScalers, **common, format=self.format)
         if self.tree is Tree.ALIGNED:
-            scalers = AlignedScalers(**scaler, lanes=lanes, guard_bits=self.guard_bits)
-            return scalers, AlignedAdderTree(
-                **tree,
-                term_width=scalers.term_width,
-                exponent_width=len(scalers.low),
+            return partial(AlignedScalers, **common, lanes=self.lanes, guard_bits=self.guard_bits)
+        return partial(ExactScalers, **common)
+
+    def plan_adders(self):
+        common = {"leaves": self.leaves, "sharing": self.sharing}
+        if self.tree is Tree.FP32:
+            return partial(Fp32AdderTree, **common, levels=self.levels)
+        width = term_width(self.acc_width, self.scale)
+        offset = fraction_bits(self.format, self.scale)
+        if self.tree is Tree.ALIGNED:
+            return partial(
+                AlignedAdderTree,
+                **common,
+                term_width=width + self.guard_bits,
+                exponent_width=self.scale.exp_bits + 1,
                 offset=offset + self.guard_bits,
             )
-        scalers = ExactScalers(**scaler)
-        return scalers, ExactAdderTree(
-            **tree,
-            term_width=scalers.term_width,
-            scale=scale,
+        return partial(
+            ExactAdderTree,
+            **common,
+            term_width=width,
             offset=offset,
+            scale=self.scale,
             tiles=self.tiles,
         )
-
-    element = property(lambda self: self._element, doc="Format of the operands.")
-    acc_width = property(lambda self: self._macs.macs[0].acc_width, doc="Accumulator bits.")
-    policy = property(
-        lambda self: self._macs.macs[0].policy, doc="The `overflow` policy; `overflow` is the port."
-    )
-    tree = property(lambda self: self._tree_kind, doc="Kind of adder tree.")
-    guard_bits = property(lambda self: self._guard_bits, doc="Of the aligned tree.")
-    tiles = property(lambda self: self._tiles, doc="Most tiles of an output, of the exact tree.")
-    levels = property(lambda self: self._levels, doc="Adder levels between registers of the tree.")
 
 
 class FloatTile(Tile):
     """Tile of floating-point MACs: a lane's float32 sum is a leaf of the float32 tree.
 
-    Parameters
-    ----------
-    macs: FloatMac of each lane, accumulating in float32.
-    sharing, levels: of the tree, as in MlsTile.
-    tensor_scale: whether outputs are multiplied by it.
-    subnormals: whether that product keeps subnormals.
+    A tile has the parameter `levels`, and says what makes its MACs.
     """
 
-    def __init__(
-        self,
-        *,
-        macs: list[FloatMac],
-        sharing: int,
-        levels: int,
-        tensor_scale: bool,
-        subnormals: bool,
-    ):
-        self._levels = levels
-        adders = Fp32AdderTree(
-            leaves=len(macs) // sharing,
-            sharing=sharing,
-            levels=levels,
-            subnormals=macs[0].subnormals,
-        )
-        super().__init__(
-            macs=macs,
-            adders=adders,
-            sharing=sharing,
-            tensor_scale=tensor_scale,
-            subnormals=subnormals,
+    def plan_adders(self):
+        return partial(
+            Fp32AdderTree,
+            leaves=self.leaves,
+            sharing=self.sharing,
+            levels=self.levels,
+            subnormals=self.sums_keep_subnormals,
         )
 
-    levels = property(lambda self: self._levels, doc="Adder levels between registers of the tree.")
+    sums_keep_subnormals = property(
+        lambda self: self.subnormals, doc="Whether the adder tree keeps subnormals."
+    )
 
 
 class Fp8Tile(FloatTile):
@@ -320,71 +253,32 @@ class Fp8Tile(FloatTile):
 
     No sum has subnormals (`Fp8Mac`), so the adders are built without them; the product with the
     tensor scale can be one.
-
-    Parameters
-    ----------
-    format: FP8_E5M2 or FP8_E4M3 (OCP).
-    lanes, tensor_scale, sharing, levels, recoding: as in MlsTile.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(
-        self,
-        *,
-        format: FloatFormat,
-        lanes: int = 16,
-        tensor_scale: bool = True,
-        sharing: int = 1,
-        levels: int = 1,
-        recoding: Recoding = Recoding.NONE,
-    ):
-        check_sharing(lanes, sharing)
-        macs = [Fp8Mac(format=format, recoding=recoding) for _ in range(lanes)]
-        super().__init__(
-            macs=macs, sharing=sharing, levels=levels, tensor_scale=tensor_scale, subnormals=True
-        )
+    format: FloatFormat = Fp8Mac.format
+    lanes: int = Collector.lanes
+    has_tensor_scale: bool = TileOutput.has_tensor_scale
+    sharing: int = Collector.sharing
+    levels: int = Fp32AdderTree.levels
+    recoding: Recoding = Fp8Mac.recoding
 
-    format = property(lambda self: self._macs.macs[0].format, doc="Format of the operands.")
+    sums_keep_subnormals = Fp8Mac.subnormals
+
+    def plan_mac(self):
+        return partial(Fp8Mac, format=self.format, recoding=self.recoding)
 
 
 class Fp32Tile(FloatTile):
-    """FP32 tile: every product and sum rounded to float32.
+    """FP32 tile: every product and sum rounded to float32."""
 
-    Parameters
-    ----------
-    subnormals: keep subnormals (True) or flush them to zero, everywhere.
-    lanes, sharing, levels, recoding: as in MlsTile.
-    tensor_scale: whether outputs are multiplied by one.
+    lanes: int = Collector.lanes
+    subnormals: bool = Fp32AdderTree.subnormals
+    has_tensor_scale: bool = replace(TileOutput.has_tensor_scale, default=False)
+    sharing: int = Collector.sharing
+    levels: int = Fp32AdderTree.levels
+    recoding: Recoding = Fp32Mac.recoding
 
-    Raises
-    ------
-    TypeError, ValueError.
-    """
+    format = FP32
 
-    def __init__(
-        self,
-        *,
-        lanes: int = 16,
-        subnormals: bool = True,
-        tensor_scale: bool = False,
-        sharing: int = 1,
-        levels: int = 1,
-        recoding: Recoding = Recoding.NONE,
-    ):
-        check_sharing(lanes, sharing)
-        macs = [Fp32Mac(subnormals=subnormals, recoding=recoding) for _ in range(lanes)]
-        super().__init__(
-            macs=macs,
-            sharing=sharing,
-            levels=levels,
-            tensor_scale=tensor_scale,
-            subnormals=subnormals,
-        )
-
-    format = property(lambda self: FP32, doc="Format of the operands.")
-    subnormals = property(
-        lambda self: self._macs.macs[0].subnormals, doc="Whether subnormals are kept."
-    )
+    def plan_mac(self):
+        return partial(Fp32Mac, subnormals=self.subnormals, recoding=self.recoding)

@@ -1,13 +1,15 @@
 # amaranth: UnusedElaboratable=no
 """Scalers of a tile: what makes leaves of a block's sums and scale codes, for each tree."""
 
-from amaranth import Module, unsigned
-from amaranth.hdl import signed
-from amaranth.lib import wiring
+from typing import Any
+
+from amaranth import Module
 from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 
-from ...golden.spec import FP32
+from ...golden.spec import ElementFormat, ScaleFormat
+from ..parts.component import Component
+from .adder_trees import AdderTree
 from .aligner import Aligner, LargestScale
 from .group_scaler import GroupScaler, ScaledTerm
 
@@ -15,8 +17,8 @@ _SCALER_INPUTS = {"p": "sums", "w_scale": "w_scales", "a_scale": "a_scales"}
 """Of a leaf's scaler, and where they come from."""
 
 
-class _Scalers(wiring.Component):
-    """A scaler a leaf.
+class Scalers(Component):
+    """A scaler a leaf; scalers say which.
 
     Members
     -------
@@ -24,16 +26,26 @@ class _Scalers(wiring.Component):
     leaves: Out, as the adder tree takes them.
     """
 
-    def __init__(self, *, scalers: list[wiring.Component], leaf, more=()):
-        self._scalers = scalers
-        count = len(scalers)
+    count: int = AdderTree.leaves
+    acc_width: int = ScaledTerm.acc_width
+    scale: ScaleFormat = ScaledTerm.scale
+
+    def make_scaler(self) -> Component:
+        """What scales a leaf: it has `p`, `w_scale`, `a_scale`."""
+        raise NotImplementedError
+
+    def leaf_of(self, scaler: Component) -> Any:
+        """Shape or layout of the leaf that `scaler` makes."""
+        raise NotImplementedError
+
+    def ports(self):
+        self._scalers = scalers = [self.make_scaler() for _ in range(self.count)]
         members = {
-            source: In(ArrayLayout(getattr(scalers[0], port).shape(), count))
+            source: In(ArrayLayout(getattr(scalers[0], port).shape(), self.count))
             for port, source in _SCALER_INPUTS.items()
         }
-        super().__init__(members | {"leaves": Out(ArrayLayout(leaf, count))} | dict(more))
+        return members | {"leaves": Out(ArrayLayout(self.leaf_of(scalers[0]), self.count))}
 
-    term_width = property(lambda self: self._scalers[0].term_width, doc="Bits of an integer term.")
     registers = property(lambda self: 0, doc="Register bits.")
 
     def elaborate(self, platform):
@@ -52,31 +64,26 @@ class _Scalers(wiring.Component):
         raise NotImplementedError
 
 
-class FloatScalers(_Scalers):
-    """A GroupScaler a leaf: float32 leaves. Combinational.
+class FloatScalers(Scalers):
+    """A GroupScaler a leaf: float32 leaves. Combinational."""
 
-    Parameters
-    ----------
-    leaves: leaves of a block.
-    acc_width, element, scale: of each GroupScaler.
-    """
+    format: ElementFormat = GroupScaler.format
 
-    def __init__(self, *, leaves: int, **options):
-        scalers = [GroupScaler(**options) for _ in range(leaves)]
-        super().__init__(scalers=scalers, leaf=unsigned(FP32.code_width))
+    def rules(self):
+        GroupScaler.check(format=self.format, scale=self.scale, acc_width=self.acc_width)
+
+    def make_scaler(self):
+        return GroupScaler(format=self.format, scale=self.scale, acc_width=self.acc_width)
+
+    def leaf_of(self, scaler):
+        return scaler.z.shape()
 
     def _connect(self, m: Module, scaler, leaf) -> None:
         m.d.comb += leaf.eq(scaler.z)
 
 
-class AlignedScalers(_Scalers):
+class AlignedScalers(Scalers):
     """An Aligner a leaf, and the tile's largest scale, found while its last products add up.
-
-    Parameters
-    ----------
-    leaves: leaves of a block.
-    lanes: lanes of the tile.
-    acc_width, scale, guard_bits: of each Aligner.
 
     Members
     -------
@@ -84,15 +91,22 @@ class AlignedScalers(_Scalers):
     low: Out, exponent of the largest.
     """
 
-    def __init__(self, *, leaves: int, lanes: int, **options):
-        scalers = [Aligner(**options) for _ in range(leaves)]
-        self._largest = largest = LargestScale(lanes=lanes, scale=scalers[0].scale)
-        more = {
+    lanes: int = LargestScale.lanes
+    guard_bits: int = Aligner.guard_bits
+
+    def make_scaler(self):
+        return Aligner(acc_width=self.acc_width, scale=self.scale, guard_bits=self.guard_bits)
+
+    def leaf_of(self, scaler):
+        return scaler.term.shape()
+
+    def ports(self):
+        self._largest = largest = LargestScale(lanes=self.lanes, scale=self.scale)
+        return super().ports() | {
             "all_w_scales": In(largest.w_scale.shape()),
             "all_a_scales": In(largest.a_scale.shape()),
             "low": Out(len(largest.low)),
         }
-        super().__init__(scalers=scalers, leaf=signed(scalers[0].term_width), more=more)
 
     registers = property(lambda self: self._largest.registers, doc="Register bits.")
 
@@ -110,19 +124,14 @@ class AlignedScalers(_Scalers):
         m.d.comb += [scaler.low.eq(self._largest.low), leaf.eq(scaler.term)]
 
 
-class ExactScalers(_Scalers):
-    """A ScaledTerm a leaf: exact terms with their exponents. Combinational.
+class ExactScalers(Scalers):
+    """A ScaledTerm a leaf: exact terms with their exponents. Combinational."""
 
-    Parameters
-    ----------
-    leaves: leaves of a block.
-    acc_width, scale: of each ScaledTerm.
-    """
+    def make_scaler(self):
+        return ScaledTerm(acc_width=self.acc_width, scale=self.scale)
 
-    def __init__(self, *, leaves: int, **options):
-        scalers = [ScaledTerm(**options) for _ in range(leaves)]
-        fields = {port: getattr(scalers[0], port).shape() for port in ("term", "exponent")}
-        super().__init__(scalers=scalers, leaf=StructLayout(fields))
+    def leaf_of(self, scaler):
+        return StructLayout({port: getattr(scaler, port).shape() for port in ("term", "exponent")})
 
     def _connect(self, m: Module, scaler, leaf) -> None:
         m.d.comb += [leaf.term.eq(scaler.term), leaf.exponent.eq(scaler.exponent)]

@@ -2,27 +2,24 @@
 """Stages of a tile: its MACs, what adds its leaves and tiles, its output."""
 
 from amaranth import Module, Signal, unsigned
-from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import FP32
 from ..floating.float_adder import FloatAdder
-from ..floating.float_common import check_flag
 from ..floating.float_multiplier import FloatMultiplier
 from ..mac.mac import Mac
+from ..parts.component import Component, parameter
 from ..parts.unsigned_multiplier import Recoding
 from ..parts.values import registered
+from .adder_trees import AdderTree, Fp32AdderTree
+from .collector import Collector
 
 _WIDTH = FP32.code_width
 
 
-class Lanes(wiring.Component):
-    """`lanes` MACs that start together.
-
-    Parameters
-    ----------
-    macs: Mac of each lane.
+class Lanes(Component):
+    """MACs that start together.
 
     Members
     -------
@@ -32,17 +29,21 @@ class Lanes(wiring.Component):
     acc_overflow: Out, flag of each lane; only where the MACs have one.
     """
 
-    def __init__(self, *, macs: list[Mac]):
-        self._macs = macs
-        operand, count = unsigned(len(macs[0].w)), len(macs)
-        members = {"start": In(1)}
-        members |= {port: In(ArrayLayout(operand, count)) for port in ("w", "a")}
-        members |= {"acc": Out(ArrayLayout(macs[0].acc.shape(), count))}
-        if self.has_overflow:
-            members["acc_overflow"] = Out(count)
-        super().__init__(members)
+    macs: tuple[Mac, ...] = parameter("of the lanes, all alike")
 
-    macs = property(lambda self: self._macs, doc="The lanes.")
+    def ports(self):
+        mac, count = self.macs[0], len(self.macs)
+        operands = ArrayLayout(unsigned(len(mac.w)), count)
+        overflow = {"acc_overflow": Out(count)} if self.has_overflow else {}
+        return {
+            "start": In(1),
+            "w": In(operands),
+            "a": In(operands),
+            "acc": Out(ArrayLayout(mac.acc.shape(), count)),
+            **overflow,
+        }
+
+    stage_sets = property(lambda self: self.macs[0].stage_sets, doc="Of a MAC.")
     has_overflow = property(lambda self: self.macs[0].has_overflow, doc="Whether flags exist.")
     latency = property(
         lambda self: self.macs[0].latency, doc="Clock cycles from `w`, `a` to `acc`."
@@ -66,16 +67,12 @@ class Lanes(wiring.Component):
         return m
 
 
-class TileAccumulator(wiring.Component):
+class TileAccumulator(Component):
     """Float32 sum of the tiles of an output: `sum = fl((first ? -0 : sum) + i)`.
 
     Both operands of the adder are registers that change in one cycle, so each add happens once:
     X takes the sum up to here (-0 where an output begins: x + -0 = x for every x), Y the new tile.
     Latency 1 cycle. No reset: `first` defines the state.
-
-    Parameters
-    ----------
-    subnormals: keep subnormals (True) or flush them to zero.
 
     Members
     -------
@@ -85,11 +82,12 @@ class TileAccumulator(wiring.Component):
     sum: Out, 32 bits.
     """
 
-    def __init__(self, *, subnormals: bool = True):
-        self._adder = FloatAdder(format=FP32, subnormals=subnormals)
-        super().__init__({"i": In(_WIDTH), "valid": In(1), "first": In(1), "sum": Out(_WIDTH)})
+    subnormals: bool = Fp32AdderTree.subnormals
 
-    subnormals = property(lambda self: self._adder.subnormals, doc="Whether subnormals are kept.")
+    def ports(self):
+        self._adder = FloatAdder(format=FP32, subnormals=self.subnormals)
+        return {"i": In(_WIDTH), "valid": In(1), "first": In(1), "sum": Out(_WIDTH)}
+
     latency = property(lambda self: 1, doc="Clock cycles from `i` to `sum`.")
     registers = property(lambda self: 2 * _WIDTH, doc="Register bits: both operands.")
 
@@ -106,16 +104,11 @@ class TileAccumulator(wiring.Component):
         return m
 
 
-class TileTree(wiring.Component):
-    """Everything that adds: an adder tree for the leaves of a tile, then tile after tile.
+class TileTree(Component):
+    """Everything that adds: an adder tree for the leaves of a tile, then tile after tile (an exact
+    tree by itself).
 
     What belongs to a tile (first, finish, overflow) travels beside its sum.
-
-    Parameters
-    ----------
-    adders: Fp32AdderTree, AlignedAdderTree or ExactAdderTree; the last adds up tiles by itself.
-    subnormals: keep float32 subnormals (True) or flush them to zero.
-    has_overflow: whether the lanes have overflow flags.
 
     Members
     -------
@@ -129,11 +122,14 @@ class TileTree(wiring.Component):
     sum_overflow: Out, with `sum_valid`: its flag; only with `has_overflow`.
     """
 
-    def __init__(self, *, adders: wiring.Component, subnormals: bool, has_overflow: bool):
-        self._adders = adders
-        self._has_overflow = has_overflow
-        ports = adders.signature.members
-        self._accumulator = None if "first" in ports else TileAccumulator(subnormals=subnormals)
+    adders: AdderTree = parameter("of a tile")
+    subnormals: bool = Fp32AdderTree.subnormals
+    has_overflow: bool = Collector.has_overflow
+
+    def ports(self):
+        ports = self.adders.signature.members
+        own = "first" in ports
+        self._accumulator = None if own else TileAccumulator(subnormals=self.subnormals)
         self._drives = {
             port: source
             for port, source in {"i": "leaves", "valid": "presented", "first": "tile_first"}.items()
@@ -142,12 +138,9 @@ class TileTree(wiring.Component):
         members = {source: ports[port] for port, source in self._drives.items()}
         members |= {port: In(1) for port in ("presented", "tile_first", "tile_finish")}
         members |= {"sum": Out(_WIDTH), "sum_valid": Out(1)}
-        if has_overflow:
+        if self.has_overflow:
             members |= {"tile_overflow": In(1), "sum_overflow": Out(1)}
-        super().__init__(members)
-
-    adders = property(lambda self: self._adders, doc="The adder tree of a tile.")
-    has_overflow = property(lambda self: self._has_overflow, doc="Whether a flag travels along.")
+        return members
 
     @property
     def latency(self) -> int:
@@ -192,18 +185,11 @@ def _delayed(m: Module, name: str, value, cycles: int):
     return value
 
 
-class TileOutput(wiring.Component):
+class TileOutput(Component):
     """The tile's result: `z = fl(sum * tensor_scale)`, or `sum` itself.
 
     Operand and result registers change with a new output only. Latency 2 cycles with the tensor
     scale, 1 without. No reset.
-
-    Parameters
-    ----------
-    tensor_scale: whether to multiply.
-    subnormals: keep subnormals (True) or flush them to zero.
-    has_overflow: whether `overflow` exists.
-    recoding: of the significand multiplier.
 
     Members
     -------
@@ -216,26 +202,27 @@ class TileOutput(wiring.Component):
     overflow: Out, flag of `z`; only with `has_overflow`.
     """
 
-    def __init__(
-        self, *, tensor_scale: bool, subnormals: bool, has_overflow: bool, recoding: Recoding
-    ):
-        check_flag("tensor_scale", tensor_scale)
-        self._multiplier = (
-            FloatMultiplier(format=FP32, subnormals=subnormals, recoding=recoding)
-            if tensor_scale
-            else None
-        )
-        self._has_overflow = has_overflow
-        members = {"sum": In(_WIDTH), "sum_valid": In(1), "z": Out(_WIDTH), "valid": Out(1)}
-        if tensor_scale:
-            members["tensor_scale"] = In(_WIDTH)
-        if has_overflow:
-            members |= {"sum_overflow": In(1), "overflow": Out(1)}
-        super().__init__(members)
+    has_tensor_scale: bool = parameter(
+        "whether outputs are multiplied by it", default=True, alias="tensor_scale"
+    )
+    subnormals: bool = Fp32AdderTree.subnormals
+    has_overflow: bool = Collector.has_overflow
+    recoding: Recoding = FloatMultiplier.recoding
 
-    scales = property(lambda self: self._multiplier is not None, doc="Whether it multiplies.")
-    has_overflow = property(lambda self: self._has_overflow, doc="Whether `overflow` exists.")
-    latency = property(lambda self: 1 + self.scales, doc="Clock cycles from `sum` to `z`.")
+    def ports(self):
+        members = {"sum": In(_WIDTH), "sum_valid": In(1), "z": Out(_WIDTH), "valid": Out(1)}
+        if self.has_tensor_scale:
+            self._multiplier = FloatMultiplier(
+                format=FP32, subnormals=self.subnormals, recoding=self.recoding
+            )
+            members["tensor_scale"] = In(_WIDTH)
+        if self.has_overflow:
+            members |= {"sum_overflow": In(1), "overflow": Out(1)}
+        return members
+
+    latency = property(
+        lambda self: 1 + self.has_tensor_scale, doc="Clock cycles from `sum` to `z`."
+    )
     registers = property(
         lambda self: self.latency * (_WIDTH + 1 + self.has_overflow),
         doc="Register bits: number, flag and `valid` of each stage.",
@@ -246,7 +233,7 @@ class TileOutput(wiring.Component):
         names = ["z", *(["overflow"] if self.has_overflow else [])]
         values = [self.sum, *([self.sum_overflow] if self.has_overflow else [])]
         valid = self.sum_valid
-        if self.scales:
+        if self.has_tensor_scale:
             m.submodules.multiplier = multiplier = self._multiplier
             valid, values = self._row(m, "operand", names, valid, values)
             m.d.comb += [multiplier.x.eq(values[0]), multiplier.y.eq(self.tensor_scale)]

@@ -162,11 +162,11 @@ def test_aligner(scale, guard_bits):
     assert simulate(part, steps, "term") == expected
 
 
-@pytest.mark.parametrize(("lanes", "levels"), [(1, 6), (2, 6), (5, 1), (7, 2), (16, 6)])
-def test_largest_scale(lanes, levels):
+@pytest.mark.parametrize(("lanes", "comparators"), [(1, 6), (2, 6), (5, 1), (7, 2), (16, 6)])
+def test_largest_scale(lanes, comparators):
     rng = random.Random(lanes)
-    part = LargestScale(lanes=lanes, scale=SCALE_E8M1, levels=levels)
-    assert part.latency == -(-(lanes - 1).bit_length() // levels)
+    part = LargestScale(lanes=lanes, scale=SCALE_E8M1, comparators=comparators)
+    assert part.latency == -(-(lanes - 1).bit_length() // comparators)
     tiles = []
     for _ in range(40):
         base = rng.randrange(512)
@@ -204,7 +204,7 @@ def test_registers_and_latency():
     assert (exact.latency, exact.registers) == (2, 4 * (20 + 5) + (20 + 30 + 8) + 3)
 
 
-WHOLE = {"lanes": 3, "acc_width": 16, "element": MLS_E2M4, "scale": SCALE_E8M1}
+WHOLE = {"lanes": 3, "acc_width": 16, "format": MLS_E2M4, "scale": SCALE_E8M1}
 ALIGNED = {"leaves": 4, "term_width": 32, "exponent_width": 9, "offset": 28}
 EXACT = {"leaves": 4, "term_width": 20, "scale": SCALE_E8M1, "offset": 16}
 PARTS = [
@@ -249,9 +249,9 @@ def test_attributes_are_read_only(part, arguments):
         (LargestScale, {"lanes": 0, "scale": SCALE_E8M1}, ValueError, r"lanes must be in 1\.\.64"),
         (
             LargestScale,
-            {"lanes": 4, "scale": SCALE_E8M1, "levels": 0},
+            {"lanes": 4, "scale": SCALE_E8M1, "comparators": 0},
             ValueError,
-            r"levels must be in 1\.\.6, not 0",
+            r"comparators must be in 1\.\.6, not 0",
         ),
         (
             Aligner,
@@ -261,7 +261,7 @@ def test_attributes_are_read_only(part, arguments):
         ),
         (AlignedSum, WHOLE | {"lanes": 0}, ValueError, r"lanes must be in 1\.\.64, not 0"),
         (ExactSum, WHOLE | {"lanes": 65}, ValueError, r"lanes must be in 1\.\.64, not 65"),
-        (ExactSum, WHOLE | {"element": "2,4"}, TypeError, "element must be an ElementFormat"),
+        (ExactSum, WHOLE | {"format": "2,4"}, TypeError, "format must be an ElementFormat"),
     ],
 )
 def test_rejects(part, arguments, error, message):

@@ -100,7 +100,7 @@ def test_scale_multiplier(man_bits):
 @pytest.mark.parametrize("scale", [ScaleFormat(8, 1), ScaleFormat(8, 0), ScaleFormat(3, 2)])
 def test_group_scaler(scale):
     rng = random.Random(7)
-    part = GroupScaler(acc_width=16, element=MLS_E2M4, scale=scale)
+    part = GroupScaler(acc_width=16, format=MLS_E2M4, scale=scale)
     codes = 1 << scale.code_width
     steps, expected = [], []
     for p in integers(rng, 16, 300):
@@ -115,8 +115,8 @@ def test_group_scaler(scale):
 
 
 def test_attributes():
-    scaler = GroupScaler(acc_width=20, element=MLS_E2M4, scale=SCALE_E8M1)
-    assert (scaler.acc_width, scaler.element, scaler.scale) == (20, MLS_E2M4, SCALE_E8M1)
+    scaler = GroupScaler(acc_width=20, format=MLS_E2M4, scale=SCALE_E8M1)
+    assert (scaler.acc_width, scaler.format, scaler.scale) == (20, MLS_E2M4, SCALE_E8M1)
     assert (scaler.latency, scaler.registers) == (0, 0)
     multiplier = ScaleMultiplier(width=20, scale=SCALE_E8M1)
     assert (multiplier.width, multiplier.scale, multiplier.term_width) == (20, SCALE_E8M1, 24)
@@ -136,7 +136,7 @@ def test_attributes():
         (IntToFloat, (20, 0, 0.5), TypeError, r"offset must be an integer, not 0\.5"),
         (ScaleMultiplier, (65, SCALE_E8M1), ValueError, r"width must be in 2\.\.64, not 65"),
         (ScaleMultiplier, (16, "8,1"), TypeError, "scale must be a ScaleFormat, not '8,1'"),
-        (GroupScaler, (16, (2, 4), SCALE_E8M1), TypeError, "element must be an ElementFormat"),
+        (GroupScaler, (16, (2, 4), SCALE_E8M1), TypeError, "format must be an ElementFormat"),
         (
             GroupScaler,
             (1, MLS_E2M4, SCALE_E8M1),
@@ -149,7 +149,7 @@ def test_rejects(part, arguments, error, message):
     names = {
         IntToFloat: ("width", "exponent_width", "offset"),
         ScaleMultiplier: ("width", "scale"),
-        GroupScaler: ("acc_width", "element", "scale"),
+        GroupScaler: ("acc_width", "format", "scale"),
     }[part]
     with pytest.raises(error, match=message):
         part(**dict(zip(names, arguments, strict=True)))

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import pytest
+from amaranth.hdl import unsigned
 
 from mlsmac.golden.spec import FP8_E4M3, MLS_E2M4, SCALE_E8M1, Tree
 from mlsmac.hw.tile.collector import Collector
@@ -14,7 +15,7 @@ from mlsmac.units.emit import to_rtlil
 
 
 def mls(**options: Any) -> MlsTile:
-    return MlsTile(element=MLS_E2M4, scale=SCALE_E8M1, **options)
+    return MlsTile(format=MLS_E2M4, scale=SCALE_E8M1, **options)
 
 
 @pytest.mark.parametrize(
@@ -88,18 +89,19 @@ def test_wrong_parameters_are_refused(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"scale": (8, 1)}, r"scale must be a ScaleFormat or None, not \(8, 1\)"),
+        ({"scale": (8, 1)}, r"scale must be a ScaleFormat, not \(8, 1\)"),
         ({"has_overflow": 0}, "has_overflow must be a bool, not 0"),
+        ({"shape": 16}, "shape must be a Shape, not 16"),
     ],
 )
 def test_collector_refuses_the_wrong_kind(options: dict[str, Any], message: str) -> None:
     with pytest.raises(TypeError, match=message):
-        Collector(lanes=2, shape=16, **options)
+        Collector(**{"lanes": 2, "shape": unsigned(16), **options})
 
 
 def test_scale_of_the_wrong_kind_is_refused() -> None:
     with pytest.raises(TypeError, match=r"scale must be a ScaleFormat, not \(8, 1\)"):
-        MlsTile(element=MLS_E2M4, scale=(8, 1))
+        MlsTile(format=MLS_E2M4, scale=(8, 1))
 
 
 def test_slug_tells_lanes_tree_and_sharing() -> None:
