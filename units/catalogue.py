@@ -31,8 +31,8 @@ class Unit:
     name, description: as `mlsmac units` shows them.
     component: its class, whose parameters with a row in `options.OPTIONS` are the unit's options.
     defaults: of options, where the component has none or the unit another one.
-    parameters, build: where the options are not the component's own: what they are, and how they
-        make one.
+    parameters, arguments: where the options are not the component's own: what they are, and the
+        component's arguments for their values.
     model: golden: outputs by port from inputs by port and the options that decide what it computes.
         Entry t belongs to the inputs' entry t, latency left out; shapes (T,), or (T, lanes).
     corners: input vectors that reach its corners.
@@ -47,7 +47,7 @@ class Unit:
     component: type[Component]
     defaults: Options = field(default_factory=dict)
     parameters: Mapping[str, Parameter] | None = None
-    build: Callable[..., wiring.Component] | None = None
+    arguments: Callable[..., Options] = dict
     model: Callable[..., dict[str, Codes]]
     corners: Draw = operands
     workload: Make = pairs
@@ -77,7 +77,11 @@ class Unit:
 
     def make(self, **values: Any) -> wiring.Component:
         """A fresh component of all options' values."""
-        return (self.build or self.component)(**values)
+        return self.component(**self.arguments(**values))
+
+    def check(self, **values: Any) -> None:
+        """Raise what `make` would, without building anything. Raises: TypeError, ValueError."""
+        self.component.check(**self.arguments(**values))
 
 
 @dataclass(frozen=True)
@@ -172,15 +176,14 @@ def configured(unit: Unit, given: Options) -> Configuration:
     for name, option in unit.options.items():
         if name not in given and option.follows and name not in unit.defaults:
             values[name] = values["format"]
-        else:
-            values[name] = option.read(given.get(name, option.default))
+            continue
+        values[name] = option.read(given.get(name, option.default))
+        if name != "acc_width":  # which may be a word
+            values[name] = option.parameter.check(values[name])
     if unit.largest_product is not None:
         largest = unit.largest_product(values)
         values["acc_width"] = resolve_acc_width(largest, values["acc_width"], length)
-    for name, option in unit.options.items():
-        values[name] = option.parameter.check(values[name])
-    if unit.build is None:
-        unit.component.check(**values)
+    unit.check(**values)
     structure = {name for name, option in unit.options.items() if option.row.structure}
     return Configuration(
         unit,

@@ -137,12 +137,12 @@ def _fused_addition(operands: Inputs, options: Options) -> Inputs:
     return {**_factors(operands, options), "z": z}
 
 
-def _make_shifter(format: ElementFormat) -> ExponentShifter:
-    return ExponentShifter(width=2 * (format.man_bits + 1), exp_bits=format.exp_bits)
+def _of_shifter(format: ElementFormat) -> Options:
+    return {"width": 2 * (format.man_bits + 1), "exp_bits": format.exp_bits}
 
 
-def _make_accumulator(format: ElementFormat, acc_width: int, overflow: Overflow) -> IntAccumulator:
-    return IntAccumulator(width=acc_width, product_width=format.product_width, overflow=overflow)
+def _of_accumulator(format: ElementFormat, acc_width: int, overflow: Overflow) -> Options:
+    return {"width": acc_width, "product_width": format.product_width, "overflow": overflow}
 
 
 def _of_mls_mac(*names: str) -> dict[str, Any]:
@@ -172,7 +172,7 @@ ROWS = (
         component=ExponentShifter,
         parameters=_of_mls_mac("format"),
         defaults=_MLS,
-        build=_make_shifter,
+        arguments=_of_shifter,
         model=_exponent_shifter,
         workload=operations(_mantissa_products),
     ),
@@ -182,7 +182,7 @@ ROWS = (
         component=IntAccumulator,
         parameters=_of_mls_mac("format", "acc_width", "overflow"),
         defaults=_MLS,
-        build=_make_accumulator,
+        arguments=_of_accumulator,
         model=_int_accumulator,
         workload=operations(_mls_products),
         largest_product=largest_mls_product,

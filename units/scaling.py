@@ -129,8 +129,8 @@ def _tiles_apart(options: Options, source: Source) -> Inputs:
     return groups
 
 
-def _make_tree(lanes: int, levels: int) -> Fp32AdderTree:
-    return Fp32AdderTree(leaves=lanes, levels=levels)
+def _of_tree(lanes: int, levels: int) -> Options:
+    return {"leaves": lanes, "levels": levels}
 
 
 _TREE_OPTIONS: dict[str, Any] = {name: MlsTile.parameters[name] for name in ("lanes", "levels")}
@@ -151,7 +151,7 @@ ROWS = (
         description="Float32 sum of a tile's leaves: balanced binary tree, registered",
         component=Fp32AdderTree,
         parameters=_TREE_OPTIONS,
-        build=_make_tree,
+        arguments=_of_tree,
         model=_fp32_adder_tree,
         corners=drawn(trees.leaves),
         workload=sums(_float_leaves),
