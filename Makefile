@@ -11,8 +11,8 @@ WHOLE := build/lint/mlsmac
 PARTS := $(patsubst %/__init__.py,%,$(filter-out package/%,$(wildcard */__init__.py)))
 
 DOCUMENTS := README.md CHANGELOG.md CONTRIBUTING.md data/README.md $(wildcard docs/*.md)
-# The width of the code.
-MDFORMAT = $(BIN)/mdformat --wrap 100
+# The width of the code. Tables unpadded: a longer cell changes one line.
+MDFORMAT = $(BIN)/mdformat --wrap 100 --number --compact-tables
 
 .PHONY: help report test lint style imports types unit sim documents setup system clean
 
