@@ -1,35 +1,66 @@
-# `make report` measures every MAC; `make test` checks everything. Both set up what they need, once.
+# `make report` measures every MAC; `make test` checks everything; `make help` lists the rest. All
+# set up what they need, once.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: report test setup system lint clean
+# The package in one folder: links to its folders, which are its parts by configuration alone. mypy
+# and what reads the imports know nothing of that.
+WHOLE := build/lint/mlsmac
+PARTS := $(patsubst %/__init__.py,%,$(filter-out package/%,$(wildcard */__init__.py)))
 
-report: setup
+DOCUMENTS := README.md CHANGELOG.md CONTRIBUTING.md data/README.md $(wildcard docs/*.md)
+# The width of the code. Tables unpadded: a longer cell changes one line.
+MDFORMAT = $(BIN)/mdformat --wrap 100 --number --compact-tables
+
+.PHONY: help report test lint style imports types unit sim documents setup system clean
+
+help: ## lists these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+report: setup ## measures every MAC: build/report/report.html, report.json, energy.svg, area.svg
 	$(BIN)/mlsmac report
 
-test: setup lint
-	$(BIN)/pytest tests -n 2
+test: lint unit sim ## checks everything: the three below, one after the other
+
+lint: style imports types ## style and documents, who imports whom, types; a minute
+
+unit: setup ## unit tests; `make unit TESTS=tests/golden` for some of them
+	$(BIN)/pytest $(or $(TESTS),tests) -n 2
+
+sim: setup ## simulation benches: every unit against golden
 	$(BIN)/pytest sim -n 2
+
+style: setup ## style of code and documents
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(MDFORMAT) --check $(DOCUMENTS)
+
+imports: setup $(WHOLE) ## who imports whom, by the contracts of pyproject.toml
+	cd $(dir $(WHOLE)) && $(abspath $(BIN))/lint-imports --no-logo ../../pyproject.toml
+
+types: setup $(WHOLE) ## mypy
+	cd $(dir $(WHOLE)) && $(abspath $(BIN))/mypy --config-file ../../pyproject.toml -p mlsmac
+
+documents: setup ## wraps the documents as `make style` wants them
+	$(MDFORMAT) $(DOCUMENTS)
 
 setup: $(INSTALLED)
 
 system:
 	@PYTHON=$(PYTHON) ./setup-system
 
-# The folders are the package's by configuration alone: a link shows them to mypy as one.
-lint: setup
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	mkdir -p build/typing && ln -sfn ../.. build/typing/mlsmac
-	cd build/typing && ../../$(BIN)/mypy --config-file ../../pyproject.toml \
-	    $(foreach package,support golden hw units sim synth study cli data,-p mlsmac.$(package))
-
 $(INSTALLED): pyproject.toml constraints.txt | system
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
-clean:
+# Made anew each time: it takes no time, and a folder that was renamed leaves no link.
+.PHONY: $(WHOLE)
+$(WHOLE):
+	rm -rf $@ && mkdir -p $@
+	ln -s $(addprefix ../../../,$(PARTS)) $(addprefix ../../../,$(wildcard package/*.py)) $@
+
+clean: ## removes what was built, .venv too
 	rm -rf build $(VENV)

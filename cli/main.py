@@ -42,7 +42,6 @@ from .output import err, exit_if_wrong, out, present, print_json, show
 
 app = typer.Typer(
     name="mlsmac",
-    help="Generate, verify and measure multi-level-scaling MACs and the baselines beside them.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -64,6 +63,26 @@ def main() -> None:
         fail(str(error), status=1)
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from .. import __version__
+
+        out.print(f"mlsmac {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def command(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Generate, verify and measure multi-level-scaling MACs and the baselines beside them."""
 
 
 def fail(message: str, status: int = 2) -> None:

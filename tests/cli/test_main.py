@@ -1,5 +1,6 @@
 """The command line without EDA tools: output, exit codes, one-line errors, nothing half-written."""
 
+import importlib.metadata
 import json
 import os
 import stat
@@ -8,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+import mlsmac
 
 COMMANDS = ("units", "generate", "verify", "synth", "report", "quantizers", "fpga", "doctor")
 
@@ -23,6 +26,36 @@ def test_every_command_has_help_and_json(command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0
     assert "--json" in done.stdout
+
+
+def test_version_is_the_distributions() -> None:
+    version = importlib.metadata.version("mlsmac")
+    assert mlsmac.__version__ == version
+    done = run("--version")
+    assert (done.returncode, done.stdout) == (0, f"mlsmac {version}\n")
+
+
+def test_module_is_the_command() -> None:
+    command = [sys.executable, "-m", "mlsmac", "units", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == run("units", "--json").stdout
+    wrong = subprocess.run([*command[:3], "nothing"], capture_output=True, text=True, check=False)
+    assert wrong.returncode == 2
+
+
+def test_unknown_attribute_of_the_package() -> None:
+    with pytest.raises(AttributeError, match="module 'mlsmac' has no attribute 'nothing'"):
+        _ = mlsmac.nothing
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    """Whoever wants one sub-package pays for that one alone."""
+    code = (
+        "import sys; before = set(sys.modules); import mlsmac; "
+        "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "mlsmac\n"
 
 
 def test_units_lists_names_and_descriptions() -> None:
