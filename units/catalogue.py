@@ -54,8 +54,8 @@ from ..hw.mac.mls_mac import (
 )
 from ..hw.parts.lfsr import Lfsr
 from ..hw.parts.unsigned_multiplier import Recoding
-from ..hw.quantizer.element_divider import Division
 from ..hw.quantizer.mls_quantizer import MlsQuantizer
+from ..hw.quantizer.quotients import Division
 from ..hw.quantizer.tensor_statistics import TensorStatistics
 from ..hw.tile.adder_trees import Fp32AdderTree
 from ..hw.tile.group_scaler import GroupScaler
@@ -327,7 +327,7 @@ UNITS = {
             | _RANDOM
             | {"reciprocal_bits": 0},
             structure={"levels": 3, "division": Division.PRODUCT},
-            build=lambda format, **options: MlsQuantizer(element=format, **options),
+            build=MlsQuantizer,
         ),
     )
 }
