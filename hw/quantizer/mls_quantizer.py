@@ -13,8 +13,8 @@ from ..parts.magnitude import MAGNITUDE_BITS
 from ..parts.values import registered
 from .quantizer_lane import QuantizerLane
 from .quotients import Division
-from .reciprocal import Reciprocal
-from .scale_quantizer import ScaleQuantizer
+from .reciprocal import Reciprocal, check_reciprocal_bits
+from .scale_quantizer import ScaleQuantizer, divisor_width
 from .tensor_statistics import TensorStatistics
 
 
@@ -32,28 +32,48 @@ class QuantizerLanes(Component):
     codes, scale_code, invalid: Out, as `MlsQuantizer`.
     """
 
-    parts: tuple[QuantizerLane, ...] = parameter("the lanes, alike")
-    scale_format: ScaleFormat = parameter("of the scale codes")
+    format: ElementFormat = QuantizerLane.format
+    scale_format: ScaleFormat = parameter("of the scale codes", alias="scale")
+    lanes: int = TensorStatistics.lanes
+    carry: Carry = QuantizerLane.carry
+    random_bits: int = QuantizerLane.random_bits
     seeded: bool = parameter("whether words come from a generator")
+    reciprocal_bits: int = QuantizerLane.reciprocal_bits
+    levels: int = QuantizerLane.levels
+    division: Division = QuantizerLane.division
+
+    def rules(self):
+        check_reciprocal_bits(self.reciprocal_bits)
 
     def ports(self):
-        one, count = self.parts[0], len(self.parts)
+        self._lanes = [
+            QuantizerLane(
+                format=self.format,
+                divisor_width=divisor_width(self.scale_format),
+                carry=self.carry,
+                random_bits=self.random_bits,
+                reciprocal_bits=self.reciprocal_bits,
+                levels=self.levels,
+                division=self.division,
+            )
+            for _ in range(self.lanes)
+        ]
         return ({"seed": In(1), "reseed": Out(1)} if self.seeded else {}) | {
             "start": In(1),
-            "x": In(ArrayLayout(FP32.code_width, count)),
+            "x": In(ArrayLayout(FP32.code_width, self.lanes)),
             "peak": In(MAGNITUDE_BITS),
             "group_invalid": In(1),
-            "divisor": In(one.quotient.divisor_width),
+            "divisor": In(self._quotient.divisor_width),
             "exponent": In(signed(10)),
             "scale": In(self.scale_format.code_width),
-            "random": In(ArrayLayout(one.random_bits, count)),
-            "codes": Out(ArrayLayout(unsigned(one.format.code_width), count)),
+            "random": In(ArrayLayout(self.random_bits, self.lanes)),
+            "codes": Out(ArrayLayout(unsigned(self.format.code_width), self.lanes)),
             "scale_code": Out(self.scale_format.code_width),
             "invalid": Out(1),
         }
 
-    latency = property(lambda self: self.parts[0].latency, doc="Cycles from `x` to `codes`.")
-    _quotient = property(lambda self: self.parts[0].quotient)
+    latency = property(lambda self: self._lanes[0].latency, doc="Cycles from `x` to `codes`.")
+    _quotient = property(lambda self: self._lanes[0].quotient)
     _seed_delay = property(lambda self: self._quotient.random_delay - 1)
 
     @property
@@ -64,13 +84,13 @@ class QuantizerLanes(Component):
         shared += quotient.cycles * (self.scale_format.code_width + 1) + 1
         if self.seeded:
             shared += self._seed_delay
-        return sum(lane.registers for lane in self.parts) + shared
+        return sum(lane.registers for lane in self._lanes) + shared
 
     def elaborate(self, platform):
         m = Module()
         s1_start = registered(m, "s1_start", self.start)
         invalid = Signal(name="s2_invalid", reset_less=True)
-        beyond = Cat(lane.beyond for lane in self.parts).any()
+        beyond = Cat(lane.beyond for lane in self._lanes).any()
         m.d.sync += invalid.eq(self.group_invalid | beyond | (invalid & ~s1_start))
         divisors, scale = [self.divisor], self.scale
         if self.seeded:
@@ -84,7 +104,7 @@ class QuantizerLanes(Component):
                 divisors.append(registered(m, f"s{stage + 2}_divisor", divisors[-1]))
             if stage:
                 invalid = registered(m, f"s{stage + 2}_invalid", invalid)
-        for place, lane in enumerate(self.parts):
+        for place, lane in enumerate(self._lanes):
             m.submodules[f"lane{place}"] = lane
             m.d.comb += [
                 lane.x.eq(self.x[place]),
@@ -148,21 +168,11 @@ class MlsQuantizer(Component):
     division: Division = QuantizerLane.division
 
     def rules(self):
-        if self.reciprocal_bits:
-            Reciprocal.reciprocal_bits.check(self.reciprocal_bits)
+        check_reciprocal_bits(self.reciprocal_bits)
 
     def ports(self):
         self._scale = ScaleQuantizer(scale=self.scale)
         self._reciprocal = self._generator = None
-        lane = {
-            "format": self.format,
-            "divisor_width": self._scale.divisor_width,
-            "carry": self.carry,
-            "random_bits": 1,  # of a half, only the first bit adds anything
-            "reciprocal_bits": self.reciprocal_bits,
-            "levels": self.levels,
-            "division": self.division,
-        }
         if self.reciprocal_bits:
             self._reciprocal = Reciprocal(
                 reciprocal_bits=self.reciprocal_bits,
@@ -170,14 +180,20 @@ class MlsQuantizer(Component):
                 levels=self.levels,
             )
         if self.rounding is Rounding.STOCHASTIC:
-            lane["random_bits"] = self.random_bits
             self._generator = Lfsr(
                 lanes=self.lanes, random_bits=self.random_bits, lfsr_seed=self.lfsr_seed
             )
         self._elements = QuantizerLanes(
-            parts=tuple(QuantizerLane(**lane) for _ in range(self.lanes)),
-            scale_format=self.scale,
+            format=self.format,
+            scale=self.scale,
+            lanes=self.lanes,
+            carry=self.carry,
+            # Of a half, only the first bit adds anything, and the quotient's others nothing.
+            random_bits=self.random_bits if self._generator else 1,
             seeded=self._generator is not None,
+            reciprocal_bits=self.reciprocal_bits,
+            levels=self.levels,
+            division=self.division,
         )
         outputs = self._elements.signature.members
         return {

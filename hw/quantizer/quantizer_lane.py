@@ -12,7 +12,7 @@ from ..parts.lfsr import Lfsr
 from ..parts.magnitude import MAGNITUDE_BITS, normalised
 from ..parts.values import named, registered
 from .quotients import Divided, Division, Element, Quotient, choose_quotient
-from .reciprocal import MOST_BITS, Reciprocal
+from .reciprocal import MOST_BITS, Reciprocal, check_reciprocal_bits
 
 
 class QuantizerLane(Component):
@@ -61,8 +61,7 @@ class QuantizerLane(Component):
     )
 
     def rules(self):
-        if self.reciprocal_bits:
-            Reciprocal.reciprocal_bits.check(self.reciprocal_bits)
+        check_reciprocal_bits(self.reciprocal_bits)
 
     def ports(self):
         self._quotient = choose_quotient(

@@ -97,15 +97,13 @@ class Quotient:
         """Bits of distance and sign, which travel beside the digits."""
         return self.farthest.bit_length() + 1
 
-    def _shift(self, m: Module, first: Value, distance: Value, *, name: str = "shift") -> Value:
+    def _shift(self, m, first, distance, *, name="shift"):
         """s: how many of the digits lie below the last mantissa bit and the k bits behind it."""
         top = (1 << self.format.exp_bits) - 1
         below = distance - (top - 1)
         return named(m, name, Mux(distance < top, first, below)[: len(distance)])
 
-    def _add_random(
-        self, m: Module, digits: Value, distance: Value, sign: Value, random: Value
-    ) -> Divided:
+    def _add_random(self, m, digits, distance, sign, random):
         """R is added to the k digits behind the last mantissa bit."""
         k = self.random_bits
         digits = named(m, "quotient", digits)
@@ -140,20 +138,16 @@ class _Subtracting(Quotient):
         stages = range(1, self.divisors)
         return sum(self.divisor_width + stage * self.levels + self._beside for stage in stages)
 
-    def _subtract(self, m: Module, element: Element, divisor: ValueLike) -> tuple[Value, ...]:
+    def _subtract(self, m, element, divisor):
         """Remainder, digits, distance and sign."""
         significand, distance, sign = element
         remainder = Cat(Const(0, self.divisor_width - len(significand)), significand)
         quotient = Const(0, 0)
         for stage in range(self.divisors):
             if stage:
-                remainder, quotient, distance, sign = _stage(
-                    m,
-                    f"s{stage + 2}",
-                    remainder=remainder,
-                    quotient=quotient,
-                    distance=distance,
-                    sign=sign,
+                remainder = registered(m, f"s{stage + 2}_remainder", remainder)
+                quotient, distance, sign = _stage(
+                    m, f"s{stage + 2}", quotient=quotient, distance=distance, sign=sign
                 )
             done = len(quotient)
             for level in range(done, min(done + self.levels, self.digits)):
@@ -237,22 +231,15 @@ class ProductQuotient(_Subtracting):
     def divide(self, m: Module, element: Element, divisor: ValueLike, random: Value) -> Divided:
         remainder, quotient, distance, sign = self._subtract(m, element, divisor)
         product = self._multiply(m, quotient[-1], distance, divisor[self.divisors - 1], random)
-        remainder, quotient, distance, sign = _stage(
-            m,
-            f"s{self.cycles + 1}",
-            remainder=remainder,
-            quotient=quotient,
-            distance=distance,
-            sign=sign,
-        )
+        stage = f"s{self.cycles + 1}"
+        remainder = registered(m, f"{stage}_remainder", remainder)
+        quotient, distance, sign = _stage(m, stage, quotient=quotient, distance=distance, sign=sign)
         quotient = named(m, "quotient", quotient)
         shift = self._shift(m, quotient[-1], distance)
         up = self._compare(m, quotient, shift, remainder, *product)
         return Divided(quotient, shift, distance, sign, up)
 
-    def _multiply(
-        self, m: Module, first: Value, distance: Value, divisor: Value, random: Value
-    ) -> tuple[Value, Value, Value]:
+    def _multiply(self, m, first, distance, divisor, random):
         """Registers of `D (U 2^s mod 2^k)`, `U 2^s >> k` and whether the latter has more bits than
         there are digits.
         """
@@ -272,16 +259,7 @@ class ProductQuotient(_Subtracting):
             registered(m, "too_large", moved[k + self.digits :].any()),
         )
 
-    def _compare(
-        self,
-        m: Module,
-        quotient: Value,
-        shift: Value,
-        remainder: Value,
-        product: Value,
-        whole: Value,
-        too_large: Value,
-    ) -> Value:
+    def _compare(self, m, quotient, shift, remainder, product, whole, too_large):
         """Whether t's fraction is at least U."""
         ones = Const(-1, signed(self.digits + 1))
         low = named(m, "low", (quotient & ~(ones << shift))[: self.digits])

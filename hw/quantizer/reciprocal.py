@@ -72,3 +72,9 @@ class Reciprocal(Component):
             digits = registered(m, f"s{stage + 1}_digits", digits)
         m.d.comb += self.digits.eq(digits)
         return m
+
+
+def check_reciprocal_bits(reciprocal_bits: int) -> None:
+    """Raise unless it is 0, for none, or bits of a `Reciprocal`."""
+    if reciprocal_bits:
+        Reciprocal.reciprocal_bits.check(reciprocal_bits)

@@ -16,6 +16,11 @@ _RATIO = signed(10)
 """Of the maxima's exponents: -286 to 287."""
 
 
+def divisor_width(scale: ScaleFormat) -> int:
+    """Bits of a divisor: `(2^Mg + i) * T < 2^(Mg + 1) * 2^24`; without a mantissa it is T."""
+    return _SIGNIFICAND + (scale.man_bits + 1 if scale.man_bits else 0)
+
+
 class ScaleQuantizer(Component):
     """`S_g` = smallest scale >= `S_r / S_t`, and the divisor `S_g * S_t = divisor * 2^(exponent -
     150 - extra)`, `extra` being `divisor_width - 24`.
@@ -55,10 +60,7 @@ class ScaleQuantizer(Component):
 
     latency = property(lambda self: 2, doc="Clock cycles from the maxima to the scale code.")
 
-    @property
-    def divisor_width(self) -> int:
-        """Bits of `divisor`: `(2^Mg + i) * T < 2^(Mg + 1) * 2^24`; without a mantissa it is T."""
-        return _SIGNIFICAND + (self.scale.man_bits + 1 if self.scale.man_bits else 0)
+    divisor_width = property(lambda self: divisor_width(self.scale), doc="Bits of `divisor`.")
 
     @property
     def registers(self) -> int:
