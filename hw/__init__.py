@@ -25,10 +25,11 @@ from .mac.mls_mac import MlsMac
 from .parts.lfsr import Lfsr
 from .parts.signed_multiplier import SignedMultiplier
 from .parts.unsigned_multiplier import Recoding, UnsignedMultiplier
-from .quantizer.element_divider import Division, ElementDivider
-from .quantizer.element_multiplier import ElementMultiplier, Reciprocal
 from .quantizer.mls_quantizer import MlsQuantizer, QuantizerLanes
-from .quantizer.scale_quantizer import GroupScale
+from .quantizer.quantizer_lane import QuantizerLane
+from .quantizer.quotients import Division
+from .quantizer.reciprocal import Reciprocal
+from .quantizer.scale_quantizer import ScaleQuantizer
 from .quantizer.tensor_statistics import TensorStatistics
 from .tile.adder_trees import AlignedAdderTree, ExactAdderTree, Fp32AdderTree
 from .tile.aligner import Aligner, LargestScale
@@ -46,8 +47,6 @@ __all__ = [
     "AxiConvTile",
     "ConvTile",
     "Division",
-    "ElementDivider",
-    "ElementMultiplier",
     "ExactAdderTree",
     "ExactSum",
     "ExponentShifter",
@@ -67,7 +66,6 @@ __all__ = [
     "FusedAccumulator",
     "FusedAdder",
     "FusedMac",
-    "GroupScale",
     "GroupScaler",
     "IntAccumulator",
     "IntMac",
@@ -89,12 +87,14 @@ __all__ = [
     "MultiplierStage",
     "Overflow",
     "ProductCoding",
+    "QuantizerLane",
     "QuantizerLanes",
     "RangeStatistic",
     "Reciprocal",
     "Recoding",
     "Requantizer",
     "ScaleMultiplier",
+    "ScaleQuantizer",
     "ScaledTerm",
     "SignedMultiplier",
     "SignedProduct",

@@ -3,83 +3,94 @@
 
 from amaranth import Cat, Const, Module, Signal
 from amaranth.hdl import signed, unsigned
-from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import FP32, Carry, ElementFormat, Rounding, ScaleFormat
+from ..parts.component import Component, parameter
 from ..parts.lfsr import Lfsr
 from ..parts.magnitude import MAGNITUDE_BITS
 from ..parts.values import registered
-from .element_divider import Division, ElementDivider
-from .element_multiplier import ElementMultiplier, Reciprocal
-from .scale_quantizer import GroupScale
+from .quantizer_lane import QuantizerLane
+from .quotients import Division
+from .reciprocal import Reciprocal, check_reciprocal_bits
+from .scale_quantizer import ScaleQuantizer, divisor_width
+from .tensor_statistics import TensorStatistics
 
 
-class QuantizerLanes(wiring.Component):
-    """`ElementDivider`s side by side; divisor, scale code and flag travel beside them, once.
-
-    Parameters
-    ----------
-    dividers: ElementDivider of each lane, alike.
-    scale_width: bits of a scale code.
-    seeded: whether words come from a generator.
+class QuantizerLanes(Component):
+    """`QuantizerLane`s side by side; divisor, scale code and flag travel beside them, once.
 
     Members
     -------
     start, x: In, as `MlsQuantizer`; so `seed`, where seeded.
     reseed: Out, where seeded: `seed`, when it is time for the generator.
-    peak, group_invalid: In, of `GroupScale`, a cycle after x.
-    divisor, exponent, scale: In, of `GroupScale`, 2 cycles after x.
+    peak, group_invalid: In, of `ScaleQuantizer`, a cycle after x.
+    exponent, scale: In, of `ScaleQuantizer`, 2 cycles after x.
+    divisor: In, beside them; or the digits of `Reciprocal`, later by its latency.
     random: In, array of words, `random_delay` cycles after x.
     codes, scale_code, invalid: Out, as `MlsQuantizer`.
     """
 
-    def __init__(self, *, dividers: list[ElementDivider], scale_width: int, seeded: bool):
-        self._dividers = dividers
-        self._seeded = seeded
-        one, count = dividers[0], len(dividers)
-        self._scale_width = scale_width
-        super().__init__(
-            ({"seed": In(1), "reseed": Out(1)} if seeded else {})
-            | {
-                "start": In(1),
-                "x": In(ArrayLayout(FP32.code_width, count)),
-                "peak": In(MAGNITUDE_BITS),
-                "group_invalid": In(1),
-                "divisor": In(one.divisor_width),
-                "exponent": In(signed(10)),
-                "scale": In(scale_width),
-                "random": In(ArrayLayout(one.random_bits, count)),
-                "codes": Out(ArrayLayout(unsigned(one.element.code_width), count)),
-                "scale_code": Out(scale_width),
-                "invalid": Out(1),
-            }
-        )
+    format: ElementFormat = QuantizerLane.format
+    scale_format: ScaleFormat = parameter("of the scale codes", alias="scale")
+    lanes: int = TensorStatistics.lanes
+    carry: Carry = QuantizerLane.carry
+    random_bits: int = QuantizerLane.random_bits
+    seeded: bool = parameter("whether words come from a generator")
+    reciprocal_bits: int = QuantizerLane.reciprocal_bits
+    levels: int = QuantizerLane.levels
+    division: Division = QuantizerLane.division
 
-    dividers = property(lambda self: self._dividers, doc="The lanes.")
-    scale_width = property(lambda self: self._scale_width, doc="Bits of a scale code.")
-    seeded = property(lambda self: self._seeded, doc="Whether words come from a generator.")
-    latency = property(lambda self: self.dividers[0].latency, doc="Cycles from `x` to `codes`.")
+    def rules(self):
+        check_reciprocal_bits(self.reciprocal_bits)
 
-    _seed_delay = property(lambda self: self.dividers[0].random_delay - 1)
+    def ports(self):
+        self._lanes = [
+            QuantizerLane(
+                format=self.format,
+                divisor_width=divisor_width(self.scale_format),
+                carry=self.carry,
+                random_bits=self.random_bits,
+                reciprocal_bits=self.reciprocal_bits,
+                levels=self.levels,
+                division=self.division,
+            )
+            for _ in range(self.lanes)
+        ]
+        return ({"seed": In(1), "reseed": Out(1)} if self.seeded else {}) | {
+            "start": In(1),
+            "x": In(ArrayLayout(FP32.code_width, self.lanes)),
+            "peak": In(MAGNITUDE_BITS),
+            "group_invalid": In(1),
+            "divisor": In(self._quotient.divisor_width),
+            "exponent": In(signed(10)),
+            "scale": In(self.scale_format.code_width),
+            "random": In(ArrayLayout(self.random_bits, self.lanes)),
+            "codes": Out(ArrayLayout(unsigned(self.format.code_width), self.lanes)),
+            "scale_code": Out(self.scale_format.code_width),
+            "invalid": Out(1),
+        }
+
+    latency = property(lambda self: self._lanes[0].latency, doc="Cycles from `x` to `codes`.")
+    _quotient = property(lambda self: self._lanes[0].quotient)
+    _seed_delay = property(lambda self: self._quotient.random_delay - 1)
 
     @property
     def registers(self) -> int:
         """Register bits: the lanes; start; divisors after the first; scale codes, flags, seed."""
-        lane = self.dividers[0]
-        shared = 1 + (lane.subtractions - 1) * lane.divisor_width
-        shared += lane.stages * (self.scale_width + 1) + 1
+        quotient = self._quotient
+        shared = 1 + (quotient.divisors - 1) * quotient.divisor_width
+        shared += quotient.cycles * (self.scale_format.code_width + 1) + 1
         if self.seeded:
             shared += self._seed_delay
-        return len(self.dividers) * lane.registers + shared
+        return sum(lane.registers for lane in self._lanes) + shared
 
     def elaborate(self, platform):
         m = Module()
-        stages = self.dividers[0].stages
         s1_start = registered(m, "s1_start", self.start)
         invalid = Signal(name="s2_invalid", reset_less=True)
-        beyond = Cat(divider.beyond for divider in self.dividers).any()
+        beyond = Cat(lane.beyond for lane in self._lanes).any()
         m.d.sync += invalid.eq(self.group_invalid | beyond | (invalid & ~s1_start))
         divisors, scale = [self.divisor], self.scale
         if self.seeded:
@@ -87,22 +98,22 @@ class QuantizerLanes(wiring.Component):
             for stage in range(self._seed_delay):
                 seed = registered(m, f"s{stage + 1}_seed", seed)
             m.d.comb += self.reseed.eq(seed)
-        for stage in range(stages):
+        for stage in range(self._quotient.cycles):
             scale = registered(m, f"s{stage + 3}_scale", scale)
-            if 0 < stage < self.dividers[0].subtractions:
+            if 0 < stage < self._quotient.divisors:
                 divisors.append(registered(m, f"s{stage + 2}_divisor", divisors[-1]))
             if stage:
                 invalid = registered(m, f"s{stage + 2}_invalid", invalid)
-        for lane, divider in enumerate(self.dividers):
-            m.submodules[f"lane{lane}"] = divider
+        for place, lane in enumerate(self._lanes):
+            m.submodules[f"lane{place}"] = lane
             m.d.comb += [
-                divider.x.eq(self.x[lane]),
-                divider.peak.eq(self.peak),
-                divider.exponent.eq(self.exponent),
-                divider.divisor.eq(Cat(divisors)),
-                divider.random.eq(self.random[lane]),
-                divider.clear.eq(invalid),
-                self.codes[lane].eq(divider.code),
+                lane.x.eq(self.x[place]),
+                lane.peak.eq(self.peak),
+                lane.exponent.eq(self.exponent),
+                lane.divisor.eq(Cat(divisors)),
+                lane.random.eq(self.random[place]),
+                lane.clear.eq(invalid),
+                self.codes[place].eq(lane.code),
             ]
         m.d.comb += [
             self.scale_code.eq(scale),
@@ -111,7 +122,7 @@ class QuantizerLanes(wiring.Component):
         return m
 
 
-class MlsQuantizer(wiring.Component):
+class MlsQuantizer(Component):
     """`lanes` elements a cycle: `S_g` = smallest scale >= `S_r / S_t`, then `r = (floor(t * 2^k) +
     R) >> k` with t = `|x| / (S_g * S_t)` in units of the last mantissa bit, k = `random_bits`.
 
@@ -124,23 +135,13 @@ class MlsQuantizer(wiring.Component):
     (as NaN does), or the maxima are no finite `S_r <= S_t`, `invalid` is 1 from that beat to its
     group's last one, and these beats' codes are 0.
 
-    Throughput one beat a cycle, latency `2 + stages`. No reset: `start` defines the scale and the
-    flag, `seed` the words. An idle cycle is a beat of zeros. Source: docs/numerics.md section 15.
+    Throughput one beat a cycle, latency that of a `QuantizerLane`. No reset: `start` defines the
+    scale and the flag, `seed` the words. An idle cycle is a beat of zeros. Source: docs/numerics.md
+    section 15.
 
-    Parameters
-    ----------
-    element: ElementFormat of the codes.
-    scale: ScaleFormat.
-    lanes: elements of a beat, 1..1024.
-    carry: Carry.
-    rounding: Rounding.
-    random_bits: k, 1..16.
-    lfsr_seed: of the `Lfsr`, 1..2^32 - 1; unused for nearest.
-    reciprocal_bits: p, 4..16, or 0: exact. With 8, `levels` 8 and 4 lanes 0.46 of the area, 0.39 of
-        the energy, and 3% of the captured tensors' `<2,4>` codes are others; with 12 and 6 levels
-        0.63, 0.53 and 0.2%.
-    levels: subtractions between registers, 1..64.
-    division: Division; unused with a reciprocal.
+    A reciprocal of 8 bits with `levels` 8 and 4 lanes takes 0.46 of the area, 0.39 of the energy,
+    and 3% of the captured tensors' `<2,4>` codes are others; 12 bits with 6 levels 0.63, 0.53 and
+    0.2%.
 
     Members
     -------
@@ -151,82 +152,60 @@ class MlsQuantizer(wiring.Component):
     codes: Out, array of `lanes` codes.
     scale_code: Out, of the group of these codes; 0 where its maxima are invalid.
     invalid: Out, sticky since the group's start.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(
-        self,
-        *,
-        element: ElementFormat,
-        scale: ScaleFormat,
-        lanes: int = 1,
-        carry: Carry = Carry.CLIP,
-        rounding: Rounding = Rounding.STOCHASTIC,
-        random_bits: int = 8,
-        lfsr_seed: int = 1,
-        reciprocal_bits: int = 0,
-        levels: int = 3,
-        division: Division = Division.PRODUCT,
-    ):
-        if not isinstance(rounding, Rounding):
-            raise TypeError(f"rounding must be a Rounding, not {rounding!r}")
-        self._scale = GroupScale(scale=scale)
-        generator = Lfsr(lanes=lanes, random_bits=random_bits, lfsr_seed=lfsr_seed)
-        self._rounding = rounding
-        self._random_bits = random_bits
-        self._lfsr_seed = lfsr_seed
-        self._generator = generator if rounding is Rounding.STOCHASTIC else None
-        # Of a half, only the first bit adds anything, and the quotient's others nothing.
-        common = {"element": element, "carry": carry, "levels": levels}
-        common["random_bits"] = random_bits if self._generator else 1
-        self._reciprocal = None
-        dividers: list[ElementDivider]
-        if reciprocal_bits:
+    format: ElementFormat = QuantizerLane.format
+    scale: ScaleFormat = ScaleQuantizer.scale
+    lanes: int = TensorStatistics.lanes
+    carry: Carry = QuantizerLane.carry
+    rounding: Rounding = parameter(
+        "where R comes from; nearest has neither words nor a seed", default=Rounding.STOCHASTIC
+    )
+    random_bits: int = QuantizerLane.random_bits
+    lfsr_seed: int = Lfsr.lfsr_seed
+    reciprocal_bits: int = QuantizerLane.reciprocal_bits
+    levels: int = QuantizerLane.levels
+    division: Division = QuantizerLane.division
+
+    def rules(self):
+        check_reciprocal_bits(self.reciprocal_bits)
+
+    def ports(self):
+        self._scale = ScaleQuantizer(scale=self.scale)
+        self._reciprocal = self._generator = None
+        if self.reciprocal_bits:
             self._reciprocal = Reciprocal(
-                reciprocal_bits=reciprocal_bits,
+                reciprocal_bits=self.reciprocal_bits,
                 divisor_width=self._scale.divisor_width,
-                levels=levels,
+                levels=self.levels,
             )
-            common["reciprocal_bits"] = reciprocal_bits
-            dividers = [ElementMultiplier(**common) for _ in range(lanes)]
-        else:
-            common |= {"divisor_width": self._scale.divisor_width, "division": division}
-            dividers = [ElementDivider(**common) for _ in range(lanes)]
+        if self.rounding is Rounding.STOCHASTIC:
+            self._generator = Lfsr(
+                lanes=self.lanes, random_bits=self.random_bits, lfsr_seed=self.lfsr_seed
+            )
         self._elements = QuantizerLanes(
-            dividers=dividers,
-            scale_width=scale.code_width,
+            format=self.format,
+            scale=self.scale,
+            lanes=self.lanes,
+            carry=self.carry,
+            # Of a half, only the first bit adds anything, and the quotient's others nothing.
+            random_bits=self.random_bits if self._generator else 1,
             seeded=self._generator is not None,
+            reciprocal_bits=self.reciprocal_bits,
+            levels=self.levels,
+            division=self.division,
         )
-        members = {
-            "x": In(ArrayLayout(FP32.code_width, lanes)),
+        outputs = self._elements.signature.members
+        return {
+            "x": In(ArrayLayout(FP32.code_width, self.lanes)),
             "start": In(1),
             "group_max": In(MAGNITUDE_BITS),
             "tensor_max": In(MAGNITUDE_BITS),
+            **({"seed": In(1)} if self._generator else {}),
+            **{port: outputs[port] for port in ("codes", "scale_code", "invalid")},
         }
-        if self._generator:
-            members["seed"] = In(1)
-        outputs = ("codes", "scale_code", "invalid")
-        members |= {port: self._elements.signature.members[port] for port in outputs}
-        super().__init__(members)
 
-    _divider = property(lambda self: self._elements.dividers[0])
-    element = property(lambda self: self._divider.element, doc="Format of the codes.")
-    scale = property(lambda self: self._scale.scale, doc="Format of the scale codes.")
-    lanes = property(lambda self: len(self._elements.dividers), doc="Elements of a beat.")
-    carry = property(lambda self: self._divider.carry, doc="Rounding up to the next binade.")
-    rounding = property(lambda self: self._rounding, doc="Where R comes from.")
-    random_bits = property(lambda self: self._random_bits, doc="Bits of R.")
-    lfsr_seed = property(lambda self: self._lfsr_seed, doc="Seed of the generators.")
-    reciprocal_bits = property(
-        lambda self: self._reciprocal.reciprocal_bits if self._reciprocal else 0,
-        doc="Bits of the reciprocal; 0: exact division.",
-    )
-    levels = property(lambda self: self._divider.levels, doc="Subtractions between registers.")
-    division = property(lambda self: self._divider.division, doc="How t's fraction meets R.")
-    latency = property(lambda self: self._divider.latency, doc="Clock cycles from `x` to `codes`.")
+    latency = property(lambda self: self._elements.latency, doc="Clock cycles from `x` to `codes`.")
 
     @property
     def stages(self) -> tuple[str, ...]:

@@ -3,13 +3,12 @@
 
 from amaranth import Cat, Const, Module, Mux
 from amaranth.hdl import signed
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import FP32, ScaleFormat
+from ..parts.component import Component, parameter
 from ..parts.magnitude import MAGNITUDE_BITS, normalised
 from ..parts.values import named, registered
-from ..tile.group_scaler import check_scale
 
 _SIGNIFICAND = FP32.significand_width
 _EXPONENT = signed(9)
@@ -17,7 +16,12 @@ _RATIO = signed(10)
 """Of the maxima's exponents: -286 to 287."""
 
 
-class GroupScale(wiring.Component):
+def divisor_width(scale: ScaleFormat) -> int:
+    """Bits of a divisor: `(2^Mg + i) * T < 2^(Mg + 1) * 2^24`; without a mantissa it is T."""
+    return _SIGNIFICAND + (scale.man_bits + 1 if scale.man_bits else 0)
+
+
+class ScaleQuantizer(Component):
     """`S_g` = smallest scale >= `S_r / S_t`, and the divisor `S_g * S_t = divisor * 2^(exponent -
     150 - extra)`, `extra` being `divisor_width - 24`.
 
@@ -29,10 +33,6 @@ class GroupScale(wiring.Component):
     Latency 2 cycles from the maxima to the scale code; the maxima are compared before their
     registers. Source: docs/numerics.md sections 3 and 15.
 
-    Parameters
-    ----------
-    scale: ScaleFormat.
-
     Members
     -------
     start: In, the maxima belong to a new group; otherwise those of the last one stay.
@@ -42,35 +42,25 @@ class GroupScale(wiring.Component):
     scale_code: Out, `scale.code_width` bits; 0 where invalid.
     divisor: Out, `divisor_width` bits, beside `scale_code`.
     exponent: Out, signed 10 bits, beside `scale_code`.
-
-    Raises
-    ------
-    TypeError.
     """
 
-    def __init__(self, *, scale: ScaleFormat):
-        check_scale(scale)
-        self._scale = scale
-        super().__init__(
-            {
-                "start": In(1),
-                "group_max": In(MAGNITUDE_BITS),
-                "tensor_max": In(MAGNITUDE_BITS),
-                "peak": Out(MAGNITUDE_BITS),
-                "invalid": Out(1),
-                "scale_code": Out(scale.code_width),
-                "divisor": Out(self.divisor_width),
-                "exponent": Out(signed(10)),
-            }
-        )
+    scale: ScaleFormat = parameter("of `S_g`, a group's scale")
 
-    scale = property(lambda self: self._scale, doc="Format of the scale.")
+    def ports(self):
+        return {
+            "start": In(1),
+            "group_max": In(MAGNITUDE_BITS),
+            "tensor_max": In(MAGNITUDE_BITS),
+            "peak": Out(MAGNITUDE_BITS),
+            "invalid": Out(1),
+            "scale_code": Out(self.scale.code_width),
+            "divisor": Out(self.divisor_width),
+            "exponent": Out(signed(10)),
+        }
+
     latency = property(lambda self: 2, doc="Clock cycles from the maxima to the scale code.")
 
-    @property
-    def divisor_width(self) -> int:
-        """Bits of `divisor`: `(2^Mg + i) * T < 2^(Mg + 1) * 2^24`; without a mantissa it is T."""
-        return _SIGNIFICAND + (self.scale.man_bits + 1 if self.scale.man_bits else 0)
+    divisor_width = property(lambda self: divisor_width(self.scale), doc="Bits of `divisor`.")
 
     @property
     def registers(self) -> int:

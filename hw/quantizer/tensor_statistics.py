@@ -1,16 +1,16 @@
 """The dynamic quantizer's first pass: largest magnitudes of groups and tensor."""
 
 from amaranth import Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
-from ...golden.spec import FP32, MAX_LANES, check_int
+from ...golden.spec import FP32, MAX_LANES
+from ..parts.component import Component, parameter
 from ..parts.magnitude import MAGNITUDE_BITS
 from ..parts.values import named, registered
 
 
-class TensorStatistics(wiring.Component):
+class TensorStatistics(Component):
     """`group_max = max |x|` since the group's first beat, `tensor_max` since the tensor's.
 
     As integers, float32 codes without their signs order like the magnitudes. Infinity and NaN are
@@ -22,10 +22,6 @@ class TensorStatistics(wiring.Component):
     that the next one begins another. Where `valid` is 0, nothing changes.
     Source: docs/numerics.md section 15.
 
-    Parameters
-    ----------
-    lanes: elements of a beat, 1..1024.
-
     Members
     -------
     x: In, array of `lanes` float32 codes; unused lanes are fed +0.
@@ -36,29 +32,22 @@ class TensorStatistics(wiring.Component):
     group_valid: Out, the beat was its group's last.
     tensor_max: Out, 31 bits; after the tensor's last beat `S_t`.
     invalid: Out, infinity or NaN came since `first`.
-
-    Raises
-    ------
-    TypeError, ValueError.
     """
 
-    def __init__(self, *, lanes: int = 1):
-        check_int("lanes", lanes, 1, MAX_LANES)
-        self._lanes = lanes
-        super().__init__(
-            {
-                "x": In(ArrayLayout(FP32.code_width, lanes)),
-                "valid": In(1),
-                "first": In(1),
-                "last": In(1),
-                "group_max": Out(MAGNITUDE_BITS),
-                "group_valid": Out(1),
-                "tensor_max": Out(MAGNITUDE_BITS),
-                "invalid": Out(1),
-            }
-        )
+    lanes: int = parameter("elements of a beat", low=1, high=MAX_LANES, default=1)
 
-    lanes = property(lambda self: self._lanes, doc="Elements of a beat.")
+    def ports(self):
+        return {
+            "x": In(ArrayLayout(FP32.code_width, self.lanes)),
+            "valid": In(1),
+            "first": In(1),
+            "last": In(1),
+            "group_max": Out(MAGNITUDE_BITS),
+            "group_valid": Out(1),
+            "tensor_max": Out(MAGNITUDE_BITS),
+            "invalid": Out(1),
+        }
+
     _levels = property(lambda self: (self.lanes - 1).bit_length())
     latency = property(lambda self: 1 + self._levels // 2, doc="Clock cycles from `x` to maxima.")
 

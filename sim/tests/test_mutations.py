@@ -29,10 +29,11 @@ from mlsmac.hw.mac.kulisch_mac import FixedPointAccumulator, SignedProduct
 from mlsmac.hw.parts import lfsr
 from mlsmac.hw.parts.signed_multiplier import SignedMultiplier
 from mlsmac.hw.parts.unsigned_multiplier import CompressionTree, UnsignedMultiplier
-from mlsmac.hw.quantizer.element_divider import ElementDivider
-from mlsmac.hw.quantizer.element_multiplier import ElementMultiplier, Reciprocal
 from mlsmac.hw.quantizer.mls_quantizer import QuantizerLanes
-from mlsmac.hw.quantizer.scale_quantizer import GroupScale
+from mlsmac.hw.quantizer.quantizer_lane import QuantizerLane
+from mlsmac.hw.quantizer.quotients import ProductQuotient, Quotient, ReciprocalQuotient
+from mlsmac.hw.quantizer.reciprocal import Reciprocal
+from mlsmac.hw.quantizer.scale_quantizer import ScaleQuantizer
 from mlsmac.hw.quantizer.tensor_statistics import TensorStatistics
 from mlsmac.hw.tile import group_scaler
 from mlsmac.hw.tile.adder_trees import Fp32AdderTree, _IntegerTree
@@ -164,20 +165,20 @@ MUTATIONS = [Mutation(*row) for row in (
     ("addend shifted out too soon", fused_adder, "place_addend", "amount > fmt.significand_width", "amount >= fmt.significand_width", "float_fma", {"format": "fp16"}),
     ("product of zero in the way", fused_adder, "place_addend", "distance[-1] | product.zero", "distance[-1]", "float_fma", {"format": "2,12", "acc_format": "fp32"}),
     ("longer mantissa not rounded", FloatAdder, E, "finish = self._normalise_then_round", "pass", "float_fma", {"format": "e4m3", "acc_format": "6,5"}),
-    ("scale rounds down", GroupScale, "_choose", "multiples[i] <", "multiples[i] <=", "mls_quantizer", CODES, FEW),
-    ("maxima equal count as less", GroupScale, E, "peak <= top", "peak < top", "mls_quantizer", CODES, FEW),
-    ("maxima taken at every beat", GroupScale, E, '"s1_ratio", ratio, self.start', '"s1_ratio", ratio', "mls_quantizer", CODES, FEW),
-    ("divisor not normalised", GroupScale, "_choose", "low = ~multiple[-1]", "low = Const(0, 1)", "mls_quantizer", CODES, FEW),
-    ("beyond the maximum unseen", ElementDivider, E, "x[:MAGNITUDE_BITS] > self.peak", "x[:MAGNITUDE_BITS] > (self.peak | 1)", "mls_quantizer", CODES, 6_000),
-    ("far elements wrap", ElementDivider, E, "~nonzero | (apart >= self.farthest)", "~nonzero", "mls_quantizer", CODES, FEW),
-    ("ties of the product", ElementDivider, "_compare", ">= product", "> product", "mls_quantizer", {"rounding": "nearest"}, FEW),
-    ("subnormal ties", ElementDivider, "_compare", "(low == whole) & reached", "reached", "mls_quantizer", CODES, FEW),
-    ("word of 0 rounds up", ElementDivider, "_compare", "~too_large & ", "", "mls_quantizer", CODES, 6_000),
-    ("digits lose the last bit", ElementDivider, "_divide", "(quotient >> shift)[:k]", "(quotient >> shift)[:k] & ~1", "mls_quantizer", DIGITS, FEW),
-    ("clip carries", ElementDivider, "_round", "(up & ~Cat(full, Const(1, 1)).all())", "up", "mls_quantizer", CODES, FEW),
-    ("the largest becomes half", ElementDivider, "_round", "first & ~distance.any()", "first & 0", "mls_quantizer", CODES, FEW),
+    ("scale rounds down", ScaleQuantizer, "_choose", "multiples[i] <", "multiples[i] <=", "mls_quantizer", CODES, FEW),
+    ("maxima equal count as less", ScaleQuantizer, E, "peak <= top", "peak < top", "mls_quantizer", CODES, FEW),
+    ("maxima taken at every beat", ScaleQuantizer, E, '"s1_ratio", ratio, self.start', '"s1_ratio", ratio', "mls_quantizer", CODES, FEW),
+    ("divisor not normalised", ScaleQuantizer, "_choose", "low = ~multiple[-1]", "low = Const(0, 1)", "mls_quantizer", CODES, FEW),
+    ("beyond the maximum unseen", QuantizerLane, E, "x[:MAGNITUDE_BITS] > self.peak", "x[:MAGNITUDE_BITS] > (self.peak | 1)", "mls_quantizer", CODES, 6_000),
+    ("far elements wrap", QuantizerLane, E, "~nonzero | (apart >= farthest)", "~nonzero", "mls_quantizer", CODES, FEW),
+    ("ties of the product", ProductQuotient, "_compare", ">= product", "> product", "mls_quantizer", {"rounding": "nearest"}, FEW),
+    ("subnormal ties", ProductQuotient, "_compare", "(low == whole) & reached", "reached", "mls_quantizer", CODES, FEW),
+    ("word of 0 rounds up", ProductQuotient, "_compare", "~too_large & ", "", "mls_quantizer", CODES, 6_000),
+    ("digits lose the last bit", Quotient, "_add_random", "(digits >> shift)[:k]", "(digits >> shift)[:k] & ~1", "mls_quantizer", DIGITS, FEW),
+    ("clip carries", QuantizerLane, "_round", "(divided.up & ~Cat(full, Const(1, 1)).all())", "divided.up", "mls_quantizer", CODES, FEW),
+    ("the largest becomes half", QuantizerLane, "_round", "first & ~distance.any()", "first & 0", "mls_quantizer", CODES, FEW),
     ("divisor cut off, not halved", Reciprocal, E, "minuend - divisor", "minuend - part * 2", "mls_quantizer", RECIPROCAL, FEW),
-    ("element cut off, not halved", ElementMultiplier, "_divide", "Cat(one, significand)", "Cat(Const(0, 1), significand)", "mls_quantizer", RECIPROCAL, FEW),
+    ("element cut off, not halved", ReciprocalQuotient, "divide", "Cat(one, significand)", "Cat(Const(0, 1), significand)", "mls_quantizer", RECIPROCAL, FEW),
     ("flag survives start", QuantizerLanes, E, "(invalid & ~s1_start)", "invalid", "mls_quantizer", CODES, FEW),
     ("group goes on", TensorStatistics, "_accumulate", "first | ended", "first", "tensor_statistics", INTS, FEW),
     ("Booth increment", UnsignedMultiplier, "_add_booth_rows", "b2 & (one | two)", "b2 & one", "fp32_mac", {"recoding": "booth4"}),

@@ -21,19 +21,18 @@ from mlsmac.golden.spec import (
 )
 from mlsmac.hw import (
     Division,
-    ElementDivider,
-    ElementMultiplier,
-    GroupScale,
     MlsQuantizer,
+    QuantizerLane,
     Reciprocal,
+    ScaleQuantizer,
     TensorStatistics,
 )
 from mlsmac.hw.parts.magnitude import normalised
 from mlsmac.units import configure
 
 SUBNORMALS = [*range(9), *(1 << bit for bit in range(23)), (1 << 23) - 1]
-LANE = {"element": MLS_E2M4, "divisor_width": 26}
-UNIT = {"element": MLS_E2M4, "scale": SCALE_E8M1}
+LANE = {"format": MLS_E2M4, "divisor_width": 26}
+UNIT = {"format": MLS_E2M4, "scale": SCALE_E8M1}
 EDGES = [*SUBNORMALS, 1 << 23, (1 << 23) + 1, 0x3F800000, 0x3FC00000, 0x7F7FFFFF]
 
 
@@ -84,7 +83,7 @@ def scales(scale: ScaleFormat) -> list[tuple[Fraction, int]]:
 
 @pytest.mark.parametrize("scale", [SCALE_E8M1, SCALE_E8M0, ScaleFormat(3, 3)], ids=str)
 def test_scale_and_divisor(scale):
-    part = GroupScale(scale=scale)
+    part = ScaleQuantizer(scale=scale)
     table = scales(scale)
     rng = random.Random(2)
     pairs = [(peak, top) for top in EDGES for peak in rng.choices(EDGES, k=4) if peak <= top]
@@ -118,7 +117,7 @@ def test_scale_and_divisor(scale):
     [(2, 1), (0x3F800001, 0x3F800000), (1, 0), (0, 0x7F800000), (5, 0x7FC00000), (0x7F800000, 9)],
 )
 def test_wrong_maxima_are_invalid(peak, top):
-    part = GroupScale(scale=SCALE_E8M1)
+    part = ScaleQuantizer(scale=SCALE_E8M1)
 
     async def bench(ctx):
         ctx.set(part.start, 1)
@@ -136,11 +135,13 @@ def test_wrong_maxima_are_invalid(peak, top):
 
 def test_structure_of_a_lane():
     """Digits 4 + 2 + 8 and two levels of rounding; 4 + 2, then the comparison."""
-    digits = ElementDivider(**LANE, division=Division.DIGITS, levels=4)
-    assert (digits.digits, digits.stages, digits.latency, digits.random_delay) == (14, 4, 6, 5)
+    digits = QuantizerLane(**LANE, division=Division.DIGITS, levels=4)
+    assert (digits.quotient.digits, digits.cycles) == (14, 4)
+    assert (digits.latency, digits.random_delay) == (6, 5)
     assert digits.registers == 66 + 7 + 3 * (26 + 5 + 1) + 4 + 8 + 12
-    product = ElementDivider(**LANE)
-    assert (product.digits, product.stages, product.latency, product.random_delay) == (6, 3, 5, 3)
+    product = QuantizerLane(**LANE)
+    assert (product.quotient.digits, product.cycles) == (6, 3)
+    assert (product.latency, product.random_delay) == (5, 3)
     assert product.registers == 66 + 7 + 2 * (26 + 5 + 1) + 3 + 6 + 34 + 7
 
 
@@ -164,10 +165,11 @@ def test_reciprocal(bits, levels):
 def test_structure_with_a_reciprocal():
     part = Reciprocal(reciprocal_bits=8, divisor_width=26)
     assert (part.latency, part.registers) == (3, (3 + 17) + (6 + 17) + 7)
-    lane = ElementMultiplier(element=MLS_E2M4, reciprocal_bits=8)
-    assert (lane.digits, lane.stages, lane.latency, lane.random_delay) == (14, 5, 7, 6)
+    lane = QuantizerLane(**LANE, reciprocal_bits=8)
+    assert (lane.quotient.digits, lane.cycles) == (14, 5)
+    assert (lane.latency, lane.random_delay) == (7, 6)
     assert lane.registers == 32 + 8 + 10 + 3 * (8 + 5 + 1) + 14 + 5 + 1 + 7
-    short = ElementMultiplier(element=MLS_E2M4, reciprocal_bits=4, levels=3, random_bits=16)
+    short = QuantizerLane(**LANE, reciprocal_bits=4, levels=3, random_bits=16)
     assert short.registers == 32 + 4 + 10 + (4 + 5 + 1) + 10 + 5 + 1 + 7
     quantizer = MlsQuantizer(**UNIT, reciprocal_bits=8)
     assert quantizer.stages == ("group_scale", "reciprocal", "lanes", "generator")
@@ -178,9 +180,9 @@ def test_structure_of_the_units():
     assert [TensorStatistics(lanes=n).latency for n in (1, 2, 3, 4, 5, 16)] == [1, 1, 2, 2, 2, 3]
     assert TensorStatistics(lanes=1).registers == 64
     assert TensorStatistics(lanes=5).registers == 64 + 2 * 31 + 3
-    quantizer = MlsQuantizer(element=MLS_E2M4, scale=SCALE_E8M1, lanes=2)
+    quantizer = MlsQuantizer(format=MLS_E2M4, scale=SCALE_E8M1, lanes=2)
     assert quantizer.stages == ("group_scale", "lanes", "generator")
-    nearest = MlsQuantizer(element=MLS_E2M1, scale=SCALE_E8M1, rounding=Rounding.NEAREST)
+    nearest = MlsQuantizer(format=MLS_E2M1, scale=SCALE_E8M1, rounding=Rounding.NEAREST)
     assert nearest.stages == ("group_scale", "lanes")
     assert not hasattr(nearest, "seed")
     assert isinstance(quantizer.carry, Carry)
@@ -210,38 +212,43 @@ def test_slugs(name, options, slug):
     ("part", "arguments", "error", "message"),
     [
         (TensorStatistics, {"lanes": 0}, ValueError, "lanes must be in 1..1024, not 0"),
-        (GroupScale, {"scale": "8,1"}, TypeError, "scale must be a ScaleFormat, not '8,1'"),
+        (ScaleQuantizer, {"scale": "8,1"}, TypeError, "scale must be a ScaleFormat, not '8,1'"),
         (
-            ElementDivider,
-            LANE | {"element": SCALE_E8M1},
+            QuantizerLane,
+            LANE | {"format": SCALE_E8M1},
             TypeError,
             "format must be an ElementFormat, not ScaleFormat",
         ),
-        (ElementDivider, LANE | {"carry": "clip"}, TypeError, "carry must be a Carry, not 'clip'"),
         (
-            ElementDivider,
-            LANE | {"division": 1},
-            TypeError,
-            "division must be a Division, not 1",
+            QuantizerLane,
+            LANE | {"carry": "up"},
+            ValueError,
+            "carry must be one of 'clip', 'carry', not 'up'",
         ),
         (
-            ElementDivider,
+            QuantizerLane,
+            LANE | {"division": 1},
+            ValueError,
+            "division must be one of 'digits', 'product', not 1",
+        ),
+        (
+            QuantizerLane,
             LANE | {"divisor_width": 29},
             ValueError,
             "divisor_width must be in 24..28, not 29",
         ),
         (
-            ElementDivider,
+            QuantizerLane,
             LANE | {"random_bits": 17},
             ValueError,
             "random_bits must be in 1..16, not 17",
         ),
-        (ElementDivider, LANE | {"levels": 0}, ValueError, "levels must be in 1..64, not 0"),
+        (QuantizerLane, LANE | {"levels": 0}, ValueError, "levels must be in 1..64, not 0"),
         (
             MlsQuantizer,
-            UNIT | {"rounding": "nearest"},
-            TypeError,
-            "rounding must be a Rounding, not 'nearest'",
+            UNIT | {"rounding": "up"},
+            ValueError,
+            "rounding must be one of 'stochastic', 'nearest', not 'up'",
         ),
         (MlsQuantizer, UNIT | {"lanes": 0}, ValueError, "lanes must be in 1..1024, not 0"),
         (
@@ -254,13 +261,19 @@ def test_slugs(name, options, slug):
             MlsQuantizer,
             UNIT | {"reciprocal_bits": 17},
             ValueError,
-            "reciprocal_bits must be in 4..16, not 17",
+            "reciprocal_bits must be in 0..16, not 17",
         ),
         (
-            ElementMultiplier,
-            {"element": MLS_E2M4, "reciprocal_bits": 17},
+            QuantizerLane,
+            LANE | {"reciprocal_bits": 17},
             ValueError,
-            "reciprocal_bits must be in 4..16, not 17",
+            "reciprocal_bits must be in 0..16, not 17",
+        ),
+        (
+            QuantizerLane,
+            LANE | {"reciprocal_bits": 3},
+            ValueError,
+            "reciprocal_bits must be in 4..16, not 3",
         ),
         (
             Reciprocal,
@@ -278,11 +291,12 @@ def test_slugs(name, options, slug):
             MlsQuantizer,
             UNIT | {"lfsr_seed": 0},
             ValueError,
-            "seed must be in 1..4294967295, not 0",
+            "lfsr_seed must be in 1..4294967295, not 0",
         ),
     ],
 )
 def test_rejects(part, arguments, error, message):
-    with pytest.raises(error) as caught:
-        part(**arguments)
-    assert str(caught.value).startswith(message)
+    for refuse in (part.check, part):
+        with pytest.raises(error) as caught:
+            refuse(**arguments)
+        assert str(caught.value).startswith(message)

@@ -84,7 +84,7 @@ def _elements(
     component: wiring.Component, rng: np.random.Generator, peak: Codes, top: Codes
 ) -> Codes:
     """Of a group: at edges of the codes (most), the maximum, zero, any smaller one; few larger."""
-    man_bits, reach = component.element.man_bits, (1 << component.element.exp_bits) + 4
+    man_bits, reach = component.format.man_bits, (1 << component.format.exp_bits) + 4
     size = len(peak)
     # The scale is near: multiples of what the tensor's maximum is at the group's binade.
     low = np.maximum((top >> FP32.man_bits) - (peak >> FP32.man_bits), 0)
