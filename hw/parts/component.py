@@ -106,6 +106,12 @@ def constant(value: Any, *, init: Literal[False] = False) -> Any:
 class _Constant:
     value: Any
 
+    def __get__(self, component: Any, owner: type | None = None) -> Any:
+        return self.value
+
+    def __set__(self, component: Any, value: Any) -> None:
+        raise AttributeError(f"{type(component).__name__} fixes it to {self.value}")
+
 
 @dataclass_transform(
     kw_only_default=True, frozen_default=True, field_specifiers=(parameter, constant)
@@ -139,7 +145,8 @@ class Component(wiring.Component):
             if isinstance(declared, _Constant):
                 fixed = cls.__mro__[1].__dict__.get(attribute) or getattr(cls.__mro__[1], attribute)
                 known.pop(fixed.name, None)
-                setattr(cls, attribute, declared.value)
+                if isinstance(declared.value, property):
+                    setattr(cls, attribute, declared.value)
             elif isinstance(declared, Parameter):
                 bound = _bound(declared, attribute, annotation)
                 setattr(cls, attribute, bound)

@@ -263,9 +263,9 @@ def test_attributes_are_read_only(part, name):
         ),
         (
             FloatMultiplier,
-            {"format": E3M2, "recoding": "booth4"},
-            TypeError,
-            "recoding must be a Recoding, not 'booth4'",
+            {"format": E3M2, "recoding": "booth8"},
+            ValueError,
+            "recoding must be one of 'none', 'booth4', not 'booth8'",
         ),
         (FloatAdder, {"format": "FP32"}, TypeError, "format must be a FloatFormat, not 'FP32'"),
         (
@@ -277,9 +277,9 @@ def test_attributes_are_read_only(part, name):
         (FloatAdder, {"format": E3M2, "subnormals": "no"}, TypeError, "subnormals must be a bool"),
         (
             FloatAdder,
-            {"format": E3M2, "path": "split"},
-            TypeError,
-            "path must be an AdderPath, not 'split'",
+            {"format": E3M2, "path": "dual"},
+            ValueError,
+            "path must be one of 'single', 'split', not 'dual'",
         ),
         *(
             (

@@ -158,9 +158,11 @@ def test_rejects(part, arguments, message):
 
 @pytest.mark.parametrize("part", [FloatFma, FusedMac])
 @pytest.mark.parametrize("format", [FP32, FP8_E4M3])
-@pytest.mark.parametrize(("option", "rule"), [("recoding", "a Recoding"), ("path", "an AdderPath")])
+@pytest.mark.parametrize(
+    ("option", "rule"), [("recoding", "'none', 'booth4'"), ("path", "'single', 'split'")]
+)
 def test_rejects_structures(part, format, option, rule):
-    with pytest.raises(TypeError, match=f"^{option} must be {rule}, not 'other'$"):
+    with pytest.raises(ValueError, match=f"^{option} must be one of {rule}, not 'other'$"):
         part(format=format, acc_format=FP32, **{option: "other"})
 
 

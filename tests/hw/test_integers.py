@@ -87,10 +87,10 @@ def test_every_bit_of_a_word_leaves_the_register_as_it_is():
 
 
 def test_structure_of_the_mac():
-    plain = IntMac(w_format=INT8, a_format=INT16)
+    plain = IntMac(format=INT8, a_format=INT16)
     assert plain.operands == ("w", "a")
     assert (plain.latency, plain.registers) == (3, 8 + 16 + 24 + 2 + 33)
-    zeros = IntMac(w_format=INT8, a_format=INT8, zero_points=True, acc_width=24)
+    zeros = IntMac(format=INT8, a_format=INT8, zero_points=True, acc_width=24)
     assert zeros.operands == ("w", "a", "w_zero", "a_zero")
     assert zeros.idle_operands == (0, 0, 0, 0)
     assert (zeros.latency, zeros.registers) == (3, 4 * 8 + 17 + 2 + 25)
@@ -154,8 +154,8 @@ def test_slugs(name, options, slug):
         (
             SignedMultiplier,
             {"x_width": 2, "y_width": 2, "recoding": True},
-            TypeError,
-            "recoding must be a Recoding, not True",
+            ValueError,
+            "recoding must be one of 'none', 'booth4', not True",
         ),
         (
             IntMultiplier,
@@ -165,35 +165,35 @@ def test_slugs(name, options, slug):
         ),
         (
             IntMac,
-            {"w_format": INT8, "a_format": INT8, "zero_points": 1},
+            {"format": INT8, "a_format": INT8, "zero_points": 1},
             TypeError,
             "zero_points must be a bool, not 1",
         ),
         (
             IntMac,
-            {"w_format": MLS_E2M4, "a_format": INT8},
+            {"format": MLS_E2M4, "a_format": INT8},
             TypeError,
-            "x_format must be an IntFormat, not ElementFormat",
+            "format must be an IntFormat, not ElementFormat",
         ),
         (
             IntMac,
-            {"w_format": INT8, "a_format": INT8, "acc_width": 129},
+            {"format": INT8, "a_format": INT8, "acc_width": 129},
             ValueError,
-            "width must be in 2..128, not 129",
+            "acc_width must be in 2..128, not 129",
         ),
         (
             IntAccumulator,
-            {"width": 8, "product_width": 4, "coding": "twos_complement"},
-            TypeError,
-            "coding must be a ProductCoding, not 'twos_complement'",
+            {"width": 8, "product_width": 4, "coding": "ones_complement"},
+            ValueError,
+            "coding must be one of 'sign_magnitude', 'twos_complement', not 'ones_complement'",
         ),
         (RangeStatistic, {"format": 8}, TypeError, "format must be an IntFormat, not 8"),
         (Requantizer, {"format": 8}, TypeError, "format must be an IntFormat, not 8"),
         (
             Requantizer,
-            {"format": INT8, "rounding": "nearest"},
-            TypeError,
-            "rounding must be a Rounding, not 'nearest'",
+            {"format": INT8, "rounding": "up"},
+            ValueError,
+            "rounding must be one of 'stochastic', 'nearest', not 'up'",
         ),
         (
             Requantizer,
@@ -215,7 +215,12 @@ def test_slugs(name, options, slug):
         ),
         (Lfsr, {"lanes": 1025}, ValueError, "lanes must be in 1..1024, not 1025"),
         (Lfsr, {"random_bits": 0}, ValueError, "random_bits must be in 1..24, not 0"),
-        (Lfsr, {"seed": 1 << 32}, ValueError, "seed must be in 1..4294967295, not 4294967296"),
+        (
+            Lfsr,
+            {"lfsr_seed": 1 << 32},
+            ValueError,
+            "lfsr_seed must be in 1..4294967295, not 4294967296",
+        ),
     ],
 )
 def test_rejects(part, arguments, error, message):

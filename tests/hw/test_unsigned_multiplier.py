@@ -63,7 +63,11 @@ def test_attributes_are_read_only(name):
         ({"width": 0}, ValueError, "width must be in 1..64, not 0"),
         ({"width": 65}, ValueError, "width must be in 1..64, not 65"),
         ({"width": 5.0}, TypeError, "width must be an integer, not 5.0"),
-        ({"width": 5, "recoding": True}, TypeError, "recoding must be a Recoding, not True"),
+        (
+            {"width": 5, "recoding": True},
+            ValueError,
+            "recoding must be one of 'none', 'booth4', not True",
+        ),
     ],
 )
 def test_rejects(arguments, error, message):
