@@ -60,7 +60,9 @@ class Collector(Component):
     tile_overflow: Out, a sum of this output up to this tile overflowed; only with `has_overflow`.
     """
 
-    lanes: int = parameter("lanes of the tile: products of a step", low=1, high=MAX_LEAVES, default=16)
+    lanes: int = parameter(
+        "lanes of the tile: products of a step", low=1, high=MAX_LEAVES, default=16
+    )
     shape: Shape = parameter("of a sum")
     scale: ScaleFormat | None = parameter(
         "of a group scale; None without scale codes", default=None
