@@ -152,6 +152,7 @@ MUTATIONS = [
         ("old output after a reset", ConvTile, "_collect", "Signal(self.tile.latency)", "Signal(self.tile.latency, reset_less=True)"),
         ("finish without last", ConvTile, "elaborate", "step.last | step.finish", "step.last"),
         ("idle operands not idle", ConvTile, "_feed", "Mux(accept, code, idle)", "code"),
+        ("interval a cycle too short", ConvTile, "elaborate", "gap.eq(self.interval - 1)", "gap.eq(self.interval - 2)"),
     )
 ]
 MUTATIONS += [
@@ -159,6 +160,8 @@ MUTATIONS += [
     for what, old, new in (
         ("held step overwritten", "~occupied | core.i.ready", "~occupied | occupied"),
         ("packet's place kept over a reset", "init=1)", "init=1, reset_less=True)"),
+        ("every group an output", "held.finish.eq(self.s_axis_tlast)", "held.finish.eq(self.s_axis_tuser)"),
+        ("packet a result too long", "place >= self.packet", "place > self.packet"),
     )
 ]
 # fmt: on

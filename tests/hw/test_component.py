@@ -5,6 +5,7 @@ import enum
 from typing import Any
 
 import pytest
+from amaranth.hdl import Shape, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -26,9 +27,12 @@ from mlsmac.golden.spec import (
     ScaleFormat,
 )
 from mlsmac.hw.floating.exact_multiplier import ExactMultiplier
+from mlsmac.hw.mac.mac import Mac
+from mlsmac.hw.mac.mls_mac import MlsMac
 from mlsmac.hw.parts.combinational import Combinational
 from mlsmac.hw.parts.component import Component, Parameter, constant, parameter
 from mlsmac.hw.parts.unsigned_multiplier import Recoding, UnsignedMultiplier
+from mlsmac.hw.tile import adder_trees, axi_stream, scaled_trees, tile, tile_scalers
 
 
 class Direction(enum.Enum):
@@ -220,8 +224,18 @@ def subclasses(cls: type[Component]) -> list[type[Component]]:
     return [each for child in cls.__subclasses__() for each in (child, *subclasses(child))]
 
 
+ABSTRACT = (
+    adder_trees.AdderTree,
+    adder_trees._IntegerTree,
+    scaled_trees._ScaledTree,
+    tile_scalers.Scalers,
+)
+"""With parameters, but hooks that only children have."""
+
 HARDWARE = [
-    cls for cls in subclasses(Component) if cls.__module__.startswith(mlsmac.hw.__name__ + ".")
+    cls
+    for cls in subclasses(Component)
+    if cls.__module__.startswith(mlsmac.hw.__name__ + ".") and cls not in ABSTRACT
 ]
 SAMPLES: dict[type, object] = {
     FloatFormat: FP8_E4M3,
@@ -231,6 +245,10 @@ SAMPLES: dict[type, object] = {
     LnsFormat: LNS8,
     bool: True,
     wiring.Component: UnsignedMultiplier(width=2),
+    Shape: unsigned(8),
+    tuple[Mac, ...]: (MlsMac(format=MLS_E2M4),),
+    adder_trees.AdderTree: adder_trees.Fp32AdderTree(leaves=2),
+    tile.Tile: tile.MlsTile(format=MLS_E2M4, scale=SCALE_E8M1, lanes=1),
 }
 """A value of each kind of parameter that is neither an integer nor an enumeration."""
 
@@ -271,6 +289,10 @@ def checked(cls: type[Component], values: dict[str, Any]) -> tuple[type, str] | 
         return outcome(cls.check, values)
 
 
+def test_what_is_imported_is_checked():
+    assert {MlsMac, tile.Fp32Tile, axi_stream.AxiConvTile} <= {*HARDWARE}
+
+
 @pytest.mark.parametrize(
     ("cls", "name"), [(cls, name) for cls in HARDWARE for name in cls.parameters]
 )
@@ -305,6 +327,7 @@ def test_check_accepts_what_is_built(cls):
 
 
 WIDE = {"format": ElementFormat(5, 10)}
+MLS = {"format": MLS_E2M4, "scale": SCALE_E8M1}
 NAN_ONLY = {"format": FP32, "product_format": FP8_E4M3}
 
 
@@ -331,6 +354,19 @@ NAN_ONLY = {"format": FP32, "product_format": FP8_E4M3}
         ("FloatMac", {"format": FP8_E4M3, "acc_format": FP16, "subnormals": False}),
         ("Fp8Mac", {"format": BF16}),
         ("ExactMultiplier", {"format": FP8_E4M3, "out_format": FloatFormat(6, 8)}),
+        ("Fp32AdderTree", {"leaves": 3, "sharing": 2}),
+        (
+            "AlignedAdderTree",
+            {"leaves": 3, "sharing": 2, "term_width": 8, "exponent_width": 9, "offset": 4},
+        ),
+        ("AlignedAdderTree", {"leaves": 64, "term_width": 128, "exponent_width": 9, "offset": 4}),
+        ("Collector", {"lanes": 4, "sharing": 8, "shape": unsigned(8)}),
+        ("Collector", {"lanes": 6, "sharing": 2, "shape": unsigned(8)}),
+        ("MlsTile", MLS | {"lanes": 4, "sharing": 8}),
+        ("MlsTile", MLS | {"lanes": 9, "sharing": 3}),
+        ("MlsTile", MLS | WIDE),
+        ("Fp8Tile", {"format": BF16}),
+        ("Fp32Tile", {"lanes": 6, "sharing": 2}),
     ],
 )
 def test_check_refuses_what_does_not_go_together(name, values):

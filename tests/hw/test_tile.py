@@ -8,7 +8,9 @@ import pytest
 from amaranth.hdl import unsigned
 
 from mlsmac.golden.spec import FP8_E4M3, MLS_E2M4, SCALE_E8M1, Tree
+from mlsmac.hw.tile.axi_stream import AxiConvTile
 from mlsmac.hw.tile.collector import Collector
+from mlsmac.hw.tile.conv_tile import ConvTile
 from mlsmac.hw.tile.tile import Fp8Tile, Fp32Tile, MlsTile
 from mlsmac.units import configure
 from mlsmac.units.emit import to_rtlil
@@ -54,6 +56,24 @@ def test_stages_name_the_submodules() -> None:
     assert Fp8Tile(format=FP8_E4M3).stages == ("macs", "collector", "tree", "output")
 
 
+def test_stage_sets_are_those_of_the_tile_and_of_its_macs() -> None:
+    mac = frozenset({"multiplier", "accumulator"})
+    for tile, scalers in (mls(lanes=1), {"scalers"}), (Fp32Tile(lanes=1), set[str]()):
+        own = frozenset({"macs", "collector", "tree", "output"} | scalers)
+        for component in tile, ConvTile(tile=tile), AxiConvTile(tile=tile):
+            assert component.stage_sets == (own, mac)
+
+
+def test_a_unit_s_options_are_the_parameters_in_order() -> None:
+    pipeline = ["sharing", "levels", "recoding"]
+    assert [*MlsTile.parameters] == [
+        *("format", "scale", "acc_width", "overflow", "lanes", "tree", "guard_bits", "tiles"),
+        *("tensor_scale", *pipeline),
+    ]
+    assert [*Fp8Tile.parameters] == ["format", "lanes", "tensor_scale", *pipeline]
+    assert [*Fp32Tile.parameters] == ["lanes", "subnormals", "tensor_scale", *pipeline]
+
+
 def test_ports_follow_the_parameters() -> None:
     common = {"start", "last", "first", "finish", "w", "a", "z", "valid"}
     scaled = {"w_scale", "a_scale", "tensor_scale", "overflow"}
@@ -82,8 +102,9 @@ def test_ports_follow_the_parameters() -> None:
 def test_wrong_parameters_are_refused(
     options: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=message):
-        mls(**options)
+    for make in MlsTile, MlsTile.check:
+        with pytest.raises(error, match=message):
+            make(format=MLS_E2M4, scale=SCALE_E8M1, **options)
 
 
 @pytest.mark.parametrize(
