@@ -148,6 +148,7 @@ def measure(
             library,
             adders=build.adders,
             script=conditions.script,
+            stages=configuration.build().stage_sets,
         )
         netlist = _Mapped.of(configuration, conditions, library, mapped)
         expected = reference(configuration.name, configuration.options, workload.inputs)

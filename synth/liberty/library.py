@@ -129,7 +129,7 @@ def check_syntax(path: Path) -> None:
     in another one.
     """
     program = (
-        "import sys; from mlsmac.synth.liberty import library; "
+        f"import sys; from {__package__} import library; "
         "cells = library.load(sys.argv[1]).cells; [cells[kind] for kind in cells]"
     )
     command = [sys.executable, "-c", program, str(path)]
@@ -264,7 +264,7 @@ class _CellReader:
 
     def _arcs(self, node: Node) -> Iterator[Arc]:
         kind = _ARC_KINDS.get(attribute(node, "timing_type") or "combinational")
-        if kind is None:  # a constraint, or a three-state arc, which no mapped MAC has
+        if kind is None:  # a constraint, or a three-state arc: of cells that mapping leaves out
             return
         tables = {
             name: self._tables.table(node, name, self._tables.units.ns, self._kind)
