@@ -11,9 +11,12 @@ import functools
 import importlib.metadata
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..support import cache
 from ..support.errors import ToolError, UserError
@@ -33,10 +36,10 @@ from ..units.emit import parameters, to_rtlil
 from ..units.reference import Codes, reference
 
 MIN_ACTIVITY_SHARE = 0.99
-_PACKAGES = [
-    Path(__file__).parents[1] / package
-    for package in ("golden", "hw", "study", "support", "synth", "units")
-]
+_ENGINE = ("support", "synth", "study/measure.py")
+"""What makes figures of RTLIL, vectors and a library."""
+_SOURCES = (*_ENGINE, "golden", "hw", "units")
+"""What makes the RTLIL and the expected results of a configuration, too."""
 
 
 class MeasureError(ToolError):
@@ -73,9 +76,10 @@ class Conditions:
         return 1e3 / self.clock_mhz
 
 
-@functools.cache
 def load_library(path: Path) -> Library:
-    """`liberty.load`, once a process: all builds share the cells that were converted."""
+    """`liberty.load`, which parses once a process: all builds share the cells that were
+    converted.
+    """
     return liberty.load(path)
 
 
@@ -126,36 +130,96 @@ def measure(
     Raises: MeasureError (flops that are not the declared ones, pins without activity), and what the
     tools raise.
     """
-    configuration = build.configuration
-    # The sources and the configuration say what the RTLIL and golden's results are.
-    key = cache.digest(
-        [
-            *(configuration.name, parameters(configuration), build.adders.value),
-            *(tool_versions(), cache.code_digest(*_PACKAGES)),
-            *(conditions.pdk.name, conditions.pdk.liberty.read_bytes()),
-            *(conditions.clock_mhz, conditions.script, conditions.states.value),
-            *(workload.warm_up, workload.macs),
-            *(part for item in sorted(workload.inputs.items()) for part in item),
-        ]
-    )
+    made = _Made(build.configuration, workload)
+    circumstances = _circumstances(build.adders, conditions, workload)
+
+    def content() -> dict[str, Any]:
+        return {"key": cache.digest([_engine(), *made.parts(), *circumstances])}
 
     def compute() -> dict[str, Any]:
         library = load_library(conditions.pdk.liberty)
+        configuration = build.configuration
         mapped = map_unit(
-            to_rtlil(configuration),
+            made.rtlil,
             configuration.slug,
             conditions.pdk,
             library,
             adders=build.adders,
             script=conditions.script,
-            stages=configuration.build().stage_sets,
+            stages=made.component.stage_sets,
         )
         netlist = _Mapped.of(configuration, conditions, library, mapped)
-        expected = reference(configuration.name, configuration.options, workload.inputs)
         names = {"slug": configuration.slug, "adders": build.adders.value}
-        return names | netlist.metrics(workload, expected)
+        return names | netlist.metrics(workload, made.expected)
 
+    # Elaboration takes longer than a look-up: while no source changes, the sources stand for it.
+    key = results.get(cache.digest([*made.sources(), *circumstances]), content)["key"]
     return results.get(key, compute)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a configuration decides of a result, made when first asked for."""
+
+    configuration: Configuration
+    workload: Workload
+
+    @cached_property
+    def component(self) -> Any:
+        """A fresh component."""
+        return self.configuration.build()
+
+    @cached_property
+    def rtlil(self) -> str:
+        """The hardware."""
+        return to_rtlil(self.configuration)
+
+    @cached_property
+    def expected(self) -> Mapping[str, Codes]:
+        """What it should output."""
+        configuration = self.configuration
+        return reference(configuration.name, configuration.options, self.workload.inputs)
+
+    def parts(self) -> list[Any]:
+        """Of a digest: all of it."""
+        component = self.component
+        stages = sorted(sorted(names) for names in component.stage_sets)
+        declared = [component.registers, component.latency, component.stages, stages]
+        return [self.configuration.slug, self.rtlil, declared, *_ports(self.expected)]
+
+    def sources(self) -> list[Any]:
+        """Of a digest: what decides it, without making it."""
+        amaranth = importlib.metadata.version("amaranth")
+        options = parameters(self.configuration)
+        return ["sources", _sources(), amaranth, self.configuration.name, options]
+
+
+def _circumstances(adders: Adders, conditions: Conditions, workload: Workload) -> list[Any]:
+    """What decides a result beside the code, the RTLIL and what it should compute."""
+    pdk = asdict(conditions.pdk)
+    settings = {name: pdk[name] for name in pdk.keys() - {"name", "liberty", "clock_mhz"}}
+    versions = {"numpy": np.__version__, **tool_versions()}
+    del versions["amaranth"]  # the RTLIL says what it made
+    return [
+        *(conditions.pdk.liberty.read_bytes(), settings, versions, adders.value),
+        *(conditions.clock_mhz, conditions.script, conditions.states.value),
+        *(workload.warm_up, workload.macs),
+        *_ports(workload.inputs),
+    ]
+
+
+def _ports(codes: Mapping[str, Codes]) -> list[Any]:
+    return [part for port in sorted(codes) for part in (port, codes[port])]
+
+
+@functools.cache
+def _engine() -> str:
+    return cache.code_digest(*(Path(__file__).parents[1] / name for name in _ENGINE))
+
+
+@functools.cache
+def _sources() -> str:
+    return cache.source_digest(*(Path(__file__).parents[1] / name for name in _SOURCES))
 
 
 def tool_versions() -> dict[str, str | None]:

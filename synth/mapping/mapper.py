@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...support.errors import ToolError, UserError
+from ...support.files import fill
 from ..liberty.adder_cells import adder_cells
 from ..liberty.library import Library, read_bytes
 from ..liberty.pdk import Pdk
@@ -79,9 +80,7 @@ def map_unit(
         files["fa.v"] = full_adder_map(next(cell for cell in cells if len(cell.inputs) == 3))
     with tempfile.TemporaryDirectory(prefix="mlsmac-map-") as name:
         directory = Path(name)
-        (directory / "cells.lib").write_bytes(read_bytes(pdk.liberty))
-        for file, text in files.items():
-            (directory / file).write_text(text)
+        fill(directory, {"cells.lib": read_bytes(pdk.liberty), **files})
         run_yosys(directory, "map.ys")
         results = {
             f: (directory / f).read_text()

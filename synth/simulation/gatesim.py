@@ -16,6 +16,7 @@ from pathlib import Path
 from numpy.typing import NDArray
 
 from ...support.errors import ToolError
+from ...support.files import fill
 from ...support.tools import require
 from ..liberty.library import Library
 from ..mapping.netlist import CONSTANT_NETS, Netlist
@@ -114,8 +115,7 @@ def simulate(
     start, end = (LEAD_TICKS + 2 * bench.half * cycle for cycle in (warm_up, operations))
     with tempfile.TemporaryDirectory(prefix="mlsmac-sim-") as name:
         directory = Path(name)
-        for file, text in files.items():
-            (directory / file).write_text(text)
+        fill(directory, files)
         _compile(directory, timed=bench.timed)
         nets = _run(directory, start, end, keep=count_states)
         mismatches = int((directory / "mismatches").read_text())
