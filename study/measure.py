@@ -38,8 +38,8 @@ from ..units.reference import Codes, reference
 MIN_ACTIVITY_SHARE = 0.99
 _ENGINE = ("support", "synth", "study/measure.py")
 """What makes figures of RTLIL, vectors and a library."""
-_SOURCES = (*_ENGINE, "golden", "hw", "units")
-"""What makes the RTLIL and the expected results of a configuration, too."""
+_SOURCES = ("support", "golden", "hw", "units", "study/measure.py")
+"""What makes the RTLIL and the expected results of a configuration."""
 
 
 class MeasureError(ToolError):
@@ -131,10 +131,6 @@ def measure(
     tools raise.
     """
     made = _Made(build.configuration, workload)
-    circumstances = _circumstances(build.adders, conditions, workload)
-
-    def content() -> dict[str, Any]:
-        return {"key": cache.digest([_engine(), *made.parts(), *circumstances])}
 
     def compute() -> dict[str, Any]:
         library = load_library(conditions.pdk.liberty)
@@ -152,9 +148,10 @@ def measure(
         names = {"slug": configuration.slug, "adders": build.adders.value}
         return names | netlist.metrics(workload, made.expected)
 
-    # Elaboration takes longer than a look-up: while no source changes, the sources stand for it.
-    key = results.get(cache.digest([*made.sources(), *circumstances]), content)["key"]
-    return results.get(key, compute)
+    # Elaboration takes longer than a look-up: while no source changes, they stand for what is made.
+    made_digest = results.get(made.sources(), lambda: {"digest": made.digest()})["digest"]
+    circumstances = _circumstances(build.adders, conditions, workload)
+    return results.get(cache.digest([_engine(), made_digest, *circumstances]), compute)
 
 
 @dataclass(frozen=True)
@@ -180,18 +177,19 @@ class _Made:
         configuration = self.configuration
         return reference(configuration.name, configuration.options, self.workload.inputs)
 
-    def parts(self) -> list[Any]:
-        """Of a digest: all of it."""
+    def digest(self) -> str:
+        """Of all of it."""
         component = self.component
         stages = sorted(sorted(names) for names in component.stage_sets)
         declared = [component.registers, component.latency, component.stages, stages]
-        return [self.configuration.slug, self.rtlil, declared, *_ports(self.expected)]
+        outputs = _ports(self.expected)
+        return cache.digest([self.configuration.slug, self.rtlil, declared, *outputs])
 
-    def sources(self) -> list[Any]:
-        """Of a digest: what decides it, without making it."""
-        amaranth = importlib.metadata.version("amaranth")
-        options = parameters(self.configuration)
-        return ["sources", _sources(), amaranth, self.configuration.name, options]
+    def sources(self) -> str:
+        """Digest of what decides it, without making it."""
+        makers = [_sources(), importlib.metadata.version("amaranth"), np.__version__]
+        given = [self.configuration.name, parameters(self.configuration)]
+        return cache.digest([*makers, *given, *_ports(self.workload.inputs)])
 
 
 def _circumstances(adders: Adders, conditions: Conditions, workload: Workload) -> list[Any]:
