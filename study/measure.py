@@ -11,9 +11,12 @@ import functools
 import importlib.metadata
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..support import cache
 from ..support.errors import ToolError, UserError
@@ -33,10 +36,10 @@ from ..units import Configuration, Workload
 from ..units.emit import parameters, to_rtlil
 
 MIN_ACTIVITY_SHARE = 0.99
-_PACKAGES = [
-    Path(__file__).parents[1] / package
-    for package in ("golden", "hw", "study", "support", "synth", "units")
-]
+_ENGINE = ("support", "synth", "study/measure.py")
+"""What makes figures of RTLIL, vectors and a library."""
+_SOURCES = ("support", "golden", "hw", "units", "study/measure.py")
+"""What makes the RTLIL and the expected results of a configuration."""
 
 
 class MeasureError(ToolError):
@@ -73,9 +76,10 @@ class Conditions:
         return 1e3 / self.clock_mhz
 
 
-@functools.cache
 def load_library(path: Path) -> Library:
-    """`liberty.load`, once a process: all builds share the cells that were converted."""
+    """`liberty.load`, which parses once a process: all builds share the cells that were
+    converted.
+    """
     return liberty.load(path)
 
 
@@ -113,35 +117,93 @@ def measure(
     Raises: MeasureError (flops that are not the declared ones, pins without activity), and what the
     tools raise.
     """
-    configuration = build.configuration
-    # The sources and the configuration say what the RTLIL and golden's results are.
-    key = cache.digest(
-        [
-            *(configuration.name, parameters(configuration), build.adders.value),
-            *(tool_versions(), cache.code_digest(*_PACKAGES)),
-            *(conditions.pdk.name, conditions.pdk.liberty.read_bytes()),
-            *(conditions.clock_mhz, conditions.script, conditions.states.value),
-            *(workload.warm_up, workload.macs),
-            *(part for item in sorted(workload.inputs.items()) for part in item),
-        ]
-    )
+    made = _Made(build.configuration, workload)
 
     def compute() -> dict[str, Any]:
         library = load_library(conditions.pdk.liberty)
+        configuration = build.configuration
         mapped = map_unit(
-            to_rtlil(configuration),
+            made.rtlil,
             configuration.slug,
             conditions.pdk,
             library,
             adders=build.adders,
             script=conditions.script,
+            stages=made.component.stage_sets,
         )
         netlist = _Mapped.of(configuration, conditions, library, mapped)
-        expected = configuration.reference(workload.inputs)
         names = {"slug": configuration.slug, "adders": build.adders.value}
-        return names | netlist.metrics(workload, expected)
+        return names | netlist.metrics(workload, made.expected)
 
-    return results.get(key, compute)
+    # Elaboration takes longer than a look-up: while no source changes, they stand for what is made.
+    made_digest = results.get(made.sources(), lambda: {"digest": made.digest()})["digest"]
+    circumstances = _circumstances(build.adders, conditions, workload)
+    return results.get(cache.digest([_engine(), made_digest, *circumstances]), compute)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a configuration decides of a result, made when first asked for."""
+
+    configuration: Configuration
+    workload: Workload
+
+    @cached_property
+    def component(self) -> Any:
+        """A fresh component."""
+        return self.configuration.build()
+
+    @cached_property
+    def rtlil(self) -> str:
+        """The hardware."""
+        return to_rtlil(self.configuration)
+
+    @cached_property
+    def expected(self) -> Mapping[str, Codes]:
+        """What it should output."""
+        return self.configuration.reference(self.workload.inputs)
+
+    def digest(self) -> str:
+        """Of all of it."""
+        component = self.component
+        stages = sorted(sorted(names) for names in component.stage_sets)
+        declared = [component.registers, component.latency, component.stages, stages]
+        outputs = _ports(self.expected)
+        return cache.digest([self.configuration.slug, self.rtlil, declared, *outputs])
+
+    def sources(self) -> str:
+        """Digest of what decides it, without making it."""
+        makers = [_sources(), importlib.metadata.version("amaranth"), np.__version__]
+        given = [self.configuration.name, parameters(self.configuration)]
+        return cache.digest([*makers, *given, *_ports(self.workload.inputs)])
+
+
+def _circumstances(adders: Adders, conditions: Conditions, workload: Workload) -> list[Any]:
+    """What decides a result beside the code, the RTLIL and what it should compute."""
+    pdk = asdict(conditions.pdk)
+    settings = {name: pdk[name] for name in pdk.keys() - {"name", "liberty", "clock_mhz"}}
+    versions = {"numpy": np.__version__, **tool_versions()}
+    del versions["amaranth"]  # the RTLIL says what it made
+    return [
+        *(conditions.pdk.liberty.read_bytes(), settings, versions, adders.value),
+        *(conditions.clock_mhz, conditions.script, conditions.states.value),
+        *(workload.warm_up, workload.macs),
+        *_ports(workload.inputs),
+    ]
+
+
+def _ports(codes: Mapping[str, Codes]) -> list[Any]:
+    return [part for port in sorted(codes) for part in (port, codes[port])]
+
+
+@functools.cache
+def _engine() -> str:
+    return cache.code_digest(*(Path(__file__).parents[1] / name for name in _ENGINE))
+
+
+@functools.cache
+def _sources() -> str:
+    return cache.source_digest(*(Path(__file__).parents[1] / name for name in _SOURCES))
 
 
 def tool_versions() -> dict[str, str | None]:

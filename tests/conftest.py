@@ -45,7 +45,10 @@ def osu_library(osu018):
 def mac(osu018, osu_library):
     """MLS <2,1> MAC with a 10-bit accumulator, 200 operations."""
     configuration = configure("mls_mac", format="2,1", acc_width=10)
-    mapped = map_unit(to_rtlil(configuration), configuration.slug, osu018, osu_library)
+    stages = configuration.build().stage_sets
+    mapped = map_unit(
+        to_rtlil(configuration), configuration.slug, osu018, osu_library, stages=stages
+    )
     netlist = parse_yosys_json(mapped.json)
     rng = np.random.default_rng(20)
     stimulus = {port: rng.integers(0, 16, 200) for port in "wa"}

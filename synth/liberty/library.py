@@ -6,6 +6,7 @@ Source: Liberty User Guide (NLDM, internal_power, leakage_power); energies in po
 capacitive_load_unit * voltage_unit^2, leakage is in leakage_power_unit.
 """
 
+import functools
 import gzip
 import os
 import re
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...support.files import fill
 from .boolean import Expr, parse
 from .cells import (
     Arc,
@@ -109,7 +111,8 @@ def load(path: Path | str) -> Library:
 
     Raises: FileNotFoundError; LibertyError (not a Liberty file, no power tables, leakage, area or
     flop description at all, unreadable units); cells are checked one by one when first used.
-    A syntax error inside the library ends the process (see `check_syntax`).
+    A syntax error inside the library ends the process (see `check_syntax`). Equal files are parsed
+    once a process.
     """
     path = Path(path)
     data = read_bytes(path)
@@ -121,6 +124,12 @@ def load(path: Path | str) -> Library:
     for what, mark in _REQUIRED.items():
         if not re.search(mark, data):
             raise LibertyError(f"{path.name} must have {what}, but there is none")
+    return _parsed(data)
+
+
+@functools.lru_cache(maxsize=4)
+def _parsed(data: bytes) -> Library:
+    """Once a process: whoever reads the same text shares the cells that were converted."""
     return _library(_parser(data))
 
 
@@ -129,7 +138,7 @@ def check_syntax(path: Path) -> None:
     in another one.
     """
     program = (
-        "import sys; from mlsmac.synth.liberty import library; "
+        f"import sys; from {__package__} import library; "
         "cells = library.load(sys.argv[1]).cells; [cells[kind] for kind in cells]"
     )
     command = [sys.executable, "-c", program, str(path)]
@@ -152,11 +161,11 @@ def _parser(data: bytes) -> Any:
     """The parser of a Liberty text, its tree in `ast`."""
     import libparse  # only whoever reads a Liberty file needs it
 
-    with tempfile.NamedTemporaryFile("w+b", suffix=".lib") as file:  # libparse wants a C FILE
-        file.write(data)
-        file.flush()
+    with tempfile.TemporaryDirectory(prefix="mlsmac-liberty-") as folder:
+        fill(Path(folder), {"cells.lib": data})  # libparse wants a C FILE
         # The parser closes the descriptor itself.
-        handle = open(os.open(file.name, os.O_RDONLY), closefd=False)  # noqa: SIM115
+        descriptor = os.open(Path(folder, "cells.lib"), os.O_RDONLY)
+        handle = open(descriptor, closefd=False)  # noqa: SIM115
         return libparse.LibertyParser(handle)
 
 
@@ -264,7 +273,7 @@ class _CellReader:
 
     def _arcs(self, node: Node) -> Iterator[Arc]:
         kind = _ARC_KINDS.get(attribute(node, "timing_type") or "combinational")
-        if kind is None:  # a constraint, or a three-state arc, which no mapped MAC has
+        if kind is None:  # a constraint, or a three-state arc: of cells that mapping leaves out
             return
         tables = {
             name: self._tables.table(node, name, self._tables.units.ns, self._kind)

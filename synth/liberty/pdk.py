@@ -54,7 +54,7 @@ class _Known:
 _SKY130 = "sky130_fd_sc_hd__tt_025C_1v80.lib"
 _SG13G2 = "sg13g2_stdcell_typ_1p20V_25C.lib"
 
-# Clocks: 100 MHz where an FP32 MAC with ripple carries meets it, else what it does meet.
+# Clocks: 100 MHz where a float32 multiply-add with ripple carries meets it, else what it does meet.
 # Loads are about four inverter inputs of the node. Never used: clock and delay cells, three-state
 # drivers, level shifters, isolation, scan; ABC would take some of them for plain buffers or gates.
 _KNOWN = {

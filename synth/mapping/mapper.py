@@ -1,10 +1,9 @@
 """Technology mapping: RTLIL to a flat netlist of library cells, with Yosys and ABC.
 
 The stages of a unit are optimised apart and flattened last, so every cell's name begins with the
-stage it came from (`multiplier.g12`) and area and power can be split. What a unit has several of,
-as the lanes of a tile, is mapped once. Yosys keeps its state in globals and ends the process on an
-error, so it runs in a process of its own: the result is a function of the arguments, and callers
-may run several at once.
+stage it came from (`stage.g12`) and area and power can be split. What a unit has several of is
+mapped once. Yosys keeps its state in globals and ends the process on an error, so it runs in a
+process of its own: the result is a function of the arguments, and callers may run several at once.
 """
 
 import json
@@ -14,15 +13,17 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...support.errors import ToolError, UserError
+from ...support.files import fill
 from ..liberty.adder_cells import adder_cells
 from ..liberty.library import Library, read_bytes
 from ..liberty.pdk import Pdk
 from .hierarchy import distinct_modules
-from .recipes import ABC_SCRIPTS, RIPPLE, STAGES, Adders, full_adder_map, yosys_script
+from .recipes import ABC_SCRIPTS, RIPPLE, Adders, full_adder_map, yosys_script
 
 _YOSYS = "import sys; from pyosys import libyosys; libyosys.run_pass('script ' + sys.argv[1])"
 
@@ -53,12 +54,14 @@ def map_unit(
     *,
     adders: Adders = Adders.GATES,
     script: str = "area",
+    stages: Iterable[frozenset[str]] = (),
 ) -> MappedNetlist:
     """Map the module `top` of the RTLIL text onto the cells of `pdk`, whose file `library` is.
 
-    `script` is a key of `ABC_SCRIPTS`, used for gates; adders made of cells have their own. Initial
-    values are dropped: a register without reset has none in silicon. Deterministic: equal arguments
-    give equal bytes.
+    `stages` are sets of submodule names: where a module has all submodules of one of them, all its
+    submodules are optimised apart. `script` is a key of `ABC_SCRIPTS`, used for gates; adders made
+    of cells have their own. Initial values are dropped: a register without reset has none in
+    silicon. Deterministic: equal arguments give equal bytes.
     Raises: UserError (unknown script, adders that the library has no cells for), MappingError
     (Yosys's error, an unmapped cell, a latch, an undefined constant).
     """
@@ -68,7 +71,7 @@ def map_unit(
         raise UserError(f"adders must be gates in {library.name}, not {adders.value!r}")
     cells = adder_cells(library, pdk)
     files = {
-        "unit.il": distinct_modules(rtlil, top, STAGES),
+        "unit.il": distinct_modules(rtlil, top, stages),
         "constraints": f"set_driving_cell {pdk.driver}\nset_load {pdk.load_ff}\n",
         "ripple.v": RIPPLE,
         "map.ys": yosys_script(top, pdk, adders=adders, cells=cells, script=script),
@@ -77,9 +80,7 @@ def map_unit(
         files["fa.v"] = full_adder_map(next(cell for cell in cells if len(cell.inputs) == 3))
     with tempfile.TemporaryDirectory(prefix="mlsmac-map-") as name:
         directory = Path(name)
-        (directory / "cells.lib").write_bytes(read_bytes(pdk.liberty))
-        for file, text in files.items():
-            (directory / file).write_text(text)
+        fill(directory, {"cells.lib": read_bytes(pdk.liberty), **files})
         run_yosys(directory, "map.ys")
         results = {
             f: (directory / f).read_text()

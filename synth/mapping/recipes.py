@@ -52,15 +52,6 @@ class Adders(enum.Enum):
     """Ripple carries; ABC's multi-output mapper picks adder cells, the rest is mapped again."""
 
 
-STAGES = (
-    frozenset(("multiplier", "accumulator")),
-    frozenset(("macs", "collector", "tree", "output")),
-    frozenset(("group_scale", "lanes")),
-)
-"""By what a module is known as a MAC, a tile or a quantizer: it has all of these submodules, which
-are optimised apart.
-"""
-
 RIPPLE = """\
 (* techmap_celltype = "$lcu" *)
 module _80_lcu (P, G, CI, CO);

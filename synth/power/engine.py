@@ -84,7 +84,7 @@ class PowerResult:
         return InstancePower(*(math.fsum(row[part] for row in rows) for part in range(3)))
 
     def below(self, prefix: str) -> InstancePower:
-        """Sum over the instances whose names begin with `prefix`, such as `multiplier.`.
+        """Sum over the instances whose names begin with `prefix`, such as `stage.`.
 
         Raises: ValueError if there are none.
         """

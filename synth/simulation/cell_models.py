@@ -1,9 +1,9 @@
 """Verilog models of standard cells made from Liberty, for gate-level simulation in Icarus.
 
 A combinational output is one continuous assignment of its function, so a cell has no glitches
-inside. A flop is one user-defined primitive that starts at 0: the registers have no reset, and X
-would never leave an accumulator's feedback in simulation although any state is overwritten by the
-first `start`. With `specify`, each output has one unconditional path for every pin with a delay,
+inside. A flop is one user-defined primitive that starts at 0: registers may have no reset, and X
+would never leave a state that feeds back in simulation, although an input defines it whatever it
+was. With `specify`, each output has one unconditional path for every pin with a delay,
 zero until SDF is annotated.
 Source: IEEE Std 1364-2005, clauses 8 (user-defined primitives) and 14 (specify blocks).
 """

@@ -16,6 +16,7 @@ from pathlib import Path
 from numpy.typing import NDArray
 
 from ...support.errors import ToolError
+from ...support.files import fill
 from ...support.tools import require
 from ..liberty.library import Library
 from ..mapping.netlist import CONSTANT_NETS, Netlist
@@ -28,8 +29,8 @@ from .testbench import LEAD_TICKS, TICKS_PER_NS, Bench, ShortNames, bench_text, 
 from .vcd import NetActivity, VcdError, activity
 
 WARM_UP_CYCLES = 8
-"""Cycles of a MAC before the window in which activity counts: by then real operands fill the
-pipeline.
+"""Cycles before the window in which activity counts, where a caller asks for no others: by then
+real operands fill any pipeline that is not longer.
 """
 
 
@@ -65,7 +66,7 @@ def simulate(
     *,
     clock_ns: float,
     clock: str | None = "clk",
-    latency: int = 3,
+    latency: int,
     warm_up: int = WARM_UP_CYCLES,
     count_states: bool = False,
 ) -> SimResult:
@@ -74,10 +75,10 @@ def simulate(
     `stimulus` holds an integer array of N codes for every input port but `clock`, `expected` one
     for every output port to compare (negative codes in two's complement). The result of operation i
     is expected `latency` rising edges after the one with which its operands switch. Activity counts
-    from cycle `warm_up` on: by then every net must be defined. `timing` None
-    means zero delay; else the cells have its delays, and nets glitch. A unit slower than the clock
-    is simulated as it would behave: the mismatches show it. `count_states` counts event by event
-    how often every cell is in each state (a minute for an FP32 MAC and a thousand operations).
+    from cycle `warm_up` on: by then every net must be defined. `timing` None means zero delay; else
+    the cells have its delays, and nets glitch. A unit slower than the clock is simulated as it
+    would behave: the mismatches show it. `count_states` counts event by event how often every cell
+    is in each state (a minute for a float32 multiplier and adder and a thousand operations).
     Raises: UserError (Icarus is missing), ValueError (a port without codes, codes that do not fit,
     too few of them), SimulationError (the simulator failed, an undefined net).
     """
@@ -106,8 +107,7 @@ def simulate(
     start, end = (LEAD_TICKS + 2 * bench.half * cycle for cycle in (warm_up, operations))
     with tempfile.TemporaryDirectory(prefix="mlsmac-sim-") as name:
         directory = Path(name)
-        for file, text in files.items():
-            (directory / file).write_text(text)
+        fill(directory, files)
         _compile(directory, timed=bench.timed)
         nets = _run(directory, start, end, keep=count_states)
         mismatches = int((directory / "mismatches").read_text())

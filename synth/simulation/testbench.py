@@ -23,8 +23,8 @@ LEAD_TICKS = 1_000 * TICKS_PER_NS
 
 
 LARGE = 8192
-"""Cells up to which a netlist is one submodule, as every MAC is: Icarus orders simultaneous events
-by submodule, which moves energies with glitches by about a percent.
+"""Cells up to which a netlist is one submodule: Icarus orders simultaneous events by submodule,
+which moves energies with glitches by about a percent; units that are compared should have one form.
 """
 
 BLOCK = 256

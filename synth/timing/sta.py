@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...support.errors import ToolError
+from ...support.files import fill
 from ...support.tools import require
 from ..liberty.library import read_bytes
 
@@ -56,8 +57,6 @@ def analyse_paths(
     require("sta")
     with tempfile.TemporaryDirectory(prefix="mlsmac-sta-") as name:
         directory = Path(name)
-        (directory / "cells.lib").write_bytes(without_wire_loads(read_bytes(liberty)))
-        (directory / "netlist.v").write_text(verilog)
         script = _SCRIPT.format(
             top=top,
             clock=clock or "",
@@ -66,7 +65,8 @@ def analyse_paths(
             load=output_load_ff * 1e-3,
             digits=_DIGITS,
         )
-        (directory / "script.tcl").write_text(script)
+        cells = without_wire_loads(read_bytes(liberty))
+        fill(directory, {"cells.lib": cells, "netlist.v": verilog, "script.tcl": script})
         command = ["sta", "-no_init", "-no_splash", "-exit", "script.tcl"]
         done = subprocess.run(
             command, cwd=directory, capture_output=True, text=True, errors="replace"

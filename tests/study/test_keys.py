@@ -1,0 +1,209 @@
+"""What a kept result is kept by: it survives words and outlives no change of what decides it."""
+
+import ast
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mlsmac.study import measure as measured
+from mlsmac.study.measure import Build, Conditions, States, Workload
+from mlsmac.support import cache
+from mlsmac.support.cache import Cache
+from mlsmac.synth.liberty.pdk import find
+from mlsmac.synth.mapping.recipes import Adders
+from mlsmac.units.catalogue import configure
+
+TINY = Path(__file__).parents[1] / "data" / "power" / "tiny.liberty"
+ROOT = Path(__file__).parents[2]
+
+
+class Kept(Cache):
+    """Keeps no result, but the keys of all that are asked for; computes no figures."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.keys: list[str] = []
+
+    def get(self, key: str, compute: Any) -> dict[str, Any]:
+        self.keys.append(key)
+        return compute() if len(self.keys) % 2 else {}
+
+    @property
+    def of_sources(self) -> set[str]:
+        return set(self.keys[0::2])
+
+    @property
+    def of_content(self) -> set[str]:
+        return set(self.keys[1::2])
+
+
+@pytest.fixture(autouse=True)
+def read_sources_again():
+    yield
+    measured._engine.cache_clear()
+    measured._sources.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return find(liberty=TINY)
+
+
+@pytest.fixture
+def job(tiny):
+    codes = np.arange(20) % 16
+    inputs = {"x": codes, "y": codes[::-1]}
+    return {
+        "build": Build(configure("mls_multiplier", format="2,1"), Adders.GATES),
+        "conditions": Conditions(pdk=tiny, clock_mhz=40.0),
+        "workload": Workload(inputs),
+    }
+
+
+def keys(*jobs: dict[str, Any]) -> Kept:
+    kept = Kept()
+    for job in jobs:
+        measured.measure(**job, results=kept)
+    return kept
+
+
+def test_equal_jobs_have_one_key(job):
+    workload = job["workload"]
+    same = {port: codes.copy() for port, codes in reversed(workload.inputs.items())}
+    kept = keys(job, job | {"workload": replace(workload, inputs=same)})
+    assert (len(kept.of_sources), len(kept.of_content)) == (1, 1)
+
+
+def test_all_that_decides_a_result_is_in_its_key(job, tmp_path, monkeypatch):
+    build, conditions, workload = job["build"], job["conditions"], job["workload"]
+    other = tmp_path / "other.lib"
+    other.write_bytes(TINY.read_bytes().replace(b"area : 2", b"area : 3"))
+    assert other.read_bytes() != TINY.read_bytes()
+    pdk = conditions.pdk
+    pdks = [
+        {"liberty": other},
+        {"driver": "NAND2"},
+        {"nand2": "INV"},
+        {"load_ff": 3.0},
+        {"dont_use": ("TIE*",)},
+        {"tie_high": ("TIE", "H")},
+        {"tie_low": ("TIE", "L")},
+    ]
+    x = workload.inputs["x"]
+    jobs = [
+        job,
+        *({"build": replace(build, adders=adders)} for adders in list(Adders)[1:]),
+        {"build": replace(build, configuration=configure("mls_multiplier", recoding="booth4"))},
+        *({"conditions": replace(conditions, pdk=replace(pdk, **change))} for change in pdks),
+        {"conditions": replace(conditions, clock_mhz=41.0)},
+        {"conditions": replace(conditions, script="speed")},
+        {"conditions": replace(conditions, states=States.COUNTED)},
+        {"workload": replace(workload, warm_up=9)},
+        {"workload": replace(workload, macs=2.0)},
+        {"workload": replace(workload, inputs=workload.inputs | {"x": x ^ (x == 3)})},
+    ]
+    kept = keys(*(job | change for change in jobs))
+    assert len(kept.of_content) == len(jobs)
+
+
+def test_what_decides_nothing_is_not_in_it(job, tmp_path):
+    conditions = job["conditions"]
+    copy = tmp_path / "cells.lib"
+    copy.write_bytes(TINY.read_bytes())
+    pdk = replace(conditions.pdk, name="copy", liberty=copy, clock_mhz=1.0)
+    assert len(keys(job, job | {"conditions": replace(conditions, pdk=pdk)}).of_content) == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        ("tool_versions", lambda: {"amaranth": "0.5", "pyosys": "0.71"}),
+        ("to_rtlil", lambda configuration: "module \\other\nend\n"),
+        ("reference", lambda *_: {"product": np.zeros(20, np.int64)}),
+    ],
+    ids=lambda changed: changed[0],
+)
+def test_tools_hardware_and_expected_results_are_in_the_key_of_content(job, changed, monkeypatch):
+    before = keys(job)
+    monkeypatch.setattr(measured, *changed)
+    assert keys(job).of_content.isdisjoint(before.of_content)
+
+
+def test_amaranths_version_is_in_the_rtlil_alone(job, monkeypatch):
+    before, versions = keys(job), measured.tool_versions()
+    monkeypatch.setattr(measured, "tool_versions", lambda: versions | {"amaranth": "0.5.99"})
+    assert keys(job).of_content == before.of_content
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "sources", "content"),
+    [
+        ("synth/power/engine.py", '"""Watts;', '"""In watts;', True, True),
+        ("synth/power/engine.py", "0.5e-12", "0.6e-12", True, False),
+        ("support/words.py", "1 << 10", "1 << 11", False, False),
+        ("study/measure.py", "MIN_ACTIVITY_SHARE = 0.99", "MIN_ACTIVITY_SHARE = 0.9", False, False),
+        ("units/emit.py", "Verilog and", "Verilog with", False, True),
+        ("golden/lfsr.py", "import", "import  ", False, True),
+        ("hw/parts/values.py", "\n", "\n# A comment.\n", False, True),
+        ("cli/main.py", "def", "async def", True, True),
+    ],
+)
+def test_results_survive_words_and_no_edit_of_the_engine(
+    job, monkeypatch, file, old, new, sources, content
+):
+    """`sources`, `content`: whether each key stays."""
+    before = keys(job)
+    read_bytes = Path.read_bytes
+
+    def edited(path: Path) -> bytes:
+        text = read_bytes(path)
+        if path != ROOT / file:
+            return text
+        assert old.encode() in text
+        return text.replace(old.encode(), new.encode(), 1)
+
+    monkeypatch.setattr(Path, "read_bytes", edited)
+    measured._engine.cache_clear()
+    measured._sources.cache_clear()
+    after = keys(job)
+    assert (after.of_sources == before.of_sources) is sources
+    assert (after.of_content == before.of_content) is content
+
+
+def test_a_result_is_found_by_content_where_sources_changed(job, tmp_path, monkeypatch):
+    """The figures are not computed again, only what the sources make."""
+    computed = []
+
+    class Told(Cache):
+        def get(self, key: str, compute: Any) -> dict[str, Any]:
+            def telling() -> dict[str, Any]:
+                computed.append(key)
+                value: dict[str, Any] = compute()
+                return value
+
+            return super().get(key, telling)
+
+    monkeypatch.setattr(measured._Mapped, "of", lambda *_: measured._Mapped)
+    monkeypatch.setattr(measured._Mapped, "metrics", lambda *_: {"figure": 1})
+    monkeypatch.setattr(measured, "map_unit", lambda *_, **__: None)
+    results = Told(tmp_path)
+    first = measured.measure(**job, results=results)
+    assert measured.measure(**job, results=results) == first
+    assert len(computed) == 2
+    monkeypatch.setattr(measured, "_sources", lambda: "edited")
+    assert measured.measure(**job, results=results) == first
+    assert len(computed) == 3
+
+
+def test_the_engine_is_all_of_study_that_measures():
+    """What `study.measure` imports of `study` makes figures too, and must be named beside it."""
+    tree = ast.parse((ROOT / "study" / "measure.py").read_bytes())
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    own = {node.module for node in imports if node.level == 1}
+    assert {f"study/{name}.py" for name in own} <= set(measured._ENGINE)
+    roots = {node.module.split(".")[0] for node in imports if node.level == 2 and node.module}
+    assert roots <= {"support", "synth", "units"}
+    assert cache.code_digest(*(ROOT / name for name in measured._ENGINE)) == measured._engine()
