@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: report test setup system lint clean
+.PHONY: report test docs-tables setup system lint clean
 
 report: setup
 	$(BIN)/mlsmac report
@@ -12,6 +12,10 @@ report: setup
 test: setup lint
 	$(BIN)/pytest tests -n 2
 	$(BIN)/pytest sim -n 2
+
+# README.md and docs/ from docs/results and from the rows' own documentation.
+docs-tables: setup
+	$(BIN)/python -m mlsmac.study.documents
 
 setup: $(INSTALLED)
 

@@ -115,3 +115,26 @@ def _value(hint: Any, value: Any, around: Flat) -> Any:
     if origin is Mapping:
         return {key: _value(arguments[1], item, around) for key, item in value.items()}
     return _record(hint, value, around) if dataclasses.is_dataclass(hint) else value
+
+
+def documented(
+    kind: type, around: Flat = _AS_IT_IS, *, nested: bool = True
+) -> Iterator[tuple[str, str]]:
+    """Every key of a record's JSON with its documentation, `nested`: and of records within it."""
+    for field in fields(kind):
+        if field.flat:
+            yield from documented(field.type, field.flat, nested=nested)
+        elif field.name not in around.without:
+            key = field.key.template.format(per=around.per)
+            yield key, field.doc
+            inner, many = _inner(field.type)
+            if inner and nested:
+                for name, doc in documented(inner, around, nested=False):
+                    yield f"{key}{'[]' if many else ''}.{name}", doc
+
+
+def _inner(hint: Any) -> tuple[Any, bool]:
+    """The record that a field holds, None where it holds none, and whether it holds many."""
+    ways = get_args(hint) if get_origin(hint) in (Union, types.UnionType, tuple) else (hint,)
+    record = next((way for way in ways if dataclasses.is_dataclass(way)), None)
+    return record, get_origin(hint) is tuple

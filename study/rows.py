@@ -42,7 +42,7 @@ class BuildRow:
     area_um2: Annotated[float, "cell area"]
     critical_path_ns: Annotated[float, "shortest clock period"]
     meets_timing: Annotated[bool, "whether the clock is slower"]
-    energy_pj: Annotated[float | None, Key("energy_pj_per_{per}"), "with glitches"]
+    energy_pj: Annotated[float | None, Key("energy_pj_per_{per}"), "energy, with glitches"]
     mismatches: Annotated[int, "wrong results"]
     mismatches_zero_delay: Annotated[int, "wrong results without delays"]
 
@@ -67,7 +67,7 @@ class Measurement:
     area_um2_by_stage: Annotated[Mapping[str, float], "cell area of each stage"]
     critical_path_ns: Annotated[float, "shortest clock period by OpenSTA"]
     meets_timing: Annotated[bool, "whether the clock is slower"]
-    energy_pj: Annotated[float | None, Key("energy_pj_per_{per}"), "with glitches"]
+    energy_pj: Annotated[float | None, Key("energy_pj_per_{per}"), "energy, with glitches"]
     energy_pj_by_stage: Annotated[
         Energies,
         "its split by the unit's stages (none of a part): the clock net by flops, each input net "
@@ -76,7 +76,7 @@ class Measurement:
     multiplier_pj: Annotated[float | None, "the multiplier's of a MAC; null for other units"] = None
     accumulator_pj: Annotated[float | None, "the accumulator's, likewise"] = None
     energy_pj_zero_delay: Annotated[
-        float | None, Key("energy_pj_per_{per}_zero_delay"), "without delays"
+        float | None, Key("energy_pj_per_{per}_zero_delay"), "energy without delays"
     ]
     leakage_uw: Annotated[float | None, "leakage power"]
     energy_split_pj: Annotated[Split | None, "where the energy goes"]
@@ -142,7 +142,7 @@ class Claim:
     """What a paper says of its unit; None where it does not say."""
 
     source: Annotated[str, "which paper, and what it measured"]
-    energy_pj: Annotated[float | None, Key("energy_pj_per_mac"), "energy"] = None
+    energy_pj: Annotated[float | None, Key("energy_pj_per_mac"), "its energy"] = None
     ratio_to_fp32: Annotated[float | None, "energy of the paper's own FP32 unit over it"] = None
     ratio_to_fp8: Annotated[float | None, "the same of its FP8 unit"] = None
 
@@ -161,7 +161,9 @@ class MacRow:
     ratio_to_fp8_any: Annotated[
         float | None, "the same of the cheapest FP8 unit with any accumulator"
     ]
-    claim: Annotated[Claim | None, "what the system's own paper says ([baselines](baselines.md))"]
+    claim: Annotated[
+        Claim | None, "what the system's own paper says of it ([baselines](baselines.md))"
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,7 +59,7 @@ def markdown(table: Table) -> str:
     """A table of Markdown; headings are the columns' titles."""
     lines = [
         [column.title.replace("\n", " ") for column in table.columns],
-        ["---"] * len(table.columns),
         *([column.text(row) for column in table.columns] for row in table.rows),
     ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    heading, *rows = (f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join([heading, "|---" * len(table.columns) + "|", *rows])

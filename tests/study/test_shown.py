@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from mlsmac.cli import measuring, quality, quantizers, tiles
 from mlsmac.study import tables
+from mlsmac.study.html import mac_html, tile_html
 from mlsmac.study.quality_report import QualityReport, quality_tables
 from mlsmac.study.quantizer_rows import QuantizerReport
 from mlsmac.study.records import from_json, to_json
@@ -54,6 +56,18 @@ def test_terminal_text(name: str) -> None:
     folder, kind, made, module = REPORTS[name]
     report = read(kind, folder / f"{name}.json")
     assert printed(report, made(report), module.remarks) == (EXPECTED / f"{name}.txt").read_text()
+
+
+def tags_and_words(page: str) -> list[str]:
+    """A page without the white space around its tags."""
+    return [" ".join(part.split()) for part in re.split(r"(<[^>]*>)", page) if part.strip()]
+
+
+@pytest.mark.parametrize(("name", "made"), [("report", mac_html), ("tiles", tile_html)])
+def test_page(name: str, made) -> None:
+    folder, kind, *_ = REPORTS[name]
+    text = made(read(kind, folder / f"{name}.json"), {"energy": "E", "area": "A"})
+    assert tags_and_words(text) == tags_and_words((EXPECTED / f"{name}.html").read_text())
 
 
 @pytest.mark.parametrize("name", REPORTS)
