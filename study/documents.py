@@ -11,11 +11,12 @@ import re
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from . import tables
-from .plots import energy_plot
+from .plots import energy_plot, tile_plot
 from .quality_report import QualityReport, carry_table, quality_tables
 from .quantizer_rows import NetworkRow, OperationRow, QuantizerReport, QuantizerRow, StepRow
 from .records import documented, from_json
@@ -43,6 +44,7 @@ def result(kind: type[Result], name: str) -> Result:
 
 macs = functools.partial(result, MacReport, "report")
 quantizers = functools.partial(result, QuantizerReport, "quantizers")
+tiles = functools.partial(result, TileReport, "tiles")
 quality = functools.partial(result, QualityReport, "quality")
 
 
@@ -64,8 +66,17 @@ def _indented(*shown: tables.Table) -> str:
     return textwrap.indent("\n\n".join(text(table) for table in shown), "    ")
 
 
+def tile_lines(report: TileReport, lanes: int) -> str:
+    """Energies of the tiles of some lanes, without title and rule."""
+    energies, _ = tables.tile_tables(report)
+    chosen = replace(energies, rows=[row for row in report.rows if row.lanes == lanes])
+    _, *lines = _indented(chosen).splitlines()
+    return "\n".join(line for line in lines if line.strip(" ─"))
+
+
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "report": lambda: _indented(*tables.mac_tables(macs())),
+    "tiles": lambda: tile_lines(tiles(), 16),
     "quantizers.units": lambda: markdown(tables.quantizer_summary(quantizers())),
     "quantizers.operations": lambda: markdown(tables.operation_table(quantizers())),
     "quantizers.steps": lambda: markdown(tables.step_summary(quantizers())),
@@ -88,24 +99,40 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
 }
 """What stands in a block, by its name."""
 
-PLOTS: Mapping[str, Callable[[], str]] = {"docs/energy.svg": lambda: energy_plot(macs().rows)}
+PLOTS: Mapping[str, Callable[[], str]] = {
+    "docs/energy.svg": lambda: energy_plot(macs().rows),
+    "docs/tiles.svg": lambda: tile_plot(tiles().rows),
+}
 """Plots of the documentation, by path."""
 
 
 def generated(page: str) -> str:
     """A page with its blocks made anew. Raises: KeyError for a block that does not exist."""
-    return _BLOCK.sub(lambda block: f"{block[1]}\n{BLOCKS[block[2]]()}\n\n{block[4]}", page)
+
+    def made(block: re.Match[str]) -> str:
+        content = _made(BLOCKS[block[2]])
+        return block[0] if content is None else f"{block[1]}\n{content}\n\n{block[4]}"
+
+    return _BLOCK.sub(made, page)
+
+
+def _made(make: Callable[[], str]) -> str | None:
+    """None where the result file is not there: what was made by hand stays."""
+    try:
+        return make()
+    except FileNotFoundError:
+        return None
 
 
 def stale() -> dict[Path, str]:
     """What each file that is not as it would be generated must become."""
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     fresh = {page: generated(page.read_text(encoding="utf-8")) for page in pages}
-    fresh |= {ROOT / path: plot() for path, plot in PLOTS.items()}
+    plots = {ROOT / path: _made(plot) for path, plot in PLOTS.items()}
     return {
         path: content
-        for path, content in fresh.items()
-        if path.read_text(encoding="utf-8") != content
+        for path, content in [*fresh.items(), *plots.items()]
+        if content is not None and path.read_text(encoding="utf-8") != content
     }
 
 

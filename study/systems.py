@@ -53,7 +53,7 @@ _PROVEN = {"acc_width": "auto", "length": 256, "overflow": "wrap"}
 _FLUSH = {"subnormals": False}
 
 
-def _sums(format: str, sum_format: str) -> dict[str, Any]:
+def _sums(format: str, sum_format: str) -> dict[str, str]:
     return {"format": format, "acc_format": sum_format}
 
 
