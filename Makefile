@@ -43,7 +43,8 @@ imports: setup $(WHOLE) ## who imports whom, by the contracts of pyproject.toml
 types: setup $(WHOLE) ## mypy
 	cd $(dir $(WHOLE)) && $(abspath $(BIN))/mypy --config-file ../../pyproject.toml -p mlsmac
 
-documents: setup ## wraps the documents as `make style` wants them
+documents: setup ## tables and plots of the documents from docs/results, and their lines wrapped
+	$(BIN)/python -m mlsmac.study.documents
 	$(MDFORMAT) $(DOCUMENTS)
 
 setup: $(INSTALLED)

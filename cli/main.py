@@ -219,6 +219,7 @@ def synth(
     """Measure one unit at its best build: area, timing, and energy from simulated activity."""
     from ..cli import measuring
     from ..study.systems import Entry
+    from ..study.tables import mac_sheet
 
     configuration = configured(unit, options)
     entry = Entry(configuration.slug, unit, configuration.values)
@@ -229,8 +230,8 @@ def synth(
         entries=(entry,),
         use_cache=use_cache,
     )
-    show(result, as_json, [measuring.sheet(result)], measuring.remarks(result))
-    exit_if_wrong(result["rows"])
+    show(result, as_json, [mac_sheet(result)], measuring.remarks(result))
+    exit_if_wrong(row.measured for row in result.rows)
 
 
 @app.command()
@@ -250,13 +251,14 @@ def report(
     """Compare every MAC on real tensors and write report.json and report.html."""
     from ..cli import measuring
     from ..study.systems import ENTRIES
+    from ..study.tables import mac_tables
 
     given = measuring.conditions(pdk, liberty, clock_mhz, script, states)
     pairs = measuring.stimulus(operations, seed, quick)
     measuring.check_writable(output)
     result = measuring.run(given, pairs, err, entries=ENTRIES, use_cache=use_cache)
-    present(result, measuring, output, as_json)
-    exit_if_wrong(result["rows"])
+    present(result, mac_tables(result), measuring, output, as_json)
+    exit_if_wrong(row.measured for row in result.rows)
 
 
 @app.command()
@@ -277,6 +279,7 @@ def tiles(
     """Compare tiles of MACs (lanes, scales, adder tree, output) and write tiles.json and .html."""
     from ..cli import measuring
     from ..cli import tiles as shown
+    from ..study.tables import tile_tables
     from ..study.tile_report import make_tile_report
 
     counts = shown.lane_counts(lanes)
@@ -286,8 +289,8 @@ def tiles(
     results = measuring.cache(use_cache)
     with measuring.progress_bar(err) as progress:
         result = make_tile_report(given, pairs, lanes=counts, results=results, progress=progress)
-    present(result, shown, output, as_json)
-    exit_if_wrong(result["rows"])
+    present(result, tile_tables(result), shown, output, as_json)
+    exit_if_wrong(row.measured for row in result.rows)
 
 
 @app.command()
@@ -311,6 +314,7 @@ def quantizers(
     from ..cli import measuring
     from ..cli import quantizers as shown
     from ..study.quantizer_report import make_quantizer_report
+    from ..study.tables import quantizer_tables
 
     if batch is not None:
         check_range("--batch", batch, 1)
@@ -322,8 +326,8 @@ def quantizers(
         result = make_quantizer_report(
             given, beats, batch=batch, results=results, progress=progress
         )
-    present(result, shown, output, as_json)
-    exit_if_wrong([*result["rows"], *result["operations"]])
+    present(result, quantizer_tables(result), shown, output, as_json)
+    exit_if_wrong(row.measured for row in result.units)
 
 
 @app.command(cls=UnitCommand)
@@ -341,9 +345,9 @@ def fpga(
     as_json: Json = False,
 ) -> None:
     """Place and route one unit on an FPGA: LUTs, flip-flops, DSP blocks and clock."""
-    from ..cli import fpga as shown
     from ..cli import measuring
     from ..study.fpga import FpgaTarget, measure_fpga
+    from ..study.tables import fpga_sheet
 
     configuration = configured(unit, options)
     target = FpgaTarget(device=device, speed_grade=speed_grade, dsp=dsp)
@@ -351,10 +355,7 @@ def fpga(
     results = measuring.cache(use_cache)
     with err.status(f"placing {configuration.slug} with {seeds} seeds"):
         row = measure_fpga(configuration, target, seeds=range(1, seeds + 1), results=results)
-    if as_json:
-        print_json(row)
-    else:
-        out.print(shown.sheet(row))
+    show(row, as_json, [fpga_sheet(row)])
 
 
 @app.command()
@@ -390,7 +391,7 @@ def quantize(
     if as_json:
         print_json(row)
     else:
-        out.print(work.sheet(row, asked, output))
+        out.print(work.sheet(row, output))
 
 
 @app.command()
@@ -405,6 +406,7 @@ def quality(
     from ..cli import quality as shown
     from ..data import load
     from ..golden.spec import ScaleFormat, parse_format
+    from ..study.quality_report import make_quality_report, quality_tables
 
     check_range("--seed", seed, 0)
     try:
@@ -413,8 +415,8 @@ def quality(
         raise UserError(str(error)) from None
     measuring.check_writable(output)
     with measuring.progress_bar(err) as progress:
-        result = shown.measure(load(), scale_format, seed, progress)
-    present(result, shown, output, as_json)
+        result = make_quality_report(load(), scale_format, seed, progress)
+    present(result, quality_tables(result), shown, output, as_json)
 
 
 @app.command()

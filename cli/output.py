@@ -2,48 +2,57 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-# A file has room for the widest table; a terminal has its own width.
-out = Console(width=None if sys.stdout.isatty() else 132)
+from ..study.records import to_json
+from ..study.rows import Best
+from ..study.tables import Sheet, Table
+from ..study.terminal import WIDTH, shown
+
+# A terminal has its own width.
+out = Console(width=None if sys.stdout.isatty() else WIDTH)
 err = Console(stderr=True)
 
 
+def json_text(value: Any) -> str:
+    """Records as the text of a JSON file, the same bytes for the same value."""
+    return json.dumps(to_json(value), indent=2) + "\n"
+
+
 def print_json(value: Any) -> None:
-    """JSON on stdout, the same bytes for the same value."""
-    print(json.dumps(value, indent=2))
+    """JSON on stdout."""
+    print(json_text(value), end="")
 
 
-def present(result: dict[str, Any], shown: ModuleType, output: Path, as_json: bool) -> None:
-    """Write a report's files and print it."""
-    paths = shown.write(result, output)
-    show(result, as_json, shown.tables(result), shown.remarks(result))
+def present(
+    report: Any, tables: Sequence[Table], module: ModuleType, output: Path, as_json: bool
+) -> None:
+    """Write a report's files and print it; its command's module has both ways."""
+    paths = module.write(report, output)
+    show(report, as_json, tables, module.remarks(report))
     for path in paths:
         err.print(str(path), highlight=False, soft_wrap=True)
 
 
 def show(
-    result: dict[str, Any], as_json: bool, tables: Sequence[Table], remarks: Sequence[str]
+    report: Any, as_json: bool, tables: Sequence[Table | Sheet], remarks: Sequence[str] = ()
 ) -> None:
     """Print a report, as JSON or as tables with remarks."""
     if as_json:
-        print_json(result)
-    else:
-        for table in tables:
-            out.print(table)
-        for line in remarks:
-            out.print(line, highlight=False, soft_wrap=True)
+        print_json(report)
+        return
+    for table in tables:
+        out.print(shown(table))
+    for line in remarks:
+        out.print(line, highlight=False, soft_wrap=True)
 
 
-def exit_if_wrong(rows: Sequence[dict[str, Any]]) -> None:
+def exit_if_wrong(measured: Iterable[Best]) -> None:
     """Exit 1 where a unit computed anything wrong though it meets the clock."""
-    from .measuring import is_wrong
-
-    if any(is_wrong(row) for row in rows):
+    if any(unit.is_wrong for unit in measured):
         sys.exit(1)

@@ -3,19 +3,20 @@
 import io
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from rich import box
 from rich.table import Table
 
-from ..golden.quality import quantization_error
+from ..golden.quality import QuantizationError, quantization_error
 from ..golden.quantize import Carry, Float32, Grouping, MlsTensor, quantize
 from ..golden.spec import ElementFormat, Rounding, ScaleFormat, choice, parse_format
-from ..study.html import figure
+from ..study.columns import figure
+from ..study.records import Flat, to_json
+from ..study.terminal import pairs
 from ..support.errors import UserError
 from ..support.files import write_whole
 from .options import check_range
@@ -23,6 +24,36 @@ from .options import check_range
 _MAGIC = b"\x93NUMPY"
 # What numpy raises for files whose header or length is damaged.
 _BROKEN = (EOFError, MemoryError, OverflowError, SyntaxError, TokenError, TypeError, ValueError)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What, with the tensor, makes the same codes again; `metadata` of the file."""
+
+    element: ElementFormat
+    scale: ScaleFormat
+    group: str
+    rounding: str
+    carry: str
+    random_bits: int
+    generator: str | None
+    seed: int | None
+    numpy: str
+
+
+@dataclass(frozen=True)
+class TensorRow:
+    """What became of a tensor: sizes, zeros, errors, bits, and how to make the codes again."""
+
+    shape: tuple[int, ...]
+    elements: int
+    groups: int
+    zero_share: float
+    input_zero_share: float
+    errors: Annotated[QuantizationError, Flat()]
+    bits_per_element: float
+    tensor_scale: float
+    recipe: Annotated[Recipe, Flat()]
 
 
 @dataclass(frozen=True)
@@ -55,19 +86,19 @@ class Request:
             rng=np.random.default_rng(self.seed) if self.stochastic else None,
         )
 
-    def described(self) -> dict[str, Any]:
-        """As JSON: with the tensor, enough to make the same codes again."""
-        return {
-            "element": asdict(self.element),
-            "scale": asdict(self.scale),
-            "group": self.group.value,
-            "rounding": self.rounding.value,
-            "carry": self.carry.value,
-            "random_bits": self.random_bits,
-            "generator": "numpy.random.default_rng" if self.stochastic else None,
-            "seed": self.seed if self.stochastic else None,
-            "numpy": np.__version__,
-        }
+    def recipe(self) -> Recipe:
+        """The same, as it is told."""
+        return Recipe(
+            element=self.element,
+            scale=self.scale,
+            group=self.group.value,
+            rounding=self.rounding.value,
+            carry=self.carry.value,
+            random_bits=self.random_bits,
+            generator="numpy.random.default_rng" if self.stochastic else None,
+            seed=self.seed if self.stochastic else None,
+            numpy=np.__version__,
+        )
 
 
 def request(
@@ -133,7 +164,7 @@ def write(asked: Request, coded: MlsTensor, output: Path, *, dequantize: bool) -
         "codes": coded.codes().astype(_smallest(coded.element.code_width)),
         "scale_codes": coded.scale_codes().astype(_smallest(coded.scale.code_width)),
         "tensor_scale": coded.tensor_scale,
-        "metadata": np.array(json.dumps(asked.described(), sort_keys=True)),
+        "metadata": np.array(json.dumps(to_json(asked.recipe()), sort_keys=True)),
     }
     if dequantize:
         arrays["values"] = coded.dequantize()
@@ -146,43 +177,40 @@ def _smallest(bits: int) -> np.dtype[Any]:
     return np.min_scalar_type((1 << bits) - 1)
 
 
-def summary(asked: Request, x: Float32, coded: MlsTensor) -> dict[str, Any]:
-    """What became of the tensor: sizes, zeros, errors, bits, and how to make the codes again."""
+def summary(asked: Request, x: Float32, coded: MlsTensor) -> TensorRow:
+    """What became of the tensor."""
     groups = coded.scale_exp.size
     bits = x.size * coded.element.code_width + groups * coded.scale.code_width + 32
-    return {
-        "shape": list(x.shape),
-        "elements": x.size,
-        "groups": groups,
-        "zero_share": 1 - np.count_nonzero(coded.significand()) / x.size,
-        "input_zero_share": 1 - np.count_nonzero(x) / x.size,
-        **asdict(quantization_error(x, coded)),
-        "bits_per_element": bits / x.size,
-        "tensor_scale": float(coded.tensor_scale),
-        **asked.described(),
-    }
+    return TensorRow(
+        shape=x.shape,
+        elements=x.size,
+        groups=groups,
+        zero_share=1 - np.count_nonzero(coded.significand()) / x.size,
+        input_zero_share=1 - np.count_nonzero(x) / x.size,
+        errors=quantization_error(x, coded),
+        bits_per_element=bits / x.size,
+        tensor_scale=float(coded.tensor_scale),
+        recipe=asked.recipe(),
+    )
 
 
-def sheet(row: dict[str, Any], asked: Request, output: Path) -> Table:
+def sheet(row: TensorRow, output: Path) -> Table:
     """The summary, one figure a line."""
-    title = f"{output}: {asked.element} elements, {asked.scale} scales, groups {asked.group.value}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_header=False)
-    table.add_column("figure", no_wrap=True)
-    table.add_column("value", justify="right")
-    rounding = f"{row['rounding']}, {row['carry']}"
-    if row["seed"] is not None:
-        rounding += f", {row['random_bits']} random bits, {row['generator']}({row['seed']})"
-    for name, value in (
-        ("elements", f"{row['elements']:,}"),
-        ("groups", f"{row['groups']:,}"),
-        ("zero codes, %", figure(100 * row["zero_share"])),
-        ("zeros before, %", figure(100 * row["input_zero_share"])),
-        ("average relative error, %", figure(100 * row["average_relative"])),
-        ("error / mean magnitude, %", figure(100 * row["normalized"])),
-        ("bias / mean magnitude, %", figure(100 * row["bias"])),
-        ("bits per element, scales included", figure(row["bits_per_element"], 4)),
-        ("tensor scale", f"{row['tensor_scale']!r}"),
+    recipe, errors = row.recipe, row.errors
+    title = f"{output}: {recipe.element} elements, {recipe.scale} scales, groups {recipe.group}"
+    rounding = f"{recipe.rounding}, {recipe.carry}"
+    if recipe.seed is not None:
+        rounding += f", {recipe.random_bits} random bits, {recipe.generator}({recipe.seed})"
+    lines = (
+        ("elements", f"{row.elements:,}"),
+        ("groups", f"{row.groups:,}"),
+        ("zero codes, %", figure(100 * row.zero_share)),
+        ("zeros before, %", figure(100 * row.input_zero_share)),
+        ("average relative error, %", figure(100 * errors.average_relative)),
+        ("error / mean magnitude, %", figure(100 * errors.normalized)),
+        ("bias / mean magnitude, %", figure(100 * errors.bias)),
+        ("bits per element, scales included", figure(row.bits_per_element, 4)),
+        ("tensor scale", repr(row.tensor_scale)),
         ("rounding", rounding),
-    ):
-        table.add_row(name, value)
-    return table
+    )
+    return pairs(title, lines)

@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from amaranth.hdl import Shape
 from amaranth.lib.wiring import In
@@ -28,6 +27,8 @@ from ..support.files import fill
 from ..synth.mapping.mapper import run_yosys
 from ..units.catalogue import Configuration
 from ..units.emit import parameters, to_rtlil
+from .records import from_json, to_json
+from .rows import FpgaRow, Placement
 
 DEVICES = {"25k": "LFE5U-25F", "45k": "LFE5U-45F", "85k": "LFE5U-85F"}
 """Parts by the thousands of their LUTs."""
@@ -91,8 +92,8 @@ class FpgaTarget:
 
 def measure_fpga(
     configuration: Configuration, target: FpgaTarget, *, seeds: Sequence[int], results: Cache
-) -> dict[str, Any]:
-    """Resources and clock of a unit, one placement a seed; docs/fpga.md describes the fields.
+) -> FpgaRow:
+    """Resources and clock of a unit, one placement a seed.
 
     Raises: UserError (nextpnr is not installed), MappingError (Yosys's error), FpgaError.
     """
@@ -103,7 +104,7 @@ def measure_fpga(
     versions = [tools[name] for name in ("pyosys", _PACKAGE)]
     key = digest([*files.values(), options, list(seeds), versions, code_digest(*_ENGINE)])
 
-    def compute() -> dict[str, Any]:
+    def compute() -> Placement:
         with tempfile.TemporaryDirectory(prefix="mlsmac-fpga-") as name:
             folder = Path(name)
             synthesize(configuration, target, folder)
@@ -112,25 +113,25 @@ def measure_fpga(
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 runs = list(pool.map(lambda seed: _place(folder, options, seed), seeds))
         fmax = [run.fmax_mhz for run in runs]
-        return {
-            "luts": runs[0].luts,
-            "flip_flops": runs[0].flops - own,
-            "dsps": runs[0].dsps,
-            "fmax_mhz": max(fmax),
-            "fmax_mhz_median": round(statistics.median(fmax), 2),
-            "fmax_mhz_by_seed": dict(zip(map(str, seeds), fmax, strict=True)),
-        }
+        return Placement(
+            luts=runs[0].luts,
+            flip_flops=runs[0].flops - own,
+            dsps=runs[0].dsps,
+            fmax_mhz=max(fmax),
+            fmax_mhz_median=round(statistics.median(fmax), 2),
+            fmax_mhz_by_seed=dict(zip(map(str, seeds), fmax, strict=True)),
+        )
 
-    return {
-        "unit": configuration.name,
-        "slug": configuration.slug,
-        "parameters": parameters(configuration),
-        "device": DEVICES[target.device],
-        "speed_grade": target.speed_grade,
-        "dsp": target.dsp,
-        **results.get(key, compute),
-        "tools": tools,
-    }
+    return FpgaRow(
+        unit=configuration.name,
+        slug=configuration.slug,
+        parameters=parameters(configuration),
+        device=DEVICES[target.device],
+        speed_grade=target.speed_grade,
+        dsp=target.dsp,
+        placed=from_json(Placement, results.get(key, lambda: to_json(compute()))),
+        tools=tools,
+    )
 
 
 def synthesize(configuration: Configuration, target: FpgaTarget, folder: Path) -> None:

@@ -1,44 +1,46 @@
-"""The report as one self-contained HTML page."""
+"""Reports as self-contained HTML pages."""
 
 from collections.abc import Mapping
-from importlib.resources import files
-from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
+from .rows import MacReport, Report, TileReport
 from .systems import BASELINES
+from .tables import Table, mac_page, tile_page
 
 
-def render_html(
-    report: Mapping[str, Any], plots: Mapping[str, str], *, template: str = "report"
+def mac_html(report: MacReport, plots: Mapping[str, str]) -> str:
+    """The report of MACs with the plots (SVG by name) inline; no script, nothing to load."""
+    sources = dict.fromkeys(row.claim.source for row in report.rows if row.claim)
+    return _render("report", report, mac_page(report), plots, kinds=BASELINES, sources=[*sources])
+
+
+def tile_html(report: TileReport, plots: Mapping[str, str]) -> str:
+    """The same of tiles."""
+    return _render("tiles", report, tile_page(report), plots)
+
+
+def _render(
+    template: str,
+    report: Report,
+    tables: Mapping[str, Table],
+    plots: Mapping[str, str],
+    **more: object,
 ) -> str:
-    """HTML text with the tables and the plots (SVG by name) inline; no script, nothing to load.
-
-    `template`: "report" for MACs, "tiles" for tiles.
-    """
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader(__package__),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.filters["figure"] = figure
-    text = (files(__package__) / "templates" / f"{template}.html").read_text(encoding="utf-8")
-    sources = dict.fromkeys(row["claim"]["source"] for row in report["rows"] if row.get("claim"))
-    return environment.from_string(text).render(
-        report=report,
-        kinds=BASELINES,
-        sources=list(sources),
-        **{name: Markup(svg) for name, svg in plots.items()},
-    )
+    environment.filters["broken"] = _broken
+    inline = {name: Markup(svg) for name, svg in plots.items()}
+    page = environment.get_template(f"{template}.html")
+    return page.render(report=report, tables=tables, plots=inline, **more)
 
 
-def figure(value: float | None, digits: int = 3) -> str:
-    """A number to `digits` significant digits without exponent, or a dash where there is none."""
-    if value is None:
-        return "-"
-    rounded = float(f"{value:.{digits}g}")
-    decimals = max(0, digits - 1 - _magnitude(rounded))
-    return f"{rounded:,.{decimals}f}"
-
-
-def _magnitude(value: float) -> int:
-    return int(f"{value:e}".partition("e")[2])
+def _broken(text: str) -> Markup:
+    """Line breaks as HTML has them."""
+    return Markup("<br>").join(escape(line) for line in text.split("\n"))

@@ -11,7 +11,7 @@ import functools
 import importlib.metadata
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,11 @@ from ..synth.timing.delays import Timing, analyse
 from ..synth.timing.sta import analyse_paths
 from ..units import Configuration, Workload
 from ..units.emit import parameters, to_rtlil
+from .records import from_json, to_json
+from .rows import MAC_STAGES, Best, BuildRow, Measurement, Split, ZeroDelay
 
 MIN_ACTIVITY_SHARE = 0.99
-_ENGINE = ("support", "synth", "study/measure.py")
+_ENGINE = ("support", "synth", "study/measure.py", "study/records.py", "study/rows.py")
 """What makes figures of RTLIL, vectors and a library."""
 _SOURCES = ("support", "golden", "hw", "units", "study/measure.py")
 """What makes the RTLIL and the expected results of a configuration."""
@@ -111,15 +113,15 @@ def measure(
     workload: Workload,
     *,
     results: cache.Cache,
-) -> dict[str, Any]:
-    """Metrics of a build; docs/report.md describes the fields.
+) -> Measurement:
+    """Metrics of a build.
 
     Raises: MeasureError (flops that are not the declared ones, pins without activity), and what the
     tools raise.
     """
     made = _Made(build.configuration, workload)
 
-    def compute() -> dict[str, Any]:
+    def compute() -> Measurement:
         library = load_library(conditions.pdk.liberty)
         configuration = build.configuration
         mapped = map_unit(
@@ -132,13 +134,13 @@ def measure(
             stages=made.component.stage_sets,
         )
         netlist = _Mapped.of(configuration, conditions, library, mapped)
-        names = {"slug": configuration.slug, "adders": build.adders.value}
-        return names | netlist.metrics(workload, made.expected)
+        return netlist.metrics(workload, made.expected, build.adders)
 
     # Elaboration takes longer than a look-up: while no source changes, they stand for what is made.
     made_digest = results.get(made.sources(), lambda: {"digest": made.digest()})["digest"]
     circumstances = _circumstances(build.adders, conditions, workload)
-    return results.get(cache.digest([_engine(), made_digest, *circumstances]), compute)
+    key = cache.digest([_engine(), made_digest, *circumstances])
+    return from_json(Measurement, results.get(key, lambda: to_json(compute())))
 
 
 @dataclass(frozen=True)
@@ -213,31 +215,32 @@ def tool_versions() -> dict[str, str | None]:
     return versions | {tool: version(tool) for tool in ("iverilog", "sta")}
 
 
-def best(builds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The build of least energy among those that compute at the clock, else the fastest.
-
-    The field `builds` tells of all of them.
-    """
-    fields = (
-        *("slug", "adders", "area_um2", "critical_path_ns", "meets_timing", ENERGY),
-        *("mismatches", "mismatches_zero_delay"),
+def best(builds: Sequence[Measurement]) -> Best:
+    """The build of least energy among those that compute at the clock, else the fastest."""
+    told = tuple(
+        BuildRow(**{field.name: getattr(build, field.name) for field in fields(BuildRow)})
+        for build in builds
     )
-    chosen = min(builds, key=_rank)
-    return {**chosen, "builds": [{field: build[field] for field in fields} for build in builds]}
+    return Best(**vars(min(builds, key=rank)), builds=told)
 
 
-MAC_STAGES = ("multiplier", "accumulator")
-"""Stages of a MAC, whose energies have fields of their own."""
+def rank(build: Measurement) -> tuple[bool, float]:
+    """Orders builds: usable ones first, by energy; then the others by their path."""
+    figure = build.energy_pj if build.usable else build.critical_path_ns
+    return not build.usable, figure or 0.0
 
-ENERGY = "energy_pj_per_mac"
-"""The field that builds and units are compared by."""
 
+@dataclass(frozen=True, kw_only=True)
+class _Energy:
+    """Energies in pJ an operation, None where the netlist computed anything wrong, and checks."""
 
-def _rank(build: Mapping[str, Any]) -> tuple[bool, float]:
-    """Orders builds: those that meet the clock and compute first, by energy; then the others by
-    their path."""
-    usable = build["meets_timing"] and build[ENERGY] is not None
-    return not usable, build[ENERGY] if usable else build["critical_path_ns"]
+    total_pj: float | None = None
+    by_stage_pj: Mapping[str, float] = field(default_factory=dict)
+    split_pj: Split | None = None
+    leakage_uw: float | None = None
+    mismatches: int
+    activity_share: float
+    toggled_share: float
 
 
 @dataclass(frozen=True)
@@ -278,7 +281,9 @@ class _Mapped:
         declared = component.registers, component.latency, stages
         return cls(configuration, conditions, library, mapped, netlist, timing, *declared)
 
-    def metrics(self, workload: Workload, expected: Mapping[str, Codes]) -> dict[str, Any]:
+    def metrics(
+        self, workload: Workload, expected: Mapping[str, Codes], adders: Adders
+    ) -> Measurement:
         """Area, timing, and energy in both activity modes."""
         pdk = self.conditions.pdk
         paths = analyse_paths(
@@ -290,34 +295,35 @@ class _Mapped:
         )
         zero = self._energy(workload, expected, None)
         real = self._energy(workload, expected, self.timing)
-        return {
-            "area_um2": round(self.mapped.area, 3),
-            "gate_equivalents": round(self.mapped.area / self.library[pdk.nand2].area_um2, 1),
-            "cells": sum(self.mapped.cells.values()),
-            "flops": self.registers,
-            "area_um2_by_stage": self._areas(),
-            "critical_path_ns": paths.critical_path_ns,
-            "meets_timing": paths.meets_timing,
-            ENERGY: real["total_pj"],
-            "energy_pj_by_stage": real["by_stage_pj"],
-            **{f"{stage}_pj": real["by_stage_pj"].get(stage) for stage in MAC_STAGES},
-            f"{ENERGY}_zero_delay": zero["total_pj"],
-            "leakage_uw": real["leakage_uw"],
-            "energy_split_pj": real["split_pj"],
-            "zero_delay": {key: zero[key] for key in ("by_stage_pj", "split_pj")},
-            "activity_share": min(zero["activity_share"], real["activity_share"]),
-            "toggled_share": real["toggled_share"],
-            "mismatches": real["mismatches"],
-            "mismatches_zero_delay": zero["mismatches"],
-        }
+        return Measurement(
+            slug=self.configuration.slug,
+            adders=adders.value,
+            area_um2=round(self.mapped.area, 3),
+            gate_equivalents=round(self.mapped.area / self.library[pdk.nand2].area_um2, 1),
+            cells=sum(self.mapped.cells.values()),
+            flops=self.registers,
+            area_um2_by_stage=self._areas(),
+            critical_path_ns=paths.critical_path_ns,
+            meets_timing=paths.meets_timing,
+            energy_pj=real.total_pj,
+            energy_pj_by_stage=real.by_stage_pj,
+            **{f"{stage}_pj": real.by_stage_pj.get(stage) for stage in MAC_STAGES},
+            energy_pj_zero_delay=zero.total_pj,
+            leakage_uw=real.leakage_uw,
+            energy_split_pj=real.split_pj,
+            zero_delay=ZeroDelay(by_stage_pj=zero.by_stage_pj, split_pj=zero.split_pj),
+            activity_share=min(zero.activity_share, real.activity_share),
+            toggled_share=real.toggled_share,
+            mismatches=real.mismatches,
+            mismatches_zero_delay=zero.mismatches,
+        )
 
     def _energy(
         self,
         workload: Workload,
         expected: Mapping[str, Codes],
         timing: Timing | None,
-    ) -> dict[str, Any]:
-        """Energies in pJ an operation; all None where the netlist computed anything wrong."""
+    ) -> _Energy:
         simulated = simulate(
             self.netlist,
             self.library,
@@ -333,19 +339,13 @@ class _Mapped:
         if simulated.pin_share < MIN_ACTIVITY_SHARE:
             rule = f"{self.configuration.slug} must have activity on 99 % of its pins"
             raise MeasureError(f"{rule}, not on {100 * simulated.pin_share:.1f} %")
-        checks = {
-            "mismatches": simulated.mismatches,
-            "activity_share": simulated.pin_share,
-            "toggled_share": round(simulated.toggled_share, 4),
-        }
+        checks = _Energy(
+            mismatches=simulated.mismatches,
+            activity_share=simulated.pin_share,
+            toggled_share=round(simulated.toggled_share, 4),
+        )
         if simulated.mismatches:
-            nothing: dict[str, Any] = {
-                "total_pj": None,
-                "by_stage_pj": {},
-                "split_pj": None,
-                "leakage_uw": None,
-            }
-            return nothing | checks
+            return checks
         power = evaluate(
             self.netlist,
             self.library,
@@ -354,30 +354,31 @@ class _Mapped:
             clock_net=self.clock,
             shares=simulated.shares,
         )
-        return self._energies(power, workload.macs) | checks
+        return self._with_energies(checks, power, workload.macs)
 
-    def _energies(self, power: PowerResult, macs: float) -> dict[str, Any]:
+    def _with_energies(self, checks: _Energy, power: PowerResult, macs: float) -> _Energy:
         def pj(watts: float) -> float:
             """Energy a MAC."""
             return float(f"{watts / (self.conditions.clock_mhz * 1e6 * macs) * 1e12:.6g}")
 
         cells = power.of(power.instances)
+        nets = sum(power.nets.values())
         clock = power.nets.get(self.clock, 0.0) if self.clock else 0.0
-        parts = {
-            "internal": cells.internal,
-            "switching": cells.switching + sum(power.nets.values()),
-            "leakage": cells.leakage,
-            "sequential": power.sequential.total,
-            "combinational": power.combinational.total,
-            "clock": clock,
-            "inputs": sum(power.nets.values()) - clock,
-        }
-        return {
-            "total_pj": pj(power.total),
-            "split_pj": {name: pj(watts) for name, watts in parts.items()},
-            "by_stage_pj": {stage: pj(watts) for stage, watts in self._watts(power, clock)},
-            "leakage_uw": float(f"{cells.leakage * 1e6:.6g}"),
-        }
+        return replace(
+            checks,
+            total_pj=pj(power.total),
+            by_stage_pj={stage: pj(watts) for stage, watts in self._watts(power, clock)},
+            split_pj=Split(
+                internal=pj(cells.internal),
+                switching=pj(cells.switching + nets),
+                leakage=pj(cells.leakage),
+                sequential=pj(power.sequential.total),
+                combinational=pj(power.combinational.total),
+                clock=pj(clock),
+                inputs=pj(nets - clock),
+            ),
+            leakage_uw=float(f"{cells.leakage * 1e6:.6g}"),
+        )
 
     def _by_stage(self) -> dict[str, list[str]]:
         """Names of the cells of every stage; nothing for a part, which has no stages."""

@@ -1,7 +1,7 @@
 """Plots of a report as SVG text: the same report gives the same bytes."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
@@ -9,6 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullFormatter
+
+from .quality_report import QualityRow
+from .quantizer_rows import StepRow
+from .rows import MacRow, TileRow
 
 _STYLE: Any = {
     "svg.hashsalt": "mlsmac",
@@ -20,33 +24,33 @@ _STYLE: Any = {
 _MULTIPLIER, _ACCUMULATOR, _GLITCH_FREE = "#2f6f9f", "#e08a3c", "#222222"
 
 
-def energy_plot(rows: Sequence[Mapping[str, Any]]) -> str:
+def energy_plot(rows: Sequence[MacRow]) -> str:
     """Energy an operation by unit: multiplier, accumulator; a mark at zero delay."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(7.2, 0.3 * len(rows) + 1.4), layout="constrained")
         axes = figure.subplots()
         shown = list(reversed(rows))
         _stacked(axes, shown)
-        axes.set_yticks(range(len(shown)), [row["unit"] for row in shown])
+        axes.set_yticks(range(len(shown)), [row.unit for row in shown])
         axes.set_xlabel("energy per MAC, pJ")
         axes.legend(loc="lower right", frameon=False)
         return _svg(figure)
 
 
-def _stacked(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
-    largest = max((row["energy_pj_per_mac"] or 0.0 for row in rows), default=1.0)
+def _stacked(axes: Axes, rows: Sequence[MacRow]) -> None:
+    largest = max((row.measured.energy_pj or 0.0 for row in rows), default=1.0)
     labels = {"multiplier": "multiplier", "accumulator": "accumulator", "zero": "at zero delay"}
     for place, row in enumerate(rows):
-        energy = row["energy_pj_per_mac"]
+        energy = row.measured.energy_pj
         if energy is None:
             axes.text(0, place, " not at this clock", va="center", color="#a00000")
             continue
         left = 0.0
         for stage, colour in (("multiplier", _MULTIPLIER), ("accumulator", _ACCUMULATOR)):
-            width = row[f"{stage}_pj"]
+            width = row.measured.energy_pj_by_stage[stage]
             axes.barh(place, width, 0.6, left, color=colour, label=labels.pop(stage, None))
             left += width
-        zero = row["energy_pj_per_mac_zero_delay"]
+        zero = row.measured.energy_pj_zero_delay or 0.0
         axes.plot(
             [zero, zero],
             [place - 0.3, place + 0.3],
@@ -68,19 +72,19 @@ _STAGE_COLOURS = {
 }
 
 
-def tile_plot(rows: Sequence[Mapping[str, Any]]) -> str:
+def tile_plot(rows: Sequence[TileRow]) -> str:
     """Energy a MAC of tiles by stage, a panel a lane count."""
-    counts = list(dict.fromkeys(row["lanes"] for row in rows))
-    units = list(dict.fromkeys(row["unit"] for row in rows))
+    counts = list(dict.fromkeys(row.lanes for row in rows))
+    units = list(dict.fromkeys(row.unit for row in rows))
     with matplotlib.rc_context(_STYLE):
         height = len(counts) * (0.3 * len(units) + 0.7)
         figure = Figure(figsize=(7.2, height + 0.6), layout="constrained")
         panels = figure.subplots(len(counts), 1, sharex=True, squeeze=False)[:, 0]
         for axes, count in zip(panels, counts, strict=True):
-            own = [row for row in reversed(rows) if row["lanes"] == count]
+            own = [row for row in reversed(rows) if row.lanes == count]
             for place, row in enumerate(own):
                 _stages(axes, place, row)
-            axes.set_yticks(range(len(own)), [row["unit"] for row in own])
+            axes.set_yticks(range(len(own)), [row.unit for row in own])
             axes.set_title(f"{count} lanes", loc="left")
         panels[-1].set_xlabel("energy per MAC, pJ")
         panels[0].set_xmargin(0.12)
@@ -89,36 +93,36 @@ def tile_plot(rows: Sequence[Mapping[str, Any]]) -> str:
         return _svg(figure)
 
 
-def _stages(axes: Axes, place: int, row: Mapping[str, Any]) -> None:
-    if row["energy_pj_per_mac"] is None:
+def _stages(axes: Axes, place: int, row: TileRow) -> None:
+    if row.measured.energy_pj is None:
         axes.text(0, place, " not at this clock", va="center", color="#a00000")
         return
     left = 0.0
-    for stage, width in row["energy_pj_by_stage"].items():
+    for stage, width in row.measured.energy_pj_by_stage.items():
         axes.barh(place, width, 0.7, left, color=_STAGE_COLOURS[stage])
         left += width
-    axes.text(left, place, f" {row['energy_pj_per_mac']:.3g}", va="center")
+    axes.text(left, place, f" {row.measured.energy_pj:.3g}", va="center")
 
 
 _STEP_COLOURS = {"macs": _MULTIPLIER, "statistics": "#7a5ba8", "quantization": _ACCUMULATOR}
 
 
-def step_plot(steps: Sequence[Mapping[str, Any]]) -> str:
+def step_plot(steps: Sequence[StepRow]) -> str:
     """Energy of a training step over its MACs, by what it is spent on; a panel a network."""
-    networks = list(dict.fromkeys(row["network"] for row in steps))
+    networks = list(dict.fromkeys(row.network for row in steps))
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(7.2, 0.35 * len(steps) + 1.6), layout="constrained")
         panels = figure.subplots(max(len(networks), 1), 1, sharex=True, squeeze=False)[:, 0]
         for axes, network in zip(panels, networks, strict=False):
-            own = [row for row in reversed(steps) if row["network"] == network]
+            own = [row for row in reversed(steps) if row.network == network]
             for place, row in enumerate(own):
                 left = 0.0
                 for part, colour in _STEP_COLOURS.items():
-                    width = row["pj_per_mac"][part]
+                    width = getattr(row.pj_per_mac, part)
                     axes.barh(place, width, 0.7, left, color=colour)
                     left += width
-                axes.text(left, place, f" +{100 * row['share_of_macs']:.3g} %", va="center")
-            axes.set_yticks(range(len(own)), [row["unit"] for row in own])
+                axes.text(left, place, f" +{100 * row.share_of_macs:.3g} %", va="center")
+            axes.set_yticks(range(len(own)), [row.unit for row in own])
             axes.set_title(f"{network}, by quantizer and lanes", loc="left")
             axes.set_xmargin(0.12)
         panels[-1].set_xlabel("energy of a training step per MAC, pJ")
@@ -127,20 +131,20 @@ def step_plot(steps: Sequence[Mapping[str, Any]]) -> str:
         return _svg(figure)
 
 
-def area_plot(rows: Sequence[Mapping[str, Any]]) -> str:
+def area_plot(rows: Sequence[MacRow]) -> str:
     """Area against energy, both logarithmic; labels on the right in the order of the energies, each
     with a line to its point, so that units that are alike do not cover one another.
     """
-    measured = [row for row in rows if row["energy_pj_per_mac"] is not None]
+    measured = [row for row in rows if row.measured.energy_pj is not None]
+    ordered = sorted(measured, key=lambda row: row.measured.energy_pj or 0.0)
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(7.2, max(4.2, 0.24 * len(measured) + 0.8)), layout="constrained")
         axes = figure.subplots()
-        ordered = sorted(measured, key=lambda row: row["energy_pj_per_mac"])
         for number, row in enumerate(ordered):
-            place = (row["gate_equivalents"], row["energy_pj_per_mac"])
+            place = row.measured.gate_equivalents, row.measured.energy_pj or 0.0
             axes.plot(*place, "o", color=_MULTIPLIER)
             axes.annotate(
-                row["unit"],
+                row.unit,
                 place,
                 (1.06, (number + 0.5) / len(ordered)),
                 textcoords="axes fraction",
@@ -171,19 +175,19 @@ _CAPTIONS = (
 _LINE_COLOURS = (_ACCUMULATOR, "#7a5ba8", "#5b9f5b", _MULTIPLIER)
 
 
-def quality_plot(rows: Sequence[Mapping[str, Any]]) -> str:
+def quality_plot(rows: Sequence[QualityRow]) -> str:
     """Quantization errors with stochastic rounding, a column for each of W, A and E.
 
     The first three lines of panels are those of the paper's Figure 3, average relative error by
     layer: groupings, `<E,3>` without groups, `<E,3>` with "nc". The last two compare clip with
     carry over the mantissa bits: the same error, then the bias that shrinks magnitudes.
     """
-    stochastic = [row for row in rows if row["rounding"] == "stochastic"]
+    stochastic = [row for row in rows if row.rounding == "stochastic"]
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(9, 12), layout="constrained")
         panels = figure.subplots(5, len(_KIND_TITLES), sharey="row", sharex="row")
         for column, (kind, title) in enumerate(_KIND_TITLES.items()):
-            own = [row for row in stochastic if row["kind"] == kind]
+            own = [row for row in stochastic if row.kind == kind]
             lines = panels[:, column]
             lines[0].set_title(title)
             _by_layer(lines[0], own, "group", element="<0,3>")
@@ -199,35 +203,35 @@ def quality_plot(rows: Sequence[Mapping[str, Any]]) -> str:
         return _svg(figure)
 
 
-def _by_layer(axes: Axes, rows: Sequence[Mapping[str, Any]], key: str, **fixed: str) -> None:
+def _by_layer(axes: Axes, rows: Sequence[QualityRow], key: str, **fixed: str) -> None:
     """A line for each value of `key`, elements `<E,3>`, clip."""
     chosen = [
         row
         for row in rows
-        if row["carry"] == "clip"
-        and row["element"].endswith(",3>")
-        and all(row[name] == value for name, value in fixed.items())
+        if row.carry == "clip"
+        and row.element.endswith(",3>")
+        and all(getattr(row, name) == value for name, value in fixed.items())
     ]
     for row, colour in zip(chosen, _LINE_COLOURS, strict=True):
-        errors = row["average_relative_by_tensor"]
+        errors = row.average_relative_by_tensor
         layers = range(1, len(errors) + 1)
-        axes.plot(layers, errors, "o-", ms=3, lw=1.2, color=colour, label=row[key])
+        axes.plot(layers, errors, "o-", ms=3, lw=1.2, color=colour, label=getattr(row, key))
     axes.axvline(len(errors) / 2 + 0.5, color="#bbbbbb", lw=0.8)
     axes.set_xticks(layers)
 
 
-def _by_mantissa(axes: Axes, rows: Sequence[Mapping[str, Any]], name: str) -> None:
+def _by_mantissa(axes: Axes, rows: Sequence[QualityRow], name: str) -> None:
     for exp_bits, colour in enumerate(_LINE_COLOURS):
         for carry, line in (("clip", "o-"), ("carry", "x--")):
             chosen = [
                 row
                 for row in rows
-                if row["group"] == "nc"
-                and row["carry"] == carry
-                and row["element"].startswith(f"<{exp_bits},")
+                if row.group == "nc"
+                and row.carry == carry
+                and row.element.startswith(f"<{exp_bits},")
             ]
-            mantissas = [int(row["element"][3:-1]) for row in chosen]
-            errors = [abs(row[name]) for row in chosen]
+            mantissas = [int(row.element[3:-1]) for row in chosen]
+            errors = [abs(getattr(row.errors, name)) for row in chosen]
             label = f"<{exp_bits},M> {carry}"
             axes.plot(mantissas, errors, line, ms=4, lw=1.2, color=colour, label=label)
     axes.set_xticks(mantissas)

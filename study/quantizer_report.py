@@ -1,14 +1,26 @@
 """What dynamic quantization costs: its two units, and their share of a training step."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..support.cache import Cache
 from ..units.emit import parameters
-from .measure import ENERGY, MAC_STAGES, Conditions, best, builds, load_library
+from .measure import Conditions, best, builds, load_library
 from .networks import NETWORKS, Network
+from .quantizer_rows import (
+    BatchNorm,
+    ElementsRow,
+    NetworkRow,
+    OperationRow,
+    Operations,
+    PaperRow,
+    QuantizerReport,
+    QuantizerRow,
+    StepParts,
+    StepRow,
+)
 from .report import Progress, circumstances, measure_builds
+from .rows import Best
 from .stimuli.pairs import Stimulus
 from .systems import Entry
 
@@ -36,20 +48,12 @@ ENTRIES = (*_FIRST_PASS.values(), *QUANTIZERS)
 OPERATIONS = (*MACS.values(), MULTIPLIER, ADDER)
 """What the units are compared with; all labels differ."""
 
-Counts = Mapping[str, Mapping[str, int]]
-
-BATCH_NORM: Counts = {
-    "forward": {"multiplications": 2, "additions": 3},
-    "backward": {"multiplications": 3, "additions": 4},
-}
+BATCH_NORM = BatchNorm(forward=Operations(2, 3), backward=Operations(3, 4))
 """Float32 operations an element. Forward: sums of z and z^2, then a z + b. Backward: sums of dy and
 dy z, then a dy + b z + c. What is done once a channel does not count.
 """
 
-BATCH_NORM_BY_PAPER: Counts = {
-    "forward": {"multiplications": 1, "additions": 1},
-    "backward": {"multiplications": 1, "additions": 1},
-}
+BATCH_NORM_BY_PAPER = BatchNorm(forward=Operations(1, 1), backward=Operations(1, 1))
 """The same as the paper's Table 1 counts them."""
 
 CLAIM = (
@@ -57,9 +61,6 @@ CLAIM = (
     "quantization, comparable with a batch normalization"
 )
 """The paper's, section 5.2."""
-
-_PER_ELEMENT = "energy_pj_per_element"
-_PER_OPERATION = "energy_pj_per_operation"
 
 
 def make_quantizer_report(
@@ -69,8 +70,8 @@ def make_quantizer_report(
     batch: int | None = None,
     results: Cache,
     progress: Progress | None = None,
-) -> dict[str, Any]:
-    """The report as JSON's types; docs/quantizer.md describes every field.
+) -> QuantizerReport:
+    """Measure both passes and what they are compared with, on all cores.
 
     `batch`: samples of a training step; None: what is usual for each network.
     Raises: what measuring raises.
@@ -80,57 +81,48 @@ def make_quantizer_report(
     ways = [builds(entry.configuration(), conditions, library) for entry in every]
     measured = measure_builds(conditions, stimulus, ways, results, progress)
     told = {entry.label: best(own) for entry, own in zip(every, measured, strict=True)}
-    return {
-        "schema": SCHEMA,
-        **circumstances(conditions, stimulus),
-        "paper": {"claim": CLAIM, "batch_norm": BATCH_NORM_BY_PAPER},
-        "batch_norm": BATCH_NORM,
-        "rows": [_unit_row(entry, told[entry.label]) for entry in ENTRIES],
-        "operations": [_row(entry, told[entry.label], _PER_OPERATION) for entry in OPERATIONS],
-        "networks": [_network_row(network, batch or network.batch) for network in NETWORKS],
-        "steps": steps({label: row[ENERGY] for label, row in told.items()}, batch),
-    }
+    return QuantizerReport(
+        **vars(circumstances(SCHEMA, conditions, stimulus)),
+        paper=PaperRow(CLAIM, BATCH_NORM_BY_PAPER),
+        batch_norm=BATCH_NORM,
+        rows=tuple(_unit_row(entry, told[entry.label]) for entry in ENTRIES),
+        operations=tuple(OperationRow(**_named(entry, told[entry.label])) for entry in OPERATIONS),
+        networks=tuple(_network_row(network, batch or network.batch) for network in NETWORKS),
+        steps=tuple(steps({label: own.energy_pj for label, own in told.items()}, batch)),
+    )
 
 
-def _row(entry: Entry, measured: Mapping[str, Any], energy: str) -> dict[str, Any]:
-    """A unit's metrics with its energy under the name of what it is the energy of."""
-    names = {ENERGY: energy, f"{ENERGY}_zero_delay": f"{energy}_zero_delay"}
-    stages = [f"{stage}_pj" for stage in MAC_STAGES]  # of a MAC alone
-
-    def renamed(row: Mapping[str, Any]) -> dict[str, Any]:
-        return {names.get(name, name): value for name, value in row.items() if name not in stages}
-
-    return {
-        "unit": entry.label,
-        "options": parameters(entry.configuration()),
-        **renamed(measured),
-        "builds": [renamed(build) for build in measured["builds"]],
-    }
+def _named(entry: Entry, measured: Best) -> Mapping[str, Any]:
+    """Fields that all units have."""
+    options = parameters(entry.configuration())
+    return {"unit": entry.label, "options": options, "measured": measured}
 
 
-def _unit_row(entry: Entry, measured: Mapping[str, Any]) -> dict[str, Any]:
+def _unit_row(entry: Entry, measured: Best) -> QuantizerRow:
     lanes = entry.options["lanes"]
-    row = _row(entry, measured, _PER_ELEMENT)
-    per_lane = round(row["gate_equivalents"] / lanes, 1)
-    return {"lanes": lanes, "gate_equivalents_per_lane": per_lane, **row}
+    return QuantizerRow(
+        lanes=lanes,
+        gate_equivalents_per_lane=round(measured.gate_equivalents / lanes, 1),
+        **_named(entry, measured),
+    )
 
 
-def _network_row(network: Network, batch: int) -> dict[str, Any]:
+def _network_row(network: Network, batch: int) -> NetworkRow:
     elements = network.elements(batch)
-    return {
-        "network": network.name,
-        "data": network.data,
-        "batch": batch,
-        "forward_macs": network.forward_macs,
-        "step_macs": network.step_macs,
-        "other_macs": network.other_macs,
-        "elements": {**asdict(elements), "total": elements.total},
-        "elements_per_mac": _digits(elements.total / network.step_macs),
-        "normalized_elements": network.normalized,
-    }
+    return NetworkRow(
+        network=network.name,
+        data=network.data,
+        batch=batch,
+        forward_macs=network.forward_macs,
+        step_macs=network.step_macs,
+        other_macs=network.other_macs,
+        elements=ElementsRow(elements.w, elements.a, elements.e, elements.total),
+        elements_per_mac=_digits(elements.total / network.step_macs),
+        normalized_elements=network.normalized,
+    )
 
 
-def steps(energies: Mapping[str, float | None], batch: int | None) -> list[dict[str, Any]]:
+def steps(energies: Mapping[str, float | None], batch: int | None) -> list[StepRow]:
     """A training step of every network with every quantizer, in uJ a sample, from pJ by label.
 
     A quantizer that has no energy, or whose company has none, has no step.
@@ -150,40 +142,42 @@ def _company(quantizer: Entry) -> tuple[Entry, Entry, Entry, Entry]:
     return mac, first_pass, MULTIPLIER, ADDER
 
 
-def _step(
-    network: Network, quantizer: Entry, energies: Mapping[str, float], batch: int
-) -> dict[str, Any]:
+def _step(network: Network, quantizer: Entry, energies: Mapping[str, float], batch: int) -> StepRow:
     mac, first_pass, multiplication, addition = (
         energies[entry.label] for entry in _company(quantizer)
     )
     elements = network.elements(batch).total
 
-    def batch_norm(counts: Counts) -> float:
+    def batch_norm(counts: BatchNorm) -> float:
         """pJ of a step's batch normalizations, a sample."""
         return network.normalized * sum(
-            way["multiplications"] * multiplication + way["additions"] * addition
-            for way in counts.values()
+            way.multiplications * multiplication + way.additions * addition
+            for way in (counts.forward, counts.backward)
         )
 
-    parts = {
-        "macs": network.step_macs * mac,
-        "statistics": elements * first_pass,
-        "quantization": elements * energies[quantizer.label],
-        "batch_norm": batch_norm(BATCH_NORM),
-        "batch_norm_by_paper": batch_norm(BATCH_NORM_BY_PAPER),
-    }
-    both = parts["statistics"] + parts["quantization"]
-    return {
-        "network": network.name,
-        "unit": quantizer.label,
-        "lanes": quantizer.options["lanes"],
-        "batch": batch,
-        "energy_uj": {name: _digits(1e-6 * pj) for name, pj in parts.items()},
-        "pj_per_mac": {name: _digits(pj / network.step_macs) for name, pj in parts.items()},
-        "share_of_macs": _digits(both / parts["macs"]),
-        "ratio_to_batch_norm": _digits(both / parts["batch_norm"]),
-        "ratio_to_batch_norm_by_paper": _digits(both / parts["batch_norm_by_paper"]),
-    }
+    parts = StepParts(
+        macs=network.step_macs * mac,
+        statistics=elements * first_pass,
+        quantization=elements * energies[quantizer.label],
+        batch_norm=batch_norm(BATCH_NORM),
+        batch_norm_by_paper=batch_norm(BATCH_NORM_BY_PAPER),
+    )
+    both = parts.statistics + parts.quantization
+    return StepRow(
+        network=network.name,
+        unit=quantizer.label,
+        lanes=quantizer.options["lanes"],
+        batch=batch,
+        energy_uj=_each(parts, lambda pj: 1e-6 * pj),
+        pj_per_mac=_each(parts, lambda pj: pj / network.step_macs),
+        share_of_macs=_digits(both / parts.macs),
+        ratio_to_batch_norm=_digits(both / parts.batch_norm),
+        ratio_to_batch_norm_by_paper=_digits(both / parts.batch_norm_by_paper),
+    )
+
+
+def _each(parts: StepParts, change: Callable[[float], float]) -> StepParts:
+    return StepParts(**{name: _digits(change(pj)) for name, pj in vars(parts).items()})
 
 
 def _digits(value: float) -> float:

@@ -4,9 +4,8 @@ import functools
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,8 @@ from ..golden.spec import FP32
 from ..support.cache import Cache
 from ..units.catalogue import Configuration
 from ..units.emit import plain
-from .measure import ENERGY, Build, Conditions, best, builds, load_library, measure, tool_versions
+from .measure import Build, Conditions, best, builds, load_library, measure, rank, tool_versions
+from .rows import AccumulatorRow, Best, MacReport, MacRow, Measurement, Report, StimulusRow
 from .stimuli.pairs import Stimulus
 from .stimuli.pairs import build as build_stimulus
 from .systems import BASELINES, ENTRIES, Entry
@@ -36,81 +36,66 @@ def make_report(
     entries: Sequence[Entry] = ENTRIES,
     results: Cache,
     progress: Progress | None = None,
-) -> dict[str, Any]:
-    """The report as JSON's types; docs/report.md describes every field.
+) -> MacReport:
+    """Measure every entry, all its builds, on all cores.
 
     Raises: what measuring raises.
     """
-    rows = measure_all(conditions, stimulus, entries, results, progress)
-    baselines = {
-        kind: row for kind in BASELINES if (row := cheapest(kind, entries, rows)) is not None
-    }
-    for row, entry in zip(rows, entries, strict=True):
-        for kind in BASELINES:
-            row[f"ratio_to_{kind}"] = ratio(ENERGY, baselines.get(kind), row)
-        row["claim"] = entry.claim and entry.claim.row()
-    return {
-        "schema": SCHEMA,
-        **circumstances(conditions, stimulus),
-        "baselines": {kind: row["unit"] for kind, row in baselines.items()},
-        "rows": rows,
-    }
-
-
-def circumstances(conditions: Conditions, stimulus: Stimulus) -> dict[str, Any]:
-    """What all rows of a report share: conditions, what the operands are drawn from, tools."""
-    return {
-        "pdk": conditions.pdk.name,
-        "clock_mhz": conditions.clock_mhz,
-        "script": conditions.script,
-        "states": conditions.states.value,
-        "stimulus": _stimulus_row(stimulus),
-        "tools": tool_versions(),
-    }
-
-
-def _stimulus_row(stimulus: Stimulus) -> dict[str, Any]:
-    return {
-        "operations": len(stimulus),
-        "seed": stimulus.seed,
-        "kinds": [kind.value for kind in stimulus.kinds],
-        "digest": stimulus.digest,
-    }
-
-
-def cheapest(
-    kind: str, entries: Sequence[Entry], rows: Sequence[dict[str, Any]]
-) -> dict[str, Any] | None:
-    """The row of least energy that meets the clock, among the entries of the baseline's
-    `kind`.
-    """
-    pairs = zip(entries, rows, strict=True)
-    own = [row for entry, row in pairs if kind in entry.kinds and row["meets_timing"]]
-    own = [row for row in own if row[ENERGY] is not None]
-    return min(own, key=lambda row: row[ENERGY], default=None)
-
-
-def ratio(field: str, baseline: Mapping[str, Any] | None, row: Mapping[str, Any]) -> float | None:
-    """How many times less than the baseline; None where there is none or the row has no energy."""
-    if baseline is None or row[ENERGY] is None:
-        return None
-    return float(round(baseline[field] / row[field], 3))
-
-
-def measure_all(
-    conditions: Conditions,
-    stimulus: Stimulus,
-    entries: Sequence[Entry],
-    results: Cache,
-    progress: Progress | None = None,
-) -> list[dict[str, Any]]:
-    """A row for each entry, all its builds measured, on all cores."""
     library = load_library(conditions.pdk.liberty)
     every = [builds(entry.configuration(), conditions, library) for entry in entries]
-    measured = measure_builds(conditions, stimulus, every, results, progress)
-    return [
-        _describe(entry, stimulus) | best(own) for entry, own in zip(entries, measured, strict=True)
-    ]
+    measured = [best(own) for own in measure_builds(conditions, stimulus, every, results, progress)]
+    baselines = cheapest(BASELINES, entries, measured)
+    return MacReport(
+        **vars(circumstances(SCHEMA, conditions, stimulus)),
+        baselines={kind: entry.label for kind, (entry, _) in baselines.items()},
+        rows=tuple(
+            _row(entry, own, baselines, stimulus)
+            for entry, own in zip(entries, measured, strict=True)
+        ),
+    )
+
+
+def circumstances(schema: int, conditions: Conditions, stimulus: Stimulus) -> Report:
+    """What all rows of a report share: conditions, what the operands are drawn from, tools."""
+    return Report(
+        schema=schema,
+        pdk=conditions.pdk.name,
+        clock_mhz=conditions.clock_mhz,
+        script=conditions.script,
+        states=conditions.states.value,
+        stimulus=StimulusRow(
+            operations=len(stimulus),
+            seed=stimulus.seed,
+            kinds=tuple(kind.value for kind in stimulus.kinds),
+            digest=stimulus.digest,
+        ),
+        tools=tool_versions(),
+    )
+
+
+Baselines = Mapping[str, tuple[Entry, Best]]
+"""What ratios are against, by kind."""
+
+
+def cheapest(kinds: Iterable[str], entries: Sequence[Entry], measured: Sequence[Best]) -> Baselines:
+    """Of each kind of baseline the entry of least energy that meets the clock, if there is one."""
+    usable = [pair for pair in zip(entries, measured, strict=True) if pair[1].usable]
+    found = {}
+    for kind in kinds:
+        own = [pair for pair in usable if kind in pair[0].kinds]
+        if own:
+            found[kind] = min(own, key=lambda pair: rank(pair[1]))
+    return found
+
+
+def ratio(baselines: Baselines, kind: str, own: Best, figure: str = "energy_pj") -> float | None:
+    """How many times less than the baseline of a kind; None where there is none or the row has no
+    energy.
+    """
+    if kind not in baselines or own.energy_pj is None:
+        return None
+    _, baseline = baselines[kind]
+    return float(round(getattr(baseline, figure) / getattr(own, figure), 3))
 
 
 def measure_builds(
@@ -119,9 +104,9 @@ def measure_builds(
     entries: Sequence[Sequence[Build]],
     results: Cache,
     progress: Progress | None = None,
-) -> list[list[dict[str, Any]]]:
+) -> list[list[Measurement]]:
     """What `measure` says of every build of every entry, on all cores."""
-    done: list[list[dict[str, Any]]] = [[{} for _ in own] for own in entries]
+    done: dict[tuple[int, int], Measurement] = {}
     jobs = [(place, build) for place, own in enumerate(entries) for build in enumerate(own)]
     with ProcessPoolExecutor(os.cpu_count(), initializer=_end_on_sigterm) as pool:
         places = {
@@ -130,16 +115,17 @@ def measure_builds(
         }
         try:
             for count, job in enumerate(as_completed(places), 1):
-                place, number = places[job]
-                result = done[place][number] = job.result()
+                result = done[places[job]] = job.result()
                 if progress:
-                    progress(f"{result['slug']}, {result['adders']}", count, len(jobs))
+                    progress(f"{result.slug}, {result.adders}", count, len(jobs))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for worker in multiprocessing.active_children():
                 worker.terminate()  # leaving the pool waits for its jobs, which take minutes
             raise
-    return done
+    return [
+        [done[place, number] for number in range(len(own))] for place, own in enumerate(entries)
+    ]
 
 
 def _end_on_sigterm() -> None:
@@ -149,27 +135,27 @@ def _end_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _job(
-    build: Build, conditions: Conditions, stimulus: Stimulus, results: Cache
-) -> dict[str, Any]:
+def _job(build: Build, conditions: Conditions, stimulus: Stimulus, results: Cache) -> Measurement:
     return measure(build, conditions, build.configuration.workload(stimulus), results=results)
 
 
-def _describe(entry: Entry, stimulus: Stimulus) -> dict[str, Any]:
-    """What a row is, and what the stimulus does to it: zero products, overflows."""
+def _row(entry: Entry, measured: Best, baselines: Baselines, stimulus: Stimulus) -> MacRow:
+    """A measured unit, what the stimulus does to it (zero products, overflows), and its ratios."""
     configuration = entry.configuration()
     options = configuration.options
-    format = options.get("format", FP32)
-    statistics = stimulus.statistics(format, options.get("a_format"))
+    statistics = stimulus.statistics(options.get("format", FP32), options.get("a_format"))
     zeros = sum(part.zero_product * part.pairs for part in statistics.values()) / len(stimulus)
-    return {
-        "unit": entry.label,
-        "options": {name: plain(value) for name, value in options.items()},
-        "zero_product_share": round(zeros, 4),
-        "accumulator": (
-            accumulator_row(configuration, stimulus.seed) if "overflow" in options else None
-        ),
-    }
+    return MacRow(
+        unit=entry.label,
+        options={name: plain(value) for name, value in options.items()},
+        zero_product_share=round(zeros, 4),
+        accumulator=accumulator_row(configuration, stimulus.seed),
+        measured=measured,
+        ratio_to_fp32=ratio(baselines, "fp32", measured),
+        ratio_to_fp8=ratio(baselines, "fp8", measured),
+        ratio_to_fp8_any=ratio(baselines, "fp8_any", measured),
+        claim=entry.claim,
+    )
 
 
 @functools.cache
@@ -178,24 +164,26 @@ def _range_stimulus(seed: int) -> Stimulus:
     return build_stimulus(RANGE_OPERATIONS, seed)
 
 
-def accumulator_row(configuration: Configuration, seed: int) -> dict[str, Any]:
+def accumulator_row(configuration: Configuration, seed: int) -> AccumulatorRow | None:
     """Proven length and the overflow seen, by kind of convolution: share of groups that
-    overflowed. Of a tile: that of its MACs.
+    overflowed. Of a tile: that of its MACs. None where no sum can overflow.
     """
+    if "overflow" not in configuration.options:
+        return None
     stimulus = _range_stimulus(seed)
     mac = configuration.lane
     outputs = mac.reference(mac.workload(stimulus).inputs)
     last = np.append(stimulus.start[1:], True)
     flags = outputs["overflow"][last].astype(bool)
     kinds = stimulus.kind[last]
-    return {
-        "width": mac.options["acc_width"],
-        "safe_length": mac.safe_length,
-        "groups": len(flags),
-        "overflows": int(flags.sum()),
-        "overflow_rate": round(float(flags.mean()), 6),
-        "overflow_rate_by_kind": {
+    return AccumulatorRow(
+        width=mac.options["acc_width"],
+        safe_length=mac.safe_length,
+        groups=len(flags),
+        overflows=int(flags.sum()),
+        overflow_rate=round(float(flags.mean()), 6),
+        overflow_rate_by_kind={
             kind.value: round(float(flags[kinds == index].mean()), 6)
             for index, kind in enumerate(stimulus.kinds)
         },
-    }
+    )

@@ -4,30 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..units import configure
-from ..units.catalogue import Configuration
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What a paper says of its unit: energy of an operation in pJ, and how many times less energy
-    than its FP32 and its FP8 unit take; None where it does not say.
-    """
-
-    source: str
-    energy_pj: float | None = None
-    ratio_to_fp32: float | None = None
-    ratio_to_fp8: float | None = None
-
-    def row(self) -> dict[str, str | float | None]:
-        """As JSON."""
-        return {
-            "source": self.source,
-            "energy_pj_per_mac": self.energy_pj,
-            "ratio_to_fp32": self.ratio_to_fp32,
-            "ratio_to_fp8": self.ratio_to_fp8,
-        }
-
+from ..units import Configuration, configure
+from .rows import Claim
 
 # Of the multiplier and the local accumulator, mW at 100 MHz in TSMC 65 nm, by Design Compiler.
 _TABLE_5 = {"fp32": (0.532, 0.140), "fp8": (0.023, 0.140), "mls": (0.0192, 0.0094)}
@@ -75,7 +53,7 @@ _PROVEN = {"acc_width": "auto", "length": 256, "overflow": "wrap"}
 _FLUSH = {"subnormals": False}
 
 
-def _sums(format: str, sum_format: str) -> dict[str, Any]:
+def _sums(format: str, sum_format: str) -> dict[str, str]:
     return {"format": format, "acc_format": sum_format}
 
 

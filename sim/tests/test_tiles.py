@@ -101,7 +101,7 @@ def test_layers_match_golden_convolutions(tmp_path: Path, pytestconfig: pytest.C
     assert len(compared) == 18 * len(Kind)
 
 
-def _vectors(layer: QuantizedLayer, kind: str, outputs: Codes, z: Codes) -> Vectors:
+def _vectors(layer: QuantizedLayer, kind: Kind, outputs: Codes, z: Codes) -> Vectors:
     """Steps of these outputs and an idle one, which the bench repeats; `z` holds from the end of
     each output to the next's, and is 0 before them.
     """

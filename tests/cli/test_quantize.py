@@ -13,6 +13,8 @@ from mlsmac.cli import quality
 from mlsmac.cli.main import app
 from mlsmac.data import load
 from mlsmac.golden import SCALE_E8M1, ElementFormat, ScaleFormat, quantize, random_words
+from mlsmac.study.quality_report import make_quality_report, quality_tables
+from mlsmac.study.records import to_json
 from mlsmac.support.errors import UserError
 
 
@@ -209,47 +211,47 @@ def test_a_missing_file_is_one_line_and_exit_2(tmp_path):
 def report():
     layer = load()[2]
     small = type(layer)(layer.name, layer.phase, layer.w, layer.a[:1], layer.e[:1], 1, 1)
-    return quality.measure([small, small], SCALE_E8M1, 5, lambda what, done, total: None)
+    return make_quality_report([small, small], SCALE_E8M1, 5, lambda what, done, total: None)
 
 
 def test_quality_has_a_row_for_each_kind_and_setting(report):
-    assert len(report["rows"]) == 3 * 384
-    for row in report["rows"]:
-        assert len(row["average_relative_by_tensor"]) == 2
-        mean = sum(row["average_relative_by_tensor"]) / 2
-        assert row["average_relative"] == pytest.approx(mean)
+    assert len(report.rows) == 3 * 384
+    for row in report.rows:
+        assert len(row.average_relative_by_tensor) == 2
+        mean = sum(row.average_relative_by_tensor) / 2
+        assert row.errors.average_relative == pytest.approx(mean)
 
 
 def test_quality_writes_its_rows_and_a_plot(report, tmp_path):
     assert quality.write(report, tmp_path) == [tmp_path / "quality.json", tmp_path / "quality.svg"]
-    assert json.loads((tmp_path / "quality.json").read_text()) == report
+    assert json.loads((tmp_path / "quality.json").read_text()) == to_json(report)
     plot = (tmp_path / "quality.svg").read_text()
     assert all(text in plot for text in (">nc<", "&lt;3,M&gt; carry", ">&lt;0,3&gt;<"))
 
 
 def test_quality_tables_show_the_rows_that_they_name(report):
-    by_group, by_exponent, by_format, bias = quality.tables(report)
-    assert [table.row_count for table in (by_group, by_exponent, by_format, bias)] == [4, 4, 24, 14]
+    by_group, by_exponent, by_format, bias = quality_tables(report)
+    assert [len(table.rows) for table in (by_group, by_exponent, by_format, bias)] == [4, 4, 24, 14]
 
     def cell(table, heading: str, place: int) -> float:
-        column = next(c for c in table.columns if c.header == heading)
-        return float(list(column.cells)[place].replace(",", ""))
+        column = next(c for c in table.columns if c.heading == heading)
+        return float(column.text(table.rows[place]).replace(",", ""))
 
     def row(kind: str, element: str, group: str, rounding: str, carry: str):
         return next(
             row
-            for row in report["rows"]
-            if (row["kind"], row["element"], row["group"]) == (kind, element, group)
-            and (row["rounding"], row["carry"]) == (rounding, carry)
+            for row in report.rows
+            if (row.kind, row.element, row.group) == (kind, element, group)
+            and (row.rounding, row.carry) == (rounding, carry)
         )
 
-    error = row("a", "<2,1>", "c", "stochastic", "clip")["average_relative"]
+    error = row("a", "<2,1>", "c", "stochastic", "clip").errors.average_relative
     assert cell(by_group, "A <2,1>", 2) == pytest.approx(100 * error, rel=0.005)
-    error = row("e", "<3,3>", "none", "stochastic", "clip")["average_relative"]
+    error = row("e", "<3,3>", "none", "stochastic", "clip").errors.average_relative
     assert cell(by_exponent, "E none", 3) == pytest.approx(100 * error, rel=0.005)
-    error = row("w", "<1,2>", "nc", "stochastic", "carry")["average_relative"]
+    error = row("w", "<1,2>", "nc", "stochastic", "carry").errors.average_relative
     assert cell(by_format, "W carry", 7) == pytest.approx(100 * error, rel=0.005)
-    shrinks = row("e", "<2,1>", "nc", "nearest", "clip")["bias"]
+    shrinks = row("e", "<2,1>", "nc", "nearest", "clip").errors.bias
     assert cell(bias, "E clip", 7) == pytest.approx(100 * shrinks, rel=0.005)
 
 

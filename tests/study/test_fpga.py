@@ -31,14 +31,14 @@ def test_mac_keeps_its_registers_and_uses_no_dsp(tmp_path):
     configuration = configure("mls_mac", format="2,1", acc_width=8)
     cache = Cache(tmp_path)
     row = measure_fpga(configuration, LUTS_ONLY, seeds=(1, 2), results=cache)
-    assert row["flip_flops"] == configuration.build().registers
-    assert (row["dsps"], row["device"], row["speed_grade"]) == (0, "LFE5U-25F", 6)
-    assert 40 < row["luts"] < 100
-    assert list(row["fmax_mhz_by_seed"]) == ["1", "2"]
-    both = row["fmax_mhz_by_seed"].values()
-    assert row["fmax_mhz"] == max(both)
-    assert row["fmax_mhz_median"] == pytest.approx(sum(both) / 2, abs=0.01)
-    assert 50 < min(both) < row["fmax_mhz"] < 1000
+    assert row.placed.flip_flops == configuration.build().registers
+    assert (row.placed.dsps, row.device, row.speed_grade) == (0, "LFE5U-25F", 6)
+    assert 40 < row.placed.luts < 100
+    assert list(row.placed.fmax_mhz_by_seed) == ["1", "2"]
+    both = row.placed.fmax_mhz_by_seed.values()
+    assert row.placed.fmax_mhz == max(both)
+    assert row.placed.fmax_mhz_median == pytest.approx(sum(both) / 2, abs=0.01)
+    assert 50 < min(both) < row.placed.fmax_mhz < 1000
     kept = [path.stat().st_mtime_ns for path in tmp_path.iterdir()]
     assert measure_fpga(configuration, LUTS_ONLY, seeds=(1, 2), results=cache) == row
     assert [path.stat().st_mtime_ns for path in tmp_path.iterdir()] == kept
@@ -86,8 +86,8 @@ def test_all_that_decides_a_result_is_in_its_key_and_no_more(monkeypatch):
 
 def test_combinational_unit_stands_between_registers():
     row = measured("mls_multiplier", FpgaTarget(), format="2,4")
-    assert (row["flip_flops"], row["dsps"]) == (0, 1)
-    assert 50 < row["fmax_mhz"] < 1000
+    assert (row.placed.flip_flops, row.placed.dsps) == (0, 1)
+    assert 50 < row.placed.fmax_mhz < 1000
 
 
 def test_unit_that_does_not_fit_is_an_error():

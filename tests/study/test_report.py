@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from mlsmac.cli.measuring import is_wrong
 from mlsmac.study import report
-from mlsmac.study.html import figure, render_html
+from mlsmac.study.columns import figure
+from mlsmac.study.html import mac_html
 from mlsmac.study.measure import Build, Conditions, MeasureError, best, measure
 from mlsmac.study.plots import area_plot, energy_plot
+from mlsmac.study.records import to_json
+from mlsmac.study.rows import MacReport, MacRow, Measurement, Split, StimulusRow, ZeroDelay
 from mlsmac.study.stimuli.pairs import build
 from mlsmac.study.systems import BASELINES, ENTRIES, Entry
 from mlsmac.support.cache import Cache
@@ -27,54 +29,72 @@ SHORT = (
 )
 
 
-def row(unit: str, energy: float | None, **changes: Any) -> dict[str, Any]:
-    """A measured row as `measure` gives it, reduced to what reports look at."""
-    split = dict.fromkeys(
-        ("internal", "switching", "leakage", "sequential", "combinational", "clock", "inputs"), 1.0
+def measured(energy: float | None, **changes: Any) -> Measurement:
+    """A build as `measure` tells of it."""
+    split = Split(
+        **dict.fromkeys(
+            ("internal", "switching", "leakage", "sequential", "combinational", "clock", "inputs"),
+            1.0,
+        )
     )
     values = {
-        "unit": unit,
         "slug": "unit",
         "adders": "gates",
-        "builds": [],
-        "toggled_share": 0.97,
-        "mismatches_zero_delay": 0,
         "area_um2": 1234.5,
         "gate_equivalents": 51.4,
-        "flops": 48,
         "cells": 200,
+        "flops": 48,
+        "area_um2_by_stage": {},
         "critical_path_ns": 9.5,
         "meets_timing": energy is not None,
-        "energy_pj_per_mac": energy,
-        "energy_pj_by_stage": {},
+        "energy_pj": energy,
+        "energy_pj_by_stage": {
+            "multiplier": 0.6 * (energy or 0),
+            "accumulator": 0.4 * (energy or 0),
+        },
         "multiplier_pj": energy and 0.6 * energy,
         "accumulator_pj": energy and 0.4 * energy,
-        "energy_pj_per_mac_zero_delay": 7.0,
-        "energy_split_pj": split if energy else None,
+        "energy_pj_zero_delay": 7.0,
         "leakage_uw": 0.1 if energy else None,
+        "energy_split_pj": split if energy else None,
+        "zero_delay": ZeroDelay(by_stage_pj={}, split_pj=split),
+        "activity_share": 1.0,
+        "toggled_share": 0.97,
+        "mismatches": 0 if energy else 5,
+        "mismatches_zero_delay": 0,
+    }
+    return Measurement(**values | changes)
+
+
+def row(unit: str, energy: float | None, **changes: Any) -> MacRow:
+    """A row of one build."""
+    values = {
+        "unit": unit,
+        "options": {},
+        "zero_product_share": 0.25,
+        "accumulator": None,
+        "measured": best([measured(energy)]),
         "ratio_to_fp32": None,
         "ratio_to_fp8": None,
         "ratio_to_fp8_any": None,
-        "activity_share": 1.0,
-        "mismatches": 0 if energy else 5,
-        "zero_product_share": 0.25,
-        "accumulator": None,
         "claim": None,
     }
-    return values | changes
+    return MacRow(**values | changes)
 
 
-def page(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def page(rows: list[MacRow]) -> MacReport:
     """A report around rows."""
-    return {
-        "pdk": "osu018",
-        "clock_mhz": 40.0,
-        "script": "area",
-        "stimulus": {"operations": 120, "seed": 7, "kinds": ["wa", "we", "ae"]},
-        "baselines": {"fp32": "FP32 flush"},
-        "tools": {"pyosys": "0.70"},
-        "rows": rows,
-    }
+    return MacReport(
+        schema=2,
+        pdk="osu018",
+        clock_mhz=40.0,
+        script="area",
+        states="independent",
+        stimulus=StimulusRow(operations=120, seed=7, kinds=("wa", "we", "ae"), digest=""),
+        tools={"pyosys": "0.70"},
+        baselines={"fp32": "FP32 flush"},
+        rows=tuple(rows),
+    )
 
 
 def test_paper_ratios_are_those_of_its_table_5() -> None:
@@ -83,7 +103,7 @@ def test_paper_ratios_are_those_of_its_table_5() -> None:
     assert mls.ratio_to_fp32 == 23.5
     assert mls.ratio_to_fp8 == 5.7
     assert fp8.ratio_to_fp32 == pytest.approx(0.672 / 0.163, abs=0.01)
-    assert claims["FP32"].row()["energy_pj_per_mac"] == pytest.approx(6.72)
+    assert claims["FP32"].energy_pj == pytest.approx(6.72)
 
 
 def test_every_mac_is_a_row_and_every_kind_has_one() -> None:
@@ -94,33 +114,31 @@ def test_every_mac_is_a_row_and_every_kind_has_one() -> None:
 
 
 def test_best_build_computes_at_the_clock_and_takes_least_energy() -> None:
-    late = row("x", None, slug="late", critical_path_ns=30.0)
-    later = row("x", None, slug="later", critical_path_ns=40.0)
-    dear = row("x", 9.0, slug="dear")
-    cheap = row("x", 8.0, slug="cheap", area_um2=9999.0)
-    assert best([late, dear, cheap])["slug"] == "cheap"
-    assert best([later, late])["slug"] == "late"
-    told = best([dear, cheap])["builds"]
-    assert [(build["slug"], build["energy_pj_per_mac"]) for build in told] == [
-        ("dear", 9.0),
-        ("cheap", 8.0),
-    ]
+    late = measured(None, slug="late", critical_path_ns=30.0)
+    later = measured(None, slug="later", critical_path_ns=40.0)
+    dear = measured(9.0, slug="dear")
+    cheap = measured(8.0, slug="cheap", area_um2=9999.0)
+    assert best([late, dear, cheap]).slug == "cheap"
+    assert best([later, late]).slug == "late"
+    told = best([dear, cheap]).builds
+    assert [(build.slug, build.energy_pj) for build in told] == [("dear", 9.0), ("cheap", 8.0)]
 
 
 def test_a_wrong_build_is_told_even_if_another_wins() -> None:
-    wrong = row("x", None, slug="wrong", mismatches=500, mismatches_zero_delay=500)
-    late = row("x", None, slug="late", mismatches=5)
-    good = row("x", 9.0, slug="good")
-    assert is_wrong(best([wrong, good]))
-    assert not is_wrong(best([late, good]))
+    wrong = measured(None, slug="wrong", mismatches=500, mismatches_zero_delay=500)
+    late = measured(None, slug="late", mismatches=5)
+    good = measured(9.0, slug="good")
+    assert best([wrong, good]).is_wrong
+    assert not best([late, good]).is_wrong
 
 
 def test_a_baseline_must_meet_the_clock() -> None:
     entries = [Entry(name, "fp32_mac", {}, ("fp32",)) for name in "ab"]
-    rows = [row("a", 1.0, meets_timing=False), row("b", 2.0)]
-    chosen = report.cheapest("fp32", entries, rows)
-    assert chosen is not None
-    assert chosen["unit"] == "b"
+    builds = [best([measured(1.0, meets_timing=False)]), best([measured(2.0)])]
+    chosen = report.cheapest(("fp32", "fp8"), entries, builds)
+    assert chosen == {"fp32": (entries[1], builds[1])}
+    assert report.ratio(chosen, "fp32", best([measured(0.5)])) == 4.0
+    assert report.ratio(chosen, "fp8", builds[1]) is None
 
 
 @pytest.mark.parametrize(
@@ -141,7 +159,7 @@ def test_figures_keep_significant_digits(value: float | None, digits: int, text:
 def test_page_shows_figures_and_misses_and_loads_nothing() -> None:
     rows = [row("FP32", 540.0, ratio_to_fp32=1.0), row("slow", None)]
     plots = {"energy": energy_plot(rows), "area": area_plot(rows)}
-    text = render_html(page(rows), plots)
+    text = mac_html(page(rows), plots)
     assert text.count("<svg") == 2
     assert "540" in text
     assert "missed" in text
@@ -171,32 +189,29 @@ def test_report_from_unit_to_rows(tmp_path: Path) -> None:
     )
     total = 2 * len(Adders) * len(SHORT)
     assert [step[1:] for step in steps] == [(i + 1, total) for i in range(total)]
-    json.dumps(made)
-    page = (Path(__file__).parents[2] / "docs" / "report.md").read_text()
-    undocumented = [key for key in (*made, *made["rows"][0]) if f"`{key}`" not in page]
-    assert undocumented == []
-    for line in made["rows"]:
-        assert line["mismatches"] == line["mismatches_zero_delay"] == 0
-        assert line["meets_timing"]
-        assert line["activity_share"] == 1.0
-        assert line["energy_pj_per_mac"] > line["energy_pj_per_mac_zero_delay"] > 0
-        stages = line["multiplier_pj"] + line["accumulator_pj"]
-        assert stages == pytest.approx(line["energy_pj_per_mac"], rel=1e-4)
-        split = line["energy_split_pj"]
+    json.dumps(to_json(made))
+    for line in (row.measured for row in made.rows):
+        assert line.mismatches == line.mismatches_zero_delay == 0
+        assert line.meets_timing
+        assert line.activity_share == 1.0
+        assert line.energy_pj > line.energy_pj_zero_delay > 0
+        stages = line.multiplier_pj + line.accumulator_pj
+        assert stages == pytest.approx(line.energy_pj, rel=1e-4)
+        split = vars(line.energy_split_pj)
         for parts in (
             ("internal", "switching", "leakage"),
             ("sequential", "combinational", "clock", "inputs"),
         ):
             total = sum(split[part] for part in parts)
-            assert total == pytest.approx(line["energy_pj_per_mac"], rel=1e-4)
-        by_stage = sum(line["area_um2_by_stage"].values())
-        assert by_stage == pytest.approx(line["area_um2"], rel=1e-9)
-    rows = {line["unit"]: line for line in made["rows"]}
-    fp8 = rows["FP8 E5M2"]["energy_pj_per_mac"]
+            assert total == pytest.approx(line.energy_pj, rel=1e-4)
+        by_stage = sum(line.area_um2_by_stage.values())
+        assert by_stage == pytest.approx(line.area_um2, rel=1e-9)
+    rows = {row.unit: row for row in made.rows}
+    fp8 = rows["FP8 E5M2"].measured.energy_pj
     mls = rows["MLS <2,4>"]
-    assert mls["ratio_to_fp8"] == pytest.approx(fp8 / mls["energy_pj_per_mac"], abs=1e-3)
-    assert mls["ratio_to_fp32"] is None
-    assert mls["accumulator"]["safe_length"] == 2
+    assert mls.ratio_to_fp8 == pytest.approx(fp8 / mls.measured.energy_pj, abs=1e-3)
+    assert mls.ratio_to_fp32 is None
+    assert mls.accumulator.safe_length == 2
     again = report.make_report(conditions, stimulus, entries=SHORT, results=Cache(tmp_path))
     assert again == made
 
@@ -214,9 +229,9 @@ def test_any_liberty_file_will_do(tmp_path: Path) -> None:
         made = report.make_report(
             conditions, build(OPERATIONS, SEED), entries=(entry,), results=Cache(None)
         )
-        line = made["rows"][0]
-        assert not is_wrong(line)
-        energies.append(line["energy_pj_per_mac"])
+        line = made.rows[0].measured
+        assert not line.is_wrong
+        energies.append(line.energy_pj)
     assert energies[1] == pytest.approx(energies[0], rel=0.1)
 
 
@@ -227,14 +242,14 @@ def test_a_unit_too_slow_for_the_clock_gets_no_energy() -> None:
     made = report.make_report(
         conditions, build(OPERATIONS, SEED), entries=(entry,), results=Cache(None)
     )
-    line = made["rows"][0]
-    assert not line["meets_timing"]
-    assert line["mismatches"] > 0
-    assert line["mismatches_zero_delay"] == 0
-    assert line["energy_pj_per_mac"] is None
-    assert line["multiplier_pj"] is None
-    assert line["energy_pj_per_mac_zero_delay"] > 0
-    assert made["baselines"] == {}
+    line = made.rows[0].measured
+    assert not line.meets_timing
+    assert line.mismatches > 0
+    assert line.mismatches_zero_delay == 0
+    assert line.energy_pj is None
+    assert line.multiplier_pj is None
+    assert line.energy_pj_zero_delay > 0
+    assert made.baselines == {}
 
 
 @pytest.mark.eda
@@ -254,9 +269,9 @@ def test_a_wrong_netlist_gives_no_energy_and_a_missing_flop_is_an_error(
     with monkeypatch.context() as patch:
         patch.setattr(Configuration, "reference", off_by_one)
         wrong = measure(build_of_gates, conditions, pairs, results=Cache(None))
-    assert wrong["mismatches"] > 0
-    assert wrong["energy_pj_per_mac"] is None
-    assert wrong["energy_pj_per_mac_zero_delay"] is None
+    assert wrong.mismatches > 0
+    assert wrong.energy_pj is None
+    assert wrong.energy_pj_zero_delay is None
 
     monkeypatch.setattr("mlsmac.hw.mac.mac.Mac.registers", 49)
     with pytest.raises(MeasureError, match="must map to its 49 registers, not to 48 flops"):
@@ -274,8 +289,8 @@ def test_parts_are_measured_too(unit: str) -> None:
     made = report.make_report(
         conditions, build(OPERATIONS, SEED), entries=(entry,), results=Cache(None)
     )
-    line = made["rows"][0]
-    assert line["mismatches"] == 0
-    assert line["energy_pj_per_mac"] > 0
-    assert line["multiplier_pj"] is None
-    assert made["baselines"] == {}
+    line = made.rows[0].measured
+    assert line.mismatches == 0
+    assert line.energy_pj > 0
+    assert line.multiplier_pj is None
+    assert made.baselines == {}

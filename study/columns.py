@@ -1,0 +1,219 @@
+"""Columns of the reports' tables, each written once: heading, field, digits.
+
+The terminal, the pages and the documentation show sequences of them (`tables`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a table shows of its rows.
+
+    Members:
+        heading: in the terminal. title: on a page and in the documentation; a page breaks it where
+            it has a line break.
+        path: of the field, through records and mappings; None anywhere shows as a dash.
+        digits: significant digits; None: a text or an exact number.
+        scale: what the value is multiplied by. over: path of what it is divided by.
+        unit: follows the value on a page.
+        words: for true and false; the second stands out.
+    """
+
+    heading: str
+    title: str
+    path: str
+    digits: int | None = 3
+    scale: float = 1
+    over: str | None = None
+    unit: str = ""
+    words: tuple[str, str] | None = None
+
+    def text(self, row: Any) -> str:
+        """The row's cell."""
+        value = at(row, self.path)
+        if value is None:
+            return "-"
+        if self.words:
+            return self.words[0] if value else self.words[1]
+        if self.digits is None:
+            return str(value)
+        return figure(self.scale * value / (at(row, self.over) if self.over else 1), self.digits)
+
+    def stands_out(self, row: Any) -> bool:
+        """Whether the row's cell does."""
+        return self.words is not None and not at(row, self.path)
+
+    def on_page(self, row: Any) -> str:
+        """The row's cell with its unit."""
+        text = self.text(row)
+        return text if text == "-" or not self.unit else f"{text} {self.unit}"
+
+    def in_terminal(self, row: Any) -> str:
+        """The row's cell, in capitals where it stands out."""
+        text = self.text(row)
+        return text.upper() if self.stands_out(row) else text
+
+
+def at(row: Any, path: str) -> Any:
+    """The value at a path; None where there is none on the way."""
+    return reduce(_step, path.split("."), row)
+
+
+def _step(value: Any, name: str) -> Any:
+    if isinstance(value, Mapping):
+        return value.get(name)
+    return value if value is None else getattr(value, name)
+
+
+def figure(value: float | None, digits: int = 3) -> str:
+    """A number to `digits` significant digits without exponent, or a dash where there is none."""
+    if value is None:
+        return "-"
+    rounded = float(f"{value:.{digits}g}")
+    decimals = max(0, digits - 1 - int(f"{rounded:e}".partition("e")[2]))
+    return f"{rounded:,.{decimals}f}"
+
+
+def _whole(heading: str, title: str, path: str) -> Column:
+    return Column(heading, title, path, None)
+
+
+def _percent(heading: str, title: str, path: str, digits: int = 3) -> Column:
+    return Column(heading, title, path, digits, 100, unit="%")
+
+
+def _area_share(name: str, title: str, digits: int = 3, stage: str = "") -> Column:
+    path = f"measured.area_um2_by_stage.{stage or name}"
+    return Column(f"{name} %", title, path, digits, 100, "measured.area_um2", "%")
+
+
+UNIT = _whole("unit", "unit", "unit")
+AREA = Column("area um2", "area,\nµm²", "measured.area_um2", 5)
+GATES = Column("GE", "gate\nequivalents", "measured.gate_equivalents", 4)
+CELLS = _whole("cells", "cells", "measured.cells")
+FLOPS = _whole("flops", "flops", "measured.flops")
+PATH = Column("path ns", "critical\npath, ns", "measured.critical_path_ns")
+CLOCK = Column("clock", "at the clock", "measured.meets_timing", words=("met", "missed"))
+ADDERS = _whole("adders", "build", "measured.adders")
+SLUG = _whole("build", "build", "measured.slug")
+BUILD = _whole("build", "build", "measured.build")
+LEAKAGE = Column("leakage uW", "leakage,\nµW", "measured.leakage_uw")
+MISMATCHES = _whole("mismatches", "mismatches", "measured.mismatches")
+ACTIVE = _percent("active %", "pins with\nactivity", "measured.activity_share", 4)
+TOGGLED = _percent("toggled %", "that\ntoggled", "measured.toggled_share")
+
+ENERGY = Column("pJ/MAC", "energy,\npJ", "measured.energy_pj")
+ZERO_DELAY = Column("0 delay", "zero delay,\npJ", "measured.energy_pj_zero_delay")
+ENERGIES = (
+    ENERGY,
+    Column("mult.", "multiplier,\npJ", "measured.multiplier_pj"),
+    Column("acc.", "accumulator,\npJ", "measured.accumulator_pj"),
+    ZERO_DELAY,
+)
+TO_FP32 = Column("x FP32", "to FP32", "ratio_to_fp32")
+TO_FP8 = Column("x FP8", "to FP8", "ratio_to_fp8")
+RATIOS = (
+    TO_FP32,
+    Column("claim", "claim", "claim.ratio_to_fp32"),
+    TO_FP8,
+    Column("claim", "claim", "claim.ratio_to_fp8"),
+    Column("x any FP8", "to any\nFP8", "ratio_to_fp8_any"),
+)
+SPLIT = tuple(
+    Column(heading, title, f"measured.energy_split_pj.{part}")
+    for heading, title, part in (
+        ("internal", "internal,\npJ", "internal"),
+        ("switching", "switching,\npJ", "switching"),
+        ("leakage", "leakage,\npJ", "leakage"),
+        ("sequential", "sequential\ncells, pJ", "sequential"),
+        ("combinational", "combinational\ncells, pJ", "combinational"),
+        ("clock net", "clock net,\npJ", "clock"),
+        ("input nets", "input nets,\npJ", "inputs"),
+    )
+)
+ZERO_PRODUCTS = _percent("zeros %", "zero\nproducts", "zero_product_share")
+RANGE = (
+    _whole("bits", "bits", "accumulator.width"),
+    _whole("safe", "products proven\nsafe", "accumulator.safe_length"),
+    _whole("groups", "groups", "accumulator.groups"),
+    _percent("overflowed %", "overflowed", "accumulator.overflow_rate"),
+)
+
+
+def overflowed(kind: str) -> Column:
+    """Overflows of one kind of convolution."""
+    return _percent(f"{kind} %", f"of {kind}", f"accumulator.overflow_rate_by_kind.{kind}")
+
+
+LANES = _whole("lanes", "lanes", "lanes")
+GATES_PER_LANE = Column("GE/lane", "gate equivalents\na lane", "gate_equivalents_per_lane", 4)
+BUSY = _percent("busy %", "busy\nlanes", "utilisation")
+TILE_STAGES = {
+    "macs": "MACs",
+    "collector": "collector",
+    "scalers": "scalers",
+    "tree": "tree",
+    "output": "output",
+}
+"""A tile's stages with their titles."""
+
+TILE_ENERGIES = tuple(
+    Column(name, f"{title},\npJ", f"measured.energy_pj_by_stage.{name}")
+    for name, title in TILE_STAGES.items()
+)
+TILE_AREAS = tuple(_area_share(name, title, 2) for name, title in TILE_STAGES.items())
+AREA_RATIOS = (
+    Column("area x FP32", "to FP32", "area_ratio_to_fp32"),
+    Column("area x FP8", "to FP8", "area_ratio_to_fp8"),
+)
+
+QUANTIZER_STAGES = {"scale": "group_scale", "lanes": "lanes", "LFSR": "generator"}
+"""A quantizer's stages by heading."""
+
+ELEMENT_ENERGY = Column("pJ/element", "energy an element, pJ", "measured.energy_pj")
+OPERATION_ENERGY = Column("pJ", "energy an operation, pJ", "measured.energy_pj")
+QUANTIZER_ENERGIES = tuple(
+    Column(heading, f"{heading}, pJ", f"measured.energy_pj_by_stage.{stage}")
+    for heading, stage in QUANTIZER_STAGES.items()
+)
+QUANTIZER_AREAS = tuple(
+    _area_share(heading, f"{heading}, % of the area", stage=stage)
+    for heading, stage in QUANTIZER_STAGES.items()
+)
+
+NETWORK = _whole("unit", "network", "network")
+NETWORKS = (
+    _whole("batch", "batch", "batch"),
+    Column("MACs, M", "MACs, M", "step_macs", 4, 1e-6),
+    Column("others, M", "others, M", "other_macs", 4, 1e-6),
+    *(
+        Column(f"{name.upper()}, k", f"{name.upper()}, k", f"elements.{name}", 4, 1e-3)
+        for name in "wae"
+    ),
+    Column("elements/MAC", "elements a MAC", "elements_per_mac"),
+)
+QUANTIZER = _whole("unit", "quantizer, lanes", "unit")
+STEPS = (
+    Column("MACs", "MACs, uJ", "energy_uj.macs"),
+    Column("stat.", "statistics, uJ", "energy_uj.statistics"),
+    Column("quant.", "quantization, uJ", "energy_uj.quantization"),
+    Column("BN", "batch norm., uJ", "energy_uj.batch_norm"),
+    Column("% MACs", "share of MACs, %", "share_of_macs", scale=100),
+    Column("x BN", "of batch norm.", "ratio_to_batch_norm"),
+    Column("x BN paper", "by the paper's count", "ratio_to_batch_norm_by_paper"),
+)
+
+
+def placed(count: int) -> tuple[Column, ...]:
+    """Figures of an FPGA after `count` placements."""
+    return (
+        _whole("LUT4s", "LUTs", "placed.luts"),
+        _whole("flip-flops", "flip-flops", "placed.flip_flops"),
+        _whole("DSP blocks (18 x 18)", "DSPs", "placed.dsps"),
+        _whole(f"clock MHz, best of {count} placements", "MHz", "placed.fmax_mhz"),
+        _whole("clock MHz, median", "MHz, median", "placed.fmax_mhz_median"),
+    )

@@ -1,0 +1,153 @@
+"""Tables and plots of README.md and docs/, from docs/results and the rows' own documentation.
+
+`python -m mlsmac.study.documents` rewrites each block between `<!-- table: NAME -->` and
+`<!-- end -->`; `--check` tells of those that are stale and exits with 1.
+"""
+
+import argparse
+import functools
+import json
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from . import tables
+from .plots import energy_plot, tile_plot
+from .quality_report import QualityReport, carry_table, quality_tables
+from .quantizer_rows import NetworkRow, OperationRow, QuantizerReport, QuantizerRow, StepRow
+from .records import documented, from_json
+from .rows import FpgaRow, MacReport, MacRow, TileReport, TileRow
+from .terminal import markdown, text
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "docs" / "results"
+"""What the commands wrote: `mlsmac report`, `quantizers --quick`, `quality`."""
+
+CARRY_FORMATS = ("<1,2>", "<2,1>", "<2,4>")
+
+_BLOCK = re.compile(r"(<!-- table: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+_LISTS = ("rows[]", "operations[]", "networks[]", "steps[]")
+"""Rows, which have tables of their own."""
+
+Result = TypeVar("Result")
+
+
+@functools.cache
+def result(kind: type[Result], name: str) -> Result:
+    """A committed result file."""
+    return from_json(kind, json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")))
+
+
+macs = functools.partial(result, MacReport, "report")
+quantizers = functools.partial(result, QuantizerReport, "quantizers")
+tiles = functools.partial(result, TileReport, "tiles")
+quality = functools.partial(result, QualityReport, "quality")
+
+
+def _fields(kind: type, beyond: type | None = None, where: str = "") -> str:
+    """What each key of a record's JSON says.
+
+    `beyond`: a record whose keys are told of elsewhere, which `where` names.
+    """
+    keys = [(key, doc) for key, doc in documented(kind) if not key.startswith(_LISTS)]
+    known = set(documented(beyond)) if beyond else set()
+    shared = [f"`{key}`" for key, doc in keys if (key, doc) in known and "." not in key]
+    lines = [f"| {', '.join(shared)} | as in {where} |"] if shared else []
+    lines += [f"| `{key}` | {doc} |" for key, doc in keys if (key, doc) not in known]
+    return "\n".join(["| field | meaning |", "|---|---|", *lines])
+
+
+def _indented(*shown: tables.Table) -> str:
+    """Tables as in the terminal, in a block of code."""
+    return textwrap.indent("\n\n".join(text(table) for table in shown), "    ")
+
+
+def tile_lines(report: TileReport, lanes: int) -> str:
+    """Energies of the tiles of some lanes, without title and rule."""
+    energies, _ = tables.tile_tables(report)
+    chosen = replace(energies, rows=[row for row in report.rows if row.lanes == lanes])
+    _, *lines = _indented(chosen).splitlines()
+    return "\n".join(line for line in lines if line.strip(" ─"))
+
+
+BLOCKS: Mapping[str, Callable[[], str]] = {
+    "report": lambda: _indented(*tables.mac_tables(macs())),
+    "tiles": lambda: tile_lines(tiles(), 16),
+    "quantizers.units": lambda: markdown(tables.quantizer_summary(quantizers())),
+    "quantizers.operations": lambda: markdown(tables.operation_table(quantizers())),
+    "quantizers.steps": lambda: markdown(tables.step_summary(quantizers())),
+    "quality.groups": lambda: markdown(quality_tables(quality())[0]),
+    "quality.exponents": lambda: markdown(quality_tables(quality())[1]),
+    "quality.carry": lambda: markdown(carry_table(quality(), CARRY_FORMATS, "average_relative")),
+    "quality.bias": lambda: markdown(carry_table(quality(), CARRY_FORMATS, "bias")),
+    "fields.report": lambda: _fields(MacReport),
+    "fields.report.rows": lambda: _fields(MacRow),
+    "fields.tiles": lambda: _fields(TileReport, MacReport, "`report.json`"),
+    "fields.tiles.rows": lambda: _fields(TileRow, MacRow, "a row of `report.json`"),
+    "fields.quantizers": lambda: _fields(
+        QuantizerReport, MacReport, "`report.json` ([report.md](report.md))"
+    ),
+    "fields.quantizers.rows": lambda: _fields(QuantizerRow, MacRow, "a row of `report.json`"),
+    "fields.quantizers.operations": lambda: _fields(OperationRow, QuantizerRow, "a row of `rows`"),
+    "fields.quantizers.networks": lambda: _fields(NetworkRow),
+    "fields.quantizers.steps": lambda: _fields(StepRow),
+    "fields.fpga": lambda: _fields(FpgaRow),
+}
+"""What stands in a block, by its name."""
+
+PLOTS: Mapping[str, Callable[[], str]] = {
+    "docs/energy.svg": lambda: energy_plot(macs().rows),
+    "docs/tiles.svg": lambda: tile_plot(tiles().rows),
+}
+"""Plots of the documentation, by path."""
+
+
+def generated(page: str) -> str:
+    """A page with its blocks made anew. Raises: KeyError for a block that does not exist."""
+
+    def made(block: re.Match[str]) -> str:
+        content = _made(BLOCKS[block[2]])
+        return block[0] if content is None else f"{block[1]}\n{content}\n\n{block[4]}"
+
+    return _BLOCK.sub(made, page)
+
+
+def _made(make: Callable[[], str]) -> str | None:
+    """None where the result file is not there: what was made by hand stays."""
+    try:
+        return make()
+    except FileNotFoundError:
+        return None
+
+
+def stale() -> dict[Path, str]:
+    """What each file that is not as it would be generated must become."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    fresh = {page: generated(page.read_text(encoding="utf-8")) for page in pages}
+    plots = {ROOT / path: _made(plot) for path, plot in PLOTS.items()}
+    return {
+        path: content
+        for path, content in [*fresh.items(), *plots.items()]
+        if content is not None and path.read_text(encoding="utf-8") != content
+    }
+
+
+def main() -> None:
+    """Rewrite what is stale, or tell of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing")
+    check = parser.parse_args().check
+    found = stale()
+    for path, content in found.items():
+        print(f"{path.relative_to(ROOT)}: stale" if check else path.relative_to(ROOT))
+        if not check:
+            path.write_text(content, encoding="utf-8")
+    sys.exit(bool(check and found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,288 @@
+"""What reports hold: measurements, rows of MACs and of tiles, FPGA figures; `records` makes them
+JSON. Each field's text is its documentation in docs/.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from .records import Flat, Key
+
+Energies = Mapping[str, float]
+"""pJ by stage."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Where energy goes, in pJ; the two groups each sum to all of it."""
+
+    internal: Annotated[float, "with `switching` and `leakage` all of it: within cells"]
+    switching: Annotated[float, "of nets"]
+    leakage: Annotated[float, "of cells"]
+    sequential: Annotated[float, "with the next three all of it: flip-flops and latches"]
+    combinational: Annotated[float, "all other cells"]
+    clock: Annotated[float, "the clock's net"]
+    inputs: Annotated[float, "nets of the input ports"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZeroDelay:
+    """Energies without delays, and so without glitches."""
+
+    by_stage_pj: Annotated[Energies, "as `energy_pj_by_stage`"]
+    split_pj: Annotated[Split | None, "as `energy_split_pj`"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildRow:
+    """What is told of a build that may not be the chosen one."""
+
+    slug: Annotated[str, "module name"]
+    adders: Annotated[str, "what its adders are made of"]
+    area_um2: Annotated[float, "cell area"]
+    critical_path_ns: Annotated[float, "shortest clock period"]
+    meets_timing: Annotated[bool, "whether the clock is slower"]
+    energy_pj: Annotated[float | None, Key("energy_pj_per_{per}"), "energy, with glitches"]
+    mismatches: Annotated[int, "wrong results"]
+    mismatches_zero_delay: Annotated[int, "wrong results without delays"]
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether it computed something else than golden, other than by missing the clock."""
+        return bool(self.mismatches_zero_delay or (self.mismatches and self.meets_timing))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """Metrics of one build; `measure` makes it. Energies are None where it computed anything
+    wrong.
+    """
+
+    slug: Annotated[str, "module name of the chosen build"]
+    adders: Annotated[str, "what its adders are made of"]
+    area_um2: Annotated[float, "cell area"]
+    gate_equivalents: Annotated[float, "cell area over the NAND2 of the library"]
+    cells: Annotated[int, "count of cells"]
+    flops: Annotated[int, "count of flip-flops"]
+    area_um2_by_stage: Annotated[Mapping[str, float], "cell area of each stage"]
+    critical_path_ns: Annotated[float, "shortest clock period by OpenSTA"]
+    meets_timing: Annotated[bool, "whether the clock is slower"]
+    energy_pj: Annotated[float | None, Key("energy_pj_per_{per}"), "energy, with glitches"]
+    energy_pj_by_stage: Annotated[
+        Energies,
+        "its split by the unit's stages (none of a part): the clock net by flops, each input net "
+        "to the first stage that reads it",
+    ]
+    multiplier_pj: Annotated[float | None, "the multiplier's of a MAC; null for other units"] = None
+    accumulator_pj: Annotated[float | None, "the accumulator's, likewise"] = None
+    energy_pj_zero_delay: Annotated[
+        float | None, Key("energy_pj_per_{per}_zero_delay"), "energy without delays"
+    ]
+    leakage_uw: Annotated[float | None, "leakage power"]
+    energy_split_pj: Annotated[Split | None, "where the energy goes"]
+    zero_delay: Annotated[ZeroDelay, "splits of the energy without delays"]
+    activity_share: Annotated[
+        float,
+        "share of cell pins whose activity was simulated (coverage: under 99 % is an error)",
+    ]
+    toggled_share: Annotated[float, "share of cell pins that toggled at all"]
+    mismatches: Annotated[int, "operations with a wrong result, with delays"]
+    mismatches_zero_delay: Annotated[int, "operations with a wrong result, without delays"]
+
+    @property
+    def build(self) -> str:
+        """Which build it is, in two lines."""
+        return f"{self.slug},\n{self.adders}"
+
+    @property
+    def usable(self) -> bool:
+        """Whether it computes at the clock."""
+        return self.meets_timing and self.energy_pj is not None
+
+
+MAC_STAGES = ("multiplier", "accumulator")
+"""Stages of a MAC, whose energies have fields of their own."""
+
+_NO_STAGES = frozenset(f"{stage}_pj" for stage in MAC_STAGES)
+OF_A_TILE = Flat("mac", _NO_STAGES)
+OF_AN_ELEMENT = Flat("element", _NO_STAGES)
+OF_AN_OPERATION = Flat("operation", _NO_STAGES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Best(Measurement):
+    """The build that is a unit's result, beside what is told of all of them."""
+
+    builds: Annotated[
+        tuple[BuildRow, ...], "every build; one that computes wrong fails the command"
+    ]
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether any build is."""
+        return any(build.is_wrong for build in self.builds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccumulatorRow:
+    """Range of an integer accumulator."""
+
+    width: Annotated[int, "bits"]
+    safe_length: Annotated[int, "products proven safe"]
+    groups: Annotated[
+        int, "groups of 300,000 operations that golden counted, whatever the stimulus"
+    ]
+    overflows: Annotated[int, "groups that overflowed"]
+    overflow_rate: Annotated[float, "their share"]
+    overflow_rate_by_kind: Annotated[Mapping[str, float], "the same by kind of convolution"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a paper says of its unit; None where it does not say."""
+
+    source: Annotated[str, "which paper, and what it measured"]
+    energy_pj: Annotated[float | None, Key("energy_pj_per_mac"), "its energy"] = None
+    ratio_to_fp32: Annotated[float | None, "energy of the paper's own FP32 unit over it"] = None
+    ratio_to_fp8: Annotated[float | None, "the same of its FP8 unit"] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MacRow:
+    """A row of `report.json`."""
+
+    unit: Annotated[str, "label"]
+    options: Annotated[Mapping[str, Any], "parameters"]
+    zero_product_share: Annotated[float, "share of products that are zero in this unit's format"]
+    accumulator: Annotated[AccumulatorRow | None, "of an integer MAC"]
+    measured: Annotated[Best, Flat()]
+    ratio_to_fp32: Annotated[float | None, "energy of the cheapest FP32 unit over this one's"]
+    ratio_to_fp8: Annotated[float | None, "the same of the cheapest FP8 unit with FP32 sums"]
+    ratio_to_fp8_any: Annotated[
+        float | None, "the same of the cheapest FP8 unit with any accumulator"
+    ]
+    claim: Annotated[
+        Claim | None, "what the system's own paper says of it ([baselines](baselines.md))"
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TileRow:
+    """A row of `tiles.json`."""
+
+    unit: Annotated[str, "label"]
+    lanes: Annotated[int, "MACs of the tile"]
+    options: Annotated[Mapping[str, Any], "parameters"]
+    steps: Annotated[int, "cycles of the stimulus"]
+    macs: Annotated[int, "products in it"]
+    utilisation: Annotated[float, "products over lanes times cycles"]
+    gate_equivalents_per_lane: Annotated[float, "area of the tile over its lanes"]
+    accumulator: Annotated[AccumulatorRow | None, "of an integer MAC"]
+    measured: Annotated[Best, OF_A_TILE]
+    ratio_to_fp32: Annotated[
+        float | None, "energy of the cheapest FP32 tile of the same lanes over this one's"
+    ]
+    area_ratio_to_fp32: Annotated[float | None, "its area over this one's"]
+    ratio_to_fp8: Annotated[float | None, "energy of the cheapest FP8 tile, likewise"]
+    area_ratio_to_fp8: Annotated[float | None, "its area over this one's"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StimulusRow:
+    """What the operands are drawn from."""
+
+    operations: Annotated[int, "operations that were asked for"]
+    seed: Annotated[int, "of the draw"]
+    kinds: Annotated[tuple[str, ...], "convolutions"]
+    digest: Annotated[str, "SHA-256 of all that decides the operands"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TileStimulusRow(StimulusRow):
+    """What a tile's operands are drawn from; its operations are products."""
+
+    segment: Annotated[int, "products of a leaf of A\\*E"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What all rows of a report share: conditions, operands, tools."""
+
+    schema: Annotated[int, "grows when a field changes its name or meaning"]
+    pdk: Annotated[str, "library"]
+    clock_mhz: Annotated[float, "clock"]
+    script: Annotated[str, "ABC script"]
+    states: Annotated[str, "how cell states are known ([power](power.md))"]
+    stimulus: Annotated[StimulusRow, "what the operands are drawn from"]
+    tools: Annotated[Mapping[str, str | None], "versions of what decides the figures"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MacReport(Report):
+    """`report.json`."""
+
+    baselines: Annotated[
+        Mapping[str, str],
+        "the ratios' numerators: the cheapest FP32 unit, FP8 unit with FP32 sums, and FP8 unit "
+        "with any accumulator (`fp8_any`)",
+    ]
+    rows: Annotated[tuple[MacRow, ...], "one a unit"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TileClaim:
+    """What the MLS paper says of whole convolutions, scales and adders included."""
+
+    source: Annotated[str, "which paper, and how it counts"]
+    ratio_to_fp32: Annotated[
+        float, "energy of FP32 over MLS, with one float32 add for each 3x3 group, by its Table 5"
+    ]
+    ratio_to_fp8: Annotated[float, "the same of FP8"]
+    ratio_to_fp32_3x3: Annotated[float, "of FP32 by its Eq. 9, 3x3 kernels"]
+    ratio_to_fp32_1x1: Annotated[float, "of FP32 by its Eq. 9, 1x1 kernels"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TileReport(Report):
+    """`tiles.json`."""
+
+    stimulus: Annotated[TileStimulusRow, "what the operands are drawn from"]
+    baselines: Annotated[
+        Mapping[str, Mapping[str, str]], "by lane count: the cheapest FP32 and FP8 tile"
+    ]
+    claim: Annotated[TileClaim, "what the MLS paper says"]
+    rows: Annotated[tuple[TileRow, ...], "one a tile"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Resources and clocks of a unit, one placement a seed."""
+
+    luts: Annotated[
+        int,
+        "four-input LUTs, those of carry chains included, as nextpnr places them (`TRELLIS_COMB`)",
+    ]
+    flip_flops: Annotated[int, "the unit's own"]
+    dsps: Annotated[int, "18 x 18 multipliers (`MULT18X18D`); a product of 24 x 24 bits takes four"]
+    fmax_mhz: Annotated[
+        float,
+        "clock of the best placement: worst-case delays of the speed grade, wires included",
+    ]
+    fmax_mhz_median: Annotated[float, "of all placements"]
+    fmax_mhz_by_seed: Annotated[
+        Mapping[str, float], "of each; differences of a few percent are those of seeds"
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FpgaRow:
+    """A unit on an FPGA."""
+
+    unit: Annotated[str, "name"]
+    slug: Annotated[str, "module name"]
+    parameters: Annotated[Mapping[str, Any], "its options"]
+    device: Annotated[str, "the part"]
+    speed_grade: Annotated[int, "its speed grade"]
+    dsp: Annotated[bool, "whether DSP blocks were allowed"]
+    placed: Annotated[Placement, Flat()]
+    tools: Annotated[Mapping[str, str], "versions; with the above they decide the result"]
