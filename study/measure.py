@@ -34,11 +34,11 @@ from ..synth.timing.delays import Timing, analyse
 from ..synth.timing.sta import analyse_paths
 from ..units import Configuration, Workload
 from ..units.emit import parameters, to_rtlil
-from .records import from_json, to_json
+from .records import documented, from_json, to_json
 from .rows import MAC_STAGES, Best, BuildRow, Measurement, Split, ZeroDelay
 
 MIN_ACTIVITY_SHARE = 0.99
-_ENGINE = ("support", "synth", "study/measure.py", "study/records.py", "study/rows.py")
+_ENGINE = ("support", "synth", "study/measure.py", "study/records.py")
 """What makes figures of RTLIL, vectors and a library."""
 _SOURCES = ("support", "golden", "hw", "units", "study/measure.py")
 """What makes the RTLIL and the expected results of a configuration."""
@@ -200,7 +200,9 @@ def _ports(codes: Mapping[str, Codes]) -> list[Any]:
 
 @functools.cache
 def _engine() -> str:
-    return cache.code_digest(*(Path(__file__).parents[1] / name for name in _ENGINE))
+    # Of the rows their fields alone: what they say of themselves may be worded anew.
+    code = cache.code_digest(*(Path(__file__).parents[1] / name for name in _ENGINE))
+    return cache.digest([code, [key for key, _ in documented(Measurement)], MAC_STAGES])
 
 
 @functools.cache

@@ -57,7 +57,8 @@ def test_every_file_of_a_package_is_code_or_data() -> None:
             path
             for path in top.rglob("*")
             if path.is_file()
-            and path.suffix not in (".py", ".pyc", ".md")
+            and "__pycache__" not in path.parts
+            and path.suffix not in (".py", ".md")
             and not any(above in inside for above in path.parents if top in above.parents)
         }
         assert data == files, package

@@ -54,6 +54,10 @@ class Unit:
     largest_product: Callable[[Options], int] | None = None
     lane: "Unit | None" = None
 
+    def __reduce__(self) -> tuple[Callable[[str], "Unit"], tuple[str]]:
+        """Between processes a unit goes by its name: its functions do not travel."""
+        return _row, (self.name,)
+
     @cached_property
     def options(self) -> Mapping[str, UnitOption]:
         """Its options by name, in the order in which they enter a configuration's name."""
@@ -82,6 +86,13 @@ class Unit:
     def check(self, **values: Any) -> None:
         """Raise what `make` would, without building anything. Raises: TypeError, ValueError."""
         self.component.check(**self.arguments(**values))
+
+
+def _row(name: str) -> Unit:
+    """The catalogue's unit of that name."""
+    from . import named  # which the rows are made for
+
+    return named(name)
 
 
 @dataclass(frozen=True)

@@ -326,7 +326,7 @@ YES = np.ones(1, bool)
         (lambda: mls_mac(ONE + 128, ONE, YES, MLS_E2M4), ValueError, "w must be in 0..127"),
         (lambda: mls_mac(ONE, ONE - 1, YES, MLS_E2M4), ValueError, "a must be in 0..127"),
         (lambda: mls_mac(ONE, [0.5], YES, MLS_E2M4), TypeError, "a must be an array of integers"),
-        (lambda: mls_mac(ONE, ONE, YES, (2, 4)), TypeError, "element must be an ElementFormat"),
+        (lambda: mls_mac(ONE, ONE, YES, (2, 4)), TypeError, "format must be an ElementFormat"),
         (
             lambda: mls_mac(ONE, ONE, YES, MLS_E2M4, acc_width=129),
             ValueError,

@@ -365,7 +365,7 @@ def test_widest_accumulator(tree):
 
 
 def test_fp8_tile_wants_fp8():
-    with pytest.raises(ValueError, match="fmt must be FP8_E5M2 or FP8_E4M3"):
+    with pytest.raises(ValueError, match="format must be FP8_E5M2 or FP8_E4M3"):
         fp8_tile(control(np.random.default_rng(5), 1) | zeros(), format=MLS_E2M4, lanes=1)
 
 

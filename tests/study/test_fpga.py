@@ -51,14 +51,16 @@ class Asked(Cache):
         super().__init__(None)
 
     def get(self, key, compute):
-        return {"key": key}
+        raise KeyError(key)
 
 
 def test_all_that_decides_a_result_is_in_its_key_and_no_more(monkeypatch):
     mac, one = configure("mls_mac", format="2,1"), {"seeds": (1,)}
 
     def key(configuration=mac, target=LUTS_ONLY, **how):
-        return measure_fpga(configuration, target, results=Asked(), **(one | how))["key"]
+        with pytest.raises(KeyError) as asked:
+            measure_fpga(configuration, target, results=Asked(), **(one | how))
+        return asked.value.args[0]
 
     first = key()
     changed = [

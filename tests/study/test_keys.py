@@ -1,6 +1,7 @@
 """What a kept result is kept by: it survives words and outlives no change of what decides it."""
 
 import ast
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,19 @@ import pytest
 
 from mlsmac.study import measure as measured
 from mlsmac.study.measure import Build, Conditions, States, Workload
-from mlsmac.support import cache
+from mlsmac.study.records import from_json
+from mlsmac.study.rows import Measurement
 from mlsmac.support.cache import Cache
 from mlsmac.synth.liberty.pdk import find
 from mlsmac.synth.mapping.recipes import Adders
-from mlsmac.units.catalogue import configure
+from mlsmac.units import Configuration, configure
 
 TINY = Path(__file__).parents[1] / "data" / "power" / "tiny.liberty"
 ROOT = Path(__file__).parents[2]
+
+
+class Asked(Exception):
+    """A result's key is known."""
 
 
 class Kept(Cache):
@@ -29,7 +35,9 @@ class Kept(Cache):
 
     def get(self, key: str, compute: Any) -> dict[str, Any]:
         self.keys.append(key)
-        return compute() if len(self.keys) % 2 else {}
+        if len(self.keys) % 2:
+            return dict(compute())
+        raise Asked
 
     @property
     def of_sources(self) -> set[str]:
@@ -66,7 +74,8 @@ def job(tiny):
 def keys(*jobs: dict[str, Any]) -> Kept:
     kept = Kept()
     for job in jobs:
-        measured.measure(**job, results=kept)
+        with pytest.raises(Asked):
+            measured.measure(**job, results=kept)
     return kept
 
 
@@ -120,15 +129,15 @@ def test_what_decides_nothing_is_not_in_it(job, tmp_path):
 @pytest.mark.parametrize(
     "changed",
     [
-        ("tool_versions", lambda: {"amaranth": "0.5", "pyosys": "0.71"}),
-        ("to_rtlil", lambda configuration: "module \\other\nend\n"),
-        ("reference", lambda *_: {"product": np.zeros(20, np.int64)}),
+        (measured, "tool_versions", lambda: {"amaranth": "0.5", "pyosys": "0.71"}),
+        (measured, "to_rtlil", lambda configuration: "module \\other\nend\n"),
+        (Configuration, "reference", lambda *_: {"product": np.zeros(20, np.int64)}),
     ],
-    ids=lambda changed: changed[0],
+    ids=lambda changed: changed[1],
 )
 def test_tools_hardware_and_expected_results_are_in_the_key_of_content(job, changed, monkeypatch):
     before = keys(job)
-    monkeypatch.setattr(measured, *changed)
+    monkeypatch.setattr(*changed)
     assert keys(job).of_content.isdisjoint(before.of_content)
 
 
@@ -187,14 +196,16 @@ def test_a_result_is_found_by_content_where_sources_changed(job, tmp_path, monke
             return super().get(key, telling)
 
     monkeypatch.setattr(measured._Mapped, "of", lambda *_: measured._Mapped)
-    monkeypatch.setattr(measured._Mapped, "metrics", lambda *_: {"figure": 1})
+    results = json.loads((ROOT / "docs" / "results" / "report.json").read_text(encoding="utf-8"))
+    row = from_json(Measurement, results["rows"][0])
+    monkeypatch.setattr(measured._Mapped, "metrics", lambda *_: row)
     monkeypatch.setattr(measured, "map_unit", lambda *_, **__: None)
-    results = Told(tmp_path)
-    first = measured.measure(**job, results=results)
-    assert measured.measure(**job, results=results) == first
+    told = Told(tmp_path)
+    first = measured.measure(**job, results=told)
+    assert measured.measure(**job, results=told) == first
     assert len(computed) == 2
     monkeypatch.setattr(measured, "_sources", lambda: "edited")
-    assert measured.measure(**job, results=results) == first
+    assert measured.measure(**job, results=told) == first
     assert len(computed) == 3
 
 
@@ -203,7 +214,15 @@ def test_the_engine_is_all_of_study_that_measures():
     tree = ast.parse((ROOT / "study" / "measure.py").read_bytes())
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     own = {node.module for node in imports if node.level == 1}
-    assert {f"study/{name}.py" for name in own} <= set(measured._ENGINE)
+    assert {f"study/{name}.py" for name in own - {"rows"}} <= set(measured._ENGINE)
     roots = {node.module.split(".")[0] for node in imports if node.level == 2 and node.module}
     assert roots <= {"support", "synth", "units"}
-    assert cache.code_digest(*(ROOT / name for name in measured._ENGINE)) == measured._engine()
+
+
+def test_a_row_s_words_are_not_in_the_key_but_its_fields_are(monkeypatch):
+    before = measured._engine()
+    told = [*measured.documented(measured.Measurement)]
+    for changed, same in (([(key, "") for key, _ in told], True), (told[1:], False)):
+        monkeypatch.setattr(measured, "documented", lambda _, changed=changed: changed)
+        measured._engine.cache_clear()
+        assert (measured._engine() == before) is same

@@ -73,7 +73,8 @@ def test_slug_names_the_configuration(name: str, options: dict[str, Any], slug: 
         ),
         ("lns_mac", {"format": "7"}, "format must be exp_bits,fraction_bits .* lns8, not '7'"),
         ("lns_mac", {"table_bits": 4}, r"table_bits must be in 0\.\.3, not 4"),
-        ("lns_mac", {"table_fraction": 31}, r"table_fraction must be in 3\.\.30, not 31"),
+        ("lns_mac", {"table_fraction": 2}, r"table_fraction must be in 3\.\.30, not 2"),
+        ("lns_mac", {"table_fraction": 31}, r"table_fraction must be in 1\.\.30, not 31"),
         ("kulisch_mac", {"acc_width": 129}, r"acc_width must be in 2\.\.128, not 129"),
         (
             "kulisch_mac",
