@@ -10,10 +10,6 @@ INSTALLED := $(VENV)/installed
 WHOLE := build/lint/mlsmac
 PARTS := $(patsubst %/__init__.py,%,$(filter-out package/%,$(wildcard */__init__.py)))
 
-DOCUMENTS := README.md CHANGELOG.md CONTRIBUTING.md data/README.md $(wildcard docs/*.md)
-# The width of the code. Tables unpadded: a longer cell changes one line.
-MDFORMAT = $(BIN)/mdformat --wrap 100 --number --compact-tables
-
 .PHONY: help report test lint style imports types unit sim documents setup system clean
 
 help: ## lists these targets
@@ -35,7 +31,7 @@ sim: setup ## simulation benches: every unit against golden
 style: setup ## style of code and documents
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(MDFORMAT) --check $(DOCUMENTS)
+	$(BIN)/python -m mlsmac.study.documents --check
 
 imports: setup $(WHOLE) ## who imports whom, by the contracts of pyproject.toml
 	cd $(dir $(WHOLE)) && $(abspath $(BIN))/lint-imports --no-logo ../../pyproject.toml
@@ -45,7 +41,6 @@ types: setup $(WHOLE) ## mypy
 
 documents: setup ## tables and plots of the documents from docs/results, and their lines wrapped
 	$(BIN)/python -m mlsmac.study.documents
-	$(MDFORMAT) $(DOCUMENTS)
 
 setup: $(INSTALLED)
 

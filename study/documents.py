@@ -1,7 +1,9 @@
-"""Tables and plots of README.md and docs/, from docs/results and the rows' own documentation.
+"""The documents as they should be: tables and plots from docs/results and the rows' own
+documentation, all wrapped at one width.
 
-`python -m mlsmac.study.documents` rewrites each block between `<!-- table: NAME -->` and
-`<!-- end -->`; `--check` tells of those that are stale and exits with 1.
+`python -m mlsmac.study.documents` makes each block between `<!-- table: NAME -->` and
+`<!-- end -->` anew and wraps what stands around; `--check` tells of files that are not as it would
+leave them and exits with 1. For developers: the formatter is in the extra `dev`.
 """
 
 import argparse
@@ -14,6 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
+
+import mdformat
 
 from . import tables
 from .plots import energy_plot, tile_plot
@@ -32,6 +36,11 @@ CARRY_FORMATS = ("<1,2>", "<2,1>", "<2,4>")
 _BLOCK = re.compile(r"(<!-- table: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 _LISTS = ("rows[]", "operations[]", "networks[]", "steps[]")
 """Rows, which have tables of their own."""
+
+PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "data/README.md", "docs/*.md")
+
+_LAYOUT = {"wrap": 100, "number": True, "compact_tables": True}
+"""The width of the code; a longer cell of a table changes one line."""
 
 Result = TypeVar("Result")
 
@@ -107,13 +116,14 @@ PLOTS: Mapping[str, Callable[[], str]] = {
 
 
 def generated(page: str) -> str:
-    """A page with its blocks made anew. Raises: KeyError for a block that does not exist."""
+    """A page with its blocks made anew, wrapped. Raises: KeyError for a block that does not exist."""
 
     def made(block: re.Match[str]) -> str:
         content = _made(BLOCKS[block[2]])
         return block[0] if content is None else f"{block[1]}\n{content}\n\n{block[4]}"
 
-    return _BLOCK.sub(made, page)
+    made_anew = _BLOCK.sub(made, page)
+    return mdformat.text(made_anew, options=_LAYOUT, extensions=("gfm", "tables"))
 
 
 def _made(make: Callable[[], str]) -> str | None:
@@ -126,7 +136,7 @@ def _made(make: Callable[[], str]) -> str | None:
 
 def stale() -> dict[Path, str]:
     """What each file that is not as it would be generated must become."""
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    pages = [page for glob in PAGES for page in sorted(ROOT.glob(glob))]
     fresh = {page: generated(page.read_text(encoding="utf-8")) for page in pages}
     plots = {ROOT / path: _made(plot) for path, plot in PLOTS.items()}
     return {

@@ -19,14 +19,14 @@ from mlsmac.study.rows import FpgaRow, MacReport, MacRow, TileReport, TileRow
 
 
 def test_no_table_and_no_plot_is_stale() -> None:
-    assert list(stale()) == [], "make docs-tables"
+    assert list(stale()) == [], "make documents"
 
 
 def test_blocks_are_made_anew_and_all_else_stays() -> None:
     page = "before\n<!-- table: quantizers.operations -->\nold\n<!-- end -->\nafter\n"
     fresh = generated(page)
-    assert fresh.startswith("before\n<!-- table: quantizers.operations -->\n\n| unit |")
-    assert fresh.endswith("|\n\n<!-- end -->\nafter\n")
+    assert fresh.startswith("before\n\n<!-- table: quantizers.operations -->\n\n| unit |")
+    assert fresh.endswith("|\n\n<!-- end -->\n\nafter\n")
     assert "old" not in fresh
     assert generated(fresh) == fresh
     with pytest.raises(KeyError):
