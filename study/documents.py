@@ -116,7 +116,7 @@ PLOTS: Mapping[str, Callable[[], str]] = {
 
 
 def generated(page: str) -> str:
-    """A page with its blocks made anew, wrapped. Raises: KeyError for a block that does not exist."""
+    """A page, wrapped, its blocks made anew. Raises: KeyError for a block that does not exist."""
 
     def made(block: re.Match[str]) -> str:
         content = _made(BLOCKS[block[2]])

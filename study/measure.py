@@ -6,25 +6,15 @@ or of library adders. The build of least energy is the unit's result: each unit 
 best.
 """
 
-import enum
-import functools
-import importlib.metadata
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from functools import cached_property
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from ..support import cache
-from ..support.errors import ToolError, UserError
-from ..support.tools import version
+from ..support.cache import Cache
+from ..support.errors import ToolError
 from ..support.words import Codes
 from ..synth.liberty import library as liberty
 from ..synth.liberty.library import Library
-from ..synth.liberty.pdk import Pdk
 from ..synth.mapping.mapper import MappedNetlist, map_unit, possible_adders
 from ..synth.mapping.netlist import Netlist, parse_yosys_json
 from ..synth.mapping.recipes import Adders
@@ -33,49 +23,16 @@ from ..synth.simulation.gatesim import simulate
 from ..synth.timing.delays import Timing, analyse
 from ..synth.timing.sta import analyse_paths
 from ..units import Configuration, Workload
-from ..units.emit import parameters, to_rtlil
-from .records import documented, from_json, to_json
+from .conditions import Conditions, States
+from .keys import Made, result_key
+from .records import from_json, to_json
 from .rows import MAC_STAGES, Best, BuildRow, Measurement, Split, ZeroDelay
 
 MIN_ACTIVITY_SHARE = 0.99
-_ENGINE = ("support", "synth", "study/measure.py", "study/records.py")
-"""What makes figures of RTLIL, vectors and a library."""
-_SOURCES = ("support", "golden", "hw", "units", "study/measure.py")
-"""What makes the RTLIL and the expected results of a configuration."""
 
 
 class MeasureError(ToolError):
     """A netlist that is not what was asked for; the message is one line."""
-
-
-class States(enum.Enum):
-    """Where the power engine knows from how often a cell is in each of its states."""
-
-    INDEPENDENT = "independent"
-    """From the duties of its pins, taken as independent."""
-    COUNTED = "counted"
-    """From the simulation, event by event: the slow reference."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Conditions:
-    """What every unit of a comparison shares: library, clock, ABC script. No wires, no output
-    load.
-    """
-
-    pdk: Pdk
-    clock_mhz: float
-    script: str = "area"
-    states: States = States.INDEPENDENT
-
-    def __post_init__(self) -> None:
-        if not 0 < self.clock_mhz < math.inf:
-            raise UserError(f"clock_mhz must be positive and finite, not {self.clock_mhz!r}")
-
-    @property
-    def clock_ns(self) -> float:
-        """Clock period."""
-        return 1e3 / self.clock_mhz
 
 
 def load_library(path: Path) -> Library:
@@ -112,14 +69,14 @@ def measure(
     conditions: Conditions,
     workload: Workload,
     *,
-    results: cache.Cache,
+    results: Cache,
 ) -> Measurement:
     """Metrics of a build.
 
     Raises: MeasureError (flops that are not the declared ones, pins without activity), and what the
     tools raise.
     """
-    made = _Made(build.configuration, workload)
+    made = Made(build.configuration, workload)
 
     def compute() -> Measurement:
         library = load_library(conditions.pdk.liberty)
@@ -136,85 +93,8 @@ def measure(
         netlist = _Mapped.of(configuration, conditions, library, mapped)
         return netlist.metrics(workload, made.expected, build.adders)
 
-    # Elaboration takes longer than a look-up: while no source changes, they stand for what is made.
-    made_digest = results.get(made.sources(), lambda: {"digest": made.digest()})["digest"]
-    circumstances = _circumstances(build.adders, conditions, workload)
-    key = cache.digest([_engine(), made_digest, *circumstances])
+    key = result_key(made, build.adders, conditions, results)
     return from_json(Measurement, results.get(key, lambda: to_json(compute())))
-
-
-@dataclass(frozen=True)
-class _Made:
-    """What a configuration decides of a result, made when first asked for."""
-
-    configuration: Configuration
-    workload: Workload
-
-    @cached_property
-    def component(self) -> Any:
-        """A fresh component."""
-        return self.configuration.build()
-
-    @cached_property
-    def rtlil(self) -> str:
-        """The hardware."""
-        return to_rtlil(self.configuration)
-
-    @cached_property
-    def expected(self) -> Mapping[str, Codes]:
-        """What it should output."""
-        return self.configuration.reference(self.workload.inputs)
-
-    def digest(self) -> str:
-        """Of all of it."""
-        component = self.component
-        stages = sorted(sorted(names) for names in component.stage_sets)
-        declared = [component.registers, component.latency, component.stages, stages]
-        outputs = _ports(self.expected)
-        return cache.digest([self.configuration.slug, self.rtlil, declared, *outputs])
-
-    def sources(self) -> str:
-        """Digest of what decides it, without making it."""
-        makers = [_sources(), importlib.metadata.version("amaranth"), np.__version__]
-        given = [self.configuration.name, parameters(self.configuration)]
-        return cache.digest([*makers, *given, *_ports(self.workload.inputs)])
-
-
-def _circumstances(adders: Adders, conditions: Conditions, workload: Workload) -> list[Any]:
-    """What decides a result beside the code, the RTLIL and what it should compute."""
-    pdk = asdict(conditions.pdk)
-    settings = {name: pdk[name] for name in pdk.keys() - {"name", "liberty", "clock_mhz"}}
-    versions = {"numpy": np.__version__, **tool_versions()}
-    del versions["amaranth"]  # the RTLIL says what it made
-    return [
-        *(conditions.pdk.liberty.read_bytes(), settings, versions, adders.value),
-        *(conditions.clock_mhz, conditions.script, conditions.states.value),
-        *(workload.warm_up, workload.macs),
-        *_ports(workload.inputs),
-    ]
-
-
-def _ports(codes: Mapping[str, Codes]) -> list[Any]:
-    return [part for port in sorted(codes) for part in (port, codes[port])]
-
-
-@functools.cache
-def _engine() -> str:
-    # Of the rows their fields alone: what they say of themselves may be worded anew.
-    code = cache.code_digest(*(Path(__file__).parents[1] / name for name in _ENGINE))
-    return cache.digest([code, [key for key, _ in documented(Measurement)], MAC_STAGES])
-
-
-@functools.cache
-def _sources() -> str:
-    return cache.source_digest(*(Path(__file__).parents[1] / name for name in _SOURCES))
-
-
-def tool_versions() -> dict[str, str | None]:
-    """Versions of all that decides the results."""
-    packages = ("amaranth", "pyosys", "libparse")
-    versions: dict[str, str | None] = {name: importlib.metadata.version(name) for name in packages}
-    return versions | {tool: version(tool) for tool in ("iverilog", "sta")}
 
 
 def best(builds: Sequence[Measurement]) -> Best:

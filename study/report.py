@@ -13,7 +13,8 @@ from ..golden.spec import FP32
 from ..support.cache import Cache
 from ..units.catalogue import Configuration
 from ..units.emit import plain
-from .measure import Build, Conditions, best, builds, load_library, measure, rank, tool_versions
+from .keys import tool_versions
+from .measure import Build, Conditions, best, builds, load_library, measure, rank
 from .rows import AccumulatorRow, Best, MacReport, MacRow, Measurement, Report, StimulusRow
 from .stimuli.pairs import Stimulus
 from .stimuli.pairs import build as build_stimulus

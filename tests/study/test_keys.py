@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlsmac.study import keys as kept_by
 from mlsmac.study import measure as measured
 from mlsmac.study.measure import Build, Conditions, States, Workload
 from mlsmac.study.records import from_json
@@ -51,8 +52,8 @@ class Kept(Cache):
 @pytest.fixture(autouse=True)
 def read_sources_again():
     yield
-    measured._engine.cache_clear()
-    measured._sources.cache_clear()
+    kept_by.engine.cache_clear()
+    kept_by.sources.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +130,8 @@ def test_what_decides_nothing_is_not_in_it(job, tmp_path):
 @pytest.mark.parametrize(
     "changed",
     [
-        (measured, "tool_versions", lambda: {"amaranth": "0.5", "pyosys": "0.71"}),
-        (measured, "to_rtlil", lambda configuration: "module \\other\nend\n"),
+        (kept_by, "tool_versions", lambda: {"amaranth": "0.5", "pyosys": "0.71"}),
+        (kept_by, "to_rtlil", lambda configuration: "module \\other\nend\n"),
         (Configuration, "reference", lambda *_: {"product": np.zeros(20, np.int64)}),
     ],
     ids=lambda changed: changed[1],
@@ -142,8 +143,8 @@ def test_tools_hardware_and_expected_results_are_in_the_key_of_content(job, chan
 
 
 def test_amaranths_version_is_in_the_rtlil_alone(job, monkeypatch):
-    before, versions = keys(job), measured.tool_versions()
-    monkeypatch.setattr(measured, "tool_versions", lambda: versions | {"amaranth": "0.5.99"})
+    before, versions = keys(job), kept_by.tool_versions()
+    monkeypatch.setattr(kept_by, "tool_versions", lambda: versions | {"amaranth": "0.5.99"})
     assert keys(job).of_content == before.of_content
 
 
@@ -175,8 +176,8 @@ def test_results_survive_words_and_no_edit_of_the_engine(
         return text.replace(old.encode(), new.encode(), 1)
 
     monkeypatch.setattr(Path, "read_bytes", edited)
-    measured._engine.cache_clear()
-    measured._sources.cache_clear()
+    kept_by.engine.cache_clear()
+    kept_by.sources.cache_clear()
     after = keys(job)
     assert (after.of_sources == before.of_sources) is sources
     assert (after.of_content == before.of_content) is content
@@ -204,25 +205,27 @@ def test_a_result_is_found_by_content_where_sources_changed(job, tmp_path, monke
     first = measured.measure(**job, results=told)
     assert measured.measure(**job, results=told) == first
     assert len(computed) == 2
-    monkeypatch.setattr(measured, "_sources", lambda: "edited")
+    monkeypatch.setattr(kept_by, "sources", lambda: "edited")
     assert measured.measure(**job, results=told) == first
     assert len(computed) == 3
 
 
 def test_the_engine_is_all_of_study_that_measures():
-    """What `study.measure` imports of `study` makes figures too, and must be named beside it."""
-    tree = ast.parse((ROOT / "study" / "measure.py").read_bytes())
-    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    own = {node.module for node in imports if node.level == 1}
-    assert {f"study/{name}.py" for name in own - {"rows"}} <= set(measured._ENGINE)
-    roots = {node.module.split(".")[0] for node in imports if node.level == 2 and node.module}
-    assert roots <= {"support", "synth", "units"}
+    """What these modules import of `study` makes figures too, and must be named beside them."""
+    assert {"study/measure.py", "study/keys.py"} <= set(kept_by.ENGINE)
+    for module in (name for name in kept_by.ENGINE if name.startswith("study/")):
+        tree = ast.parse((ROOT / module).read_bytes())
+        imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        own = {node.module for node in imports if node.level == 1}
+        assert {f"study/{name}.py" for name in own - {"rows"}} <= set(kept_by.ENGINE)
+        roots = {node.module.split(".")[0] for node in imports if node.level == 2 and node.module}
+        assert roots <= {"support", "synth", "units"}
 
 
 def test_a_row_s_words_are_not_in_the_key_but_its_fields_are(monkeypatch):
-    before = measured._engine()
-    told = [*measured.documented(measured.Measurement)]
+    before = kept_by.engine()
+    told = [*kept_by.documented(Measurement)]
     for changed, same in (([(key, "") for key, _ in told], True), (told[1:], False)):
-        monkeypatch.setattr(measured, "documented", lambda _, changed=changed: changed)
-        measured._engine.cache_clear()
-        assert (measured._engine() == before) is same
+        monkeypatch.setattr(kept_by, "documented", lambda _, changed=changed: changed)
+        kept_by.engine.cache_clear()
+        assert (kept_by.engine() == before) is same

@@ -1,0 +1,38 @@
+"""What every unit of a comparison shares."""
+
+import enum
+import math
+from dataclasses import dataclass
+
+from ..support.errors import UserError
+from ..synth.liberty.pdk import Pdk
+
+
+class States(enum.Enum):
+    """Where the power engine knows from how often a cell is in each of its states."""
+
+    INDEPENDENT = "independent"
+    """From the duties of its pins, taken as independent."""
+    COUNTED = "counted"
+    """From the simulation, event by event: the slow reference."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What every unit of a comparison shares: library, clock, ABC script. No wires, no output
+    load.
+    """
+
+    pdk: Pdk
+    clock_mhz: float
+    script: str = "area"
+    states: States = States.INDEPENDENT
+
+    def __post_init__(self) -> None:
+        if not 0 < self.clock_mhz < math.inf:
+            raise UserError(f"clock_mhz must be positive and finite, not {self.clock_mhz!r}")
+
+    @property
+    def clock_ns(self) -> float:
+        """Clock period."""
+        return 1e3 / self.clock_mhz
