@@ -13,6 +13,7 @@ from .conv import ConvResult, conv2d, conv2d_input_grad, conv2d_weight_grad
 from .floats import add, convert, decode, fma, from_float32, multiply, round_encode, to_float64
 from .integers import (
     RangeTrace,
+    adder_mac,
     int_mac,
     quantize_affine,
     quantize_fixed_point,
@@ -125,6 +126,7 @@ __all__ = [
     "accumulate_floats",
     "accumulate_integers",
     "add",
+    "adder_mac",
     "aligned_tree",
     "conv2d",
     "conv2d_input_grad",

@@ -51,6 +51,31 @@ def int_mac(
     return accumulate_integers(x * y, begins, acc_width=acc_width, overflow=overflow)
 
 
+def adder_mac(
+    w: npt.ArrayLike,
+    start: npt.ArrayLike,
+    format: IntFormat,
+    *,
+    acc_width: int = 32,
+    overflow: Overflow | str = Overflow.SATURATE,
+) -> MacTrace:
+    """`acc = limit((start ? 0 : acc) + w)`, in units of w's last bit: no product.
+
+    The first operand of a segment is limited too. The sticky overflow flag clears with `start`.
+
+    Parameters:
+        w: codes of `format`, shape (T,).
+        start: bool, shape (T,), the first one set.
+        acc_width: accumulator width in bits, sign included, 2..128.
+        overflow: "saturate" or "wrap".
+    Raises: TypeError, ValueError.
+    Source: docs/numerics.md section 12.
+    """
+    _check_format("format", format)
+    values, begins = _stream("w", w, start, format)
+    return accumulate_integers(values, begins, acc_width=acc_width, overflow=overflow)
+
+
 @dataclass(frozen=True, eq=False)
 class RangeTrace:
     """Statistics after each value, int64 (T,): largest and smallest value since the last start,
@@ -70,10 +95,7 @@ def range_statistic(x: npt.ArrayLike, start: npt.ArrayLike, format: IntFormat) -
     Raises: TypeError, ValueError.
     """
     _check_format("format", format)
-    values, begins = _signed("x", x, format), np.asarray(start)
-    if values.ndim != 1 or values.size == 0:
-        raise ValueError(f"x must be of shape (T,) with T >= 1, not {values.shape!r}")
-    check_start(begins, values)
+    values, begins = _stream("x", x, start, format)
     # Each segment lies above all before it, so a running maximum does not look back.
     lift = np.cumsum(begins) << format.width
     largest = np.maximum.accumulate(values + lift) - lift
@@ -186,6 +208,17 @@ def _codes(values: Codes, format: IntFormat) -> Codes:
 def _signed(name: str, codes: npt.ArrayLike, format: IntFormat) -> Codes:
     checked = check_codes(name, codes, format.width)
     return checked - ((checked > format.max_code).astype(np.int64) << format.width)
+
+
+def _stream(
+    name: str, codes: npt.ArrayLike, start: npt.ArrayLike, format: IntFormat
+) -> tuple[Codes, npt.NDArray[np.bool_]]:
+    """Values of the one operand of each step, and where segments begin, both (T,)."""
+    values, begins = _signed(name, codes, format), np.asarray(start)
+    if values.ndim != 1 or values.size == 0:
+        raise ValueError(f"{name} must be of shape (T,) with T >= 1, not {values.shape!r}")
+    check_start(begins, values)
+    return values, begins
 
 
 def _check_format(name: str, format: object) -> None:

@@ -15,6 +15,7 @@ from .integer.mls_dot import MlsDot
 from .integer.mls_multiplier import ExponentShifter, MlsMultiplier
 from .integer.range_statistic import RangeStatistic
 from .integer.requantizer import Requantizer
+from .mac.adder_mac import AdderMac, OperandStage
 from .mac.float_mac import FloatMac, Fp8Mac, Fp32Mac
 from .mac.fused_mac import FusedAccumulator, FusedMac
 from .mac.int_mac import IntMac
@@ -40,6 +41,7 @@ from .tile.scaled_trees import AlignedSum, ExactSum
 from .tile.tile import FloatTile, Fp8Tile, Fp32Tile, MlsTile, Tile
 
 __all__ = [
+    "AdderMac",
     "AdderPath",
     "AlignedAdderTree",
     "AlignedSum",
@@ -85,6 +87,7 @@ __all__ = [
     "MlsQuantizer",
     "MlsTile",
     "MultiplierStage",
+    "OperandStage",
     "Overflow",
     "ProductCoding",
     "QuantizerLane",

@@ -1,15 +1,17 @@
 """The MACs: every one under the same ports."""
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from ..golden.integers import int_mac
+import numpy as np
+
+from ..golden.integers import adder_mac, int_mac
 from ..golden.kulisch import kulisch_mac
 from ..golden.lns import lns_mac
 from ..golden.mac import float_mac, fp8_mac, fused_mac, mls_mac
 from ..golden.spec import FP8_E4M3, FP32, INT8, LNS8, MLS_E2M4, FloatFormat, IntFormat
 from ..hw.integer.lns_multiplier import conversion_table
+from ..hw.mac.adder_mac import AdderMac
 from ..hw.mac.float_mac import FloatMac, Fp8Mac, Fp32Mac
 from ..hw.mac.fused_mac import FusedMac
 from ..hw.mac.int_mac import IntMac
@@ -19,8 +21,7 @@ from ..hw.mac.mls_mac import MlsMac
 from ..support.words import Codes
 from .catalogue import Unit
 from .models import Ports, mac, states
-
-Options = Mapping[str, Any]
+from .workloads import Inputs, Options, operations
 
 
 def largest_mls_product(options: Options) -> int:
@@ -34,6 +35,11 @@ def largest_int_product(options: Options) -> int:
     if options.get("zero_points"):
         return int(((1 << w.width) - 1) * ((1 << a.width) - 1))
     return int((w.max_code + 1) * (a.max_code + 1))
+
+
+def _largest_addend(options: Options) -> int:
+    """The most negative operand's."""
+    return int(options["format"].max_code + 1)
 
 
 def _largest_lns_product(options: Options) -> int:
@@ -59,6 +65,18 @@ def int_states(
     }
     start = inputs["start"].astype(bool)
     return states(int_mac(start=start, format=format, a_format=a_format, **operands, **options))
+
+
+def _adder_states(inputs: Ports, *, format: IntFormat, **options: Any) -> dict[str, Codes]:
+    return states(adder_mac(inputs["w"], inputs["start"].astype(bool), format, **options))
+
+
+def _spikes(mac: Inputs, options: Options) -> Inputs:
+    """The weight of each pair whose activation is not zero, a spike, else 0: a synapse adds its
+    weight where a spike arrives and is idle where none does, which is an operation like a MAC's
+    product by zero.
+    """
+    return {"w": np.where(mac["a"] != 0, mac["w"], 0), "start": mac["start"]}
 
 
 MLS_MAC = Unit(
@@ -108,6 +126,15 @@ ROWS = (
         defaults={"format": INT8, "a_format": INT8},
         model=int_states,
         largest_product=largest_int_product,
+    ),
+    Unit(
+        name="adder_mac",
+        description="Accumulate-only MAC: integers add up without a product, for spikes",
+        component=AdderMac,
+        defaults={"format": INT8},
+        model=_adder_states,
+        workload=operations(_spikes),
+        largest_product=_largest_addend,
     ),
     Unit(
         name="lns_mac",

@@ -79,11 +79,13 @@ class Mac(Component):
     the additive identity, so that `acc` holds. The submodules `multiplier` and `accumulator` own
     all registers and gates; power and area are split between them.
 
-    A MAC says what its multiplier and its accumulator are.
+    A MAC says what its multiplier and its accumulator are. One without a multiplier says what its
+    first stage is and names it in `stages`; latency, registers and operands follow.
 
     Members
     -------
-    w, a: In, packed codes; so `w_zero`, `a_zero`, where the multiplier has zero points.
+    w, a: In, packed codes; so `w_zero`, `a_zero`, where the multiplier has zero points. Those that
+        the first stage has.
     start: In, this product begins a new sum.
     acc: Out, the running sum.
     overflow: Out, integer accumulators only: sticky since `start`.
@@ -97,12 +99,18 @@ class Mac(Component):
         """The combinational component that `MultiplierStage` takes."""
         raise NotImplementedError
 
+    def make_first_stage(self) -> Component:
+        """What feeds the accumulator: operand ports, whose names `operands` tells, `start`,
+        `product` and `product_start`.
+        """
+        return MultiplierStage(multiplier=self.make_multiplier())
+
     def make_accumulator(self) -> wiring.Component:
         """A component of latency 1: `product`, `start`, `acc` and, for integers, `overflow`."""
         raise NotImplementedError
 
     def ports(self):
-        self._multiplier = stage = MultiplierStage(multiplier=self.make_multiplier())
+        self._first_stage = stage = self.make_first_stage()
         self._accumulator = accumulator = self.make_accumulator()
         overflow = {"overflow": Out(1)} if self.has_overflow else {}
         return {
@@ -115,27 +123,27 @@ class Mac(Component):
     has_overflow = property(
         lambda self: hasattr(self._accumulator, "overflow"), doc="Whether `overflow` exists."
     )
-    operands = property(lambda self: self._multiplier.operands, doc="Names of the operand ports.")
+    operands = property(lambda self: self._first_stage.operands, doc="Names of the operand ports.")
 
     @property
     def latency(self) -> int:
         """Clock cycles from operands to `acc`."""
-        return self._multiplier.latency + self._accumulator.latency
+        return self._first_stage.latency + self._accumulator.latency
 
     @property
     def registers(self) -> int:
         """Register bits of both stages; the flop count of a faithful netlist."""
-        return self._multiplier.registers + self._accumulator.registers
+        return self._first_stage.registers + self._accumulator.registers
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.multiplier = multiplier = self._multiplier
-        m.submodules.accumulator = accumulator = self._accumulator
+        m.submodules[self.stages[0]] = first = self._first_stage
+        m.submodules[self.stages[1]] = accumulator = self._accumulator
         m.d.comb += [
-            *(getattr(multiplier, port).eq(getattr(self, port)) for port in self.operands),
-            multiplier.start.eq(self.start),
-            accumulator.product.eq(multiplier.product),
-            accumulator.start.eq(multiplier.product_start),
+            *(getattr(first, port).eq(getattr(self, port)) for port in self.operands),
+            first.start.eq(self.start),
+            accumulator.product.eq(first.product),
+            accumulator.start.eq(first.product_start),
             self.acc.eq(accumulator.acc),
         ]
         if self.has_overflow:

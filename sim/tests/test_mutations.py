@@ -25,6 +25,7 @@ from mlsmac.hw.integer.lns_multiplier import LnsConverter, LnsMultiplier
 from mlsmac.hw.integer.mls_multiplier import ExponentShifter, MlsMultiplier
 from mlsmac.hw.integer.range_statistic import RangeStatistic
 from mlsmac.hw.integer.requantizer import Requantizer
+from mlsmac.hw.mac.adder_mac import OperandStage
 from mlsmac.hw.mac.kulisch_mac import FixedPointAccumulator, SignedProduct
 from mlsmac.hw.parts import lfsr
 from mlsmac.hw.parts.signed_multiplier import SignedMultiplier
@@ -143,6 +144,8 @@ MUTATIONS = [Mutation(*row) for row in (
     ("Booth row without its sign", SignedMultiplier, "_add_booth_rows", "~((one | two) & digits[n])", "(one | two) & digits[n]", "int_mac", {"recoding": "booth4"}, FEW),
     ("product not sign-extended", IntAccumulator, E, "self.product.as_signed()", "self.product", "int_mac", INTS, FEW),
     ("unsigned zero point", IntMultiplier, E, '_zero").as_signed()', '_zero")', "int_mac", {"zero_points": True}, FEW),
+    ("operand late by a cycle", OperandStage, E, '"s1_w", self.w', '"s1_w", registered(m, "s0_w", self.w)', "adder_mac", INTS, FEW),
+    ("start ahead of its operand", OperandStage, E, 'registered(m, "s1_start", self.start)', "self.start", "adder_mac", INTS, FEW),
     ("range without start", RangeStatistic, E, "self.start | (x > largest)", "x > largest", "range_statistic", INTS, FEW),
     ("a step too few", lfsr, "_following", "place + steps - 1 - step in taps", "place + steps - 2 - step in taps", "lfsr", {"lanes": 1}, FEW),
     ("lanes alike", lfsr.Lfsr, E, "lane * LANE_STRIDE", "0 * LANE_STRIDE", "lfsr", {"lanes": 2}, FEW),

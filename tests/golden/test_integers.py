@@ -1,4 +1,4 @@
-"""Integer MAC, range, requantizer and integer quantization against Python's integers and
+"""Integer MACs, range, requantizer and integer quantization against Python's integers and
 rationals.
 """
 
@@ -14,6 +14,7 @@ from mlsmac.golden import (
     INT8,
     INT16,
     IntFormat,
+    adder_mac,
     int_mac,
     quantize_affine,
     quantize_fixed_point,
@@ -96,6 +97,50 @@ def test_wrong_mac_arguments(arguments: tuple, kind: type, message: str) -> None
 def test_wrong_zero_point() -> None:
     with pytest.raises(ValueError, match=r"w_zero must be in 0\.\.255, not -1"):
         int_mac([0], [0], [True], INT8, w_zero=-1)
+
+
+@pytest.mark.parametrize("wrap", [False, True])
+@pytest.mark.parametrize(("format", "width"), [(INT8, 10), (INT4, 3), (INT16, 18), (INT8, 66)])
+def test_adder_is_a_loop_over_integers(format: IntFormat, width: int, wrap: bool) -> None:
+    rng = np.random.default_rng(width)
+    count = 3000
+    w, start = codes(rng, format, count), starts(rng, count)
+    policy = "wrap" if wrap else "saturate"
+    trace = adder_mac(w, start, format, acc_width=width, overflow=policy)
+
+    low, high = -(1 << (width - 1)), (1 << (width - 1)) - 1
+    acc, sticky = 0, False
+    for t in range(count):
+        if start[t]:
+            acc, sticky = 0, False
+        exact = acc + signed(int(w[t]), format.width)
+        acc = (exact - low) % (1 << width) + low if wrap else min(max(exact, low), high)
+        sticky = sticky or acc != exact
+        assert (trace.acc[t], trace.overflow[t]) == (acc, sticky)
+    assert 0.01 < trace.overflow.mean() < 0.99 or width == 66
+
+
+def test_adder_holds_what_the_contract_says() -> None:
+    """32 bits hold 65535 operands of INT16, and -2^31 itself: the one that D26 does not count."""
+    lowest, start = np.full(65537, 1 << 15), np.arange(65537) == 0
+    trace = adder_mac(lowest, start, INT16)
+    assert trace.acc[65534] == -65535 << 15
+    assert trace.overflow.argmax() == 65536
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        (([256], [True], INT8), ValueError, r"w must be in 0\.\.255, not 256"),
+        (([[0]], [True], INT8), ValueError, r"w must be of shape \(T,\) with T >= 1, not \(1, 1"),
+        (([0], [False], INT8), ValueError, r"start\[0\] must be True, not False"),
+        (([0], [1], INT8), TypeError, r"start must be a bool array, not dtype"),
+        (([0], [True], 8), TypeError, r"format must be an IntFormat, not 8"),
+    ],
+)
+def test_wrong_adder_arguments(arguments: tuple, kind: type, message: str) -> None:
+    with pytest.raises(kind, match=message):
+        adder_mac(*arguments)
 
 
 @pytest.mark.parametrize("format", [INT4, INT8, INT16])

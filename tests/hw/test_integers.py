@@ -9,6 +9,7 @@ from amaranth.sim import Simulator
 
 from mlsmac.golden.spec import INT4, INT8, INT16, MLS_E2M4, Rounding
 from mlsmac.hw import (
+    AdderMac,
     IntAccumulator,
     IntMac,
     IntMultiplier,
@@ -95,6 +96,12 @@ def test_structure_of_the_mac():
     assert zeros.idle_operands == (0, 0, 0, 0)
     assert (zeros.latency, zeros.registers) == (3, 4 * 8 + 17 + 2 + 25)
     assert not hasattr(plain, "w_zero")
+    adder = AdderMac(format=INT16, acc_width=20)
+    assert adder.operands == ("w",)
+    assert (adder.latency, adder.registers) == (2, 16 + 1 + 21)
+    assert not hasattr(adder, "a")
+    assert adder.stages == ("operand", "accumulator")  # no figure of it is a multiplier's
+    assert AdderMac(format=INT8).acc_width == plain.acc_width
 
 
 def test_structure_of_the_parts():
@@ -123,6 +130,21 @@ def test_proven_width(options, width):
 
 
 @pytest.mark.parametrize(
+    ("options", "width"),
+    [
+        ({"length": 1}, 9),  # D26: 8 bits hold -2^7
+        ({"length": 255}, 16),
+        ({"length": 256}, 17),
+        ({"length": 65535, "format": "int16"}, 32),
+    ],
+)
+def test_proven_width_of_an_adder(options, width):
+    configuration = configure("adder_mac", acc_width="auto", **options)
+    assert configuration.options["acc_width"] == width
+    assert configuration.safe_length >= options["length"]
+
+
+@pytest.mark.parametrize(
     ("name", "options", "slug"),
     [
         ("int_mac", {}, "int_mac_int8_int8_acc32_saturate"),
@@ -131,6 +153,7 @@ def test_proven_width(options, width):
             {"a_format": "16", "zero_points": True, "overflow": "wrap"},
             "int_mac_int8_int16_zeros_acc32_wrap",
         ),
+        ("adder_mac", {}, "adder_mac_int8_acc32_saturate"),
         ("range_statistic", {"format": "int16"}, "range_statistic_int16"),
         ("requantizer", {"lfsr_seed": 7}, "requantizer_int8_acc32_stochastic_random8_seed7"),
         ("lfsr", {"lanes": 2}, "lfsr_lanes2_random8"),

@@ -29,6 +29,7 @@ from mlsmac.golden.spec import (
 )
 from mlsmac.study.stimuli.encode import amax_shift, encode_tensor
 from mlsmac.study.stimuli.pairs import Stimulus, build
+from mlsmac.units import configure
 
 GEOMETRIES = {
     "3x3": (3, 1, 1),
@@ -361,3 +362,12 @@ def test_encode_refuses_other_formats() -> None:
         build(9, 1).encode(8)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"format must be of ElementFormat or .*, not 8"):
         build(9, 1).statistics(8)  # type: ignore[arg-type]
+
+
+def test_an_adder_is_fed_the_weights_of_spikes():
+    source = build(300, 1)
+    inputs = configure("adder_mac").workload(source).inputs
+    w, a = source.encode(INT8)
+    assert inputs["w"].tolist() == [x if y else 0 for x, y in zip(w, a, strict=True)]
+    assert np.array_equal(inputs["start"], source.start)
+    assert 0 < np.count_nonzero(a) < len(a)
