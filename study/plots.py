@@ -22,6 +22,8 @@ _STYLE: Any = {
     "axes.spines.right": False,
 }
 _MULTIPLIER, _ACCUMULATOR, _GLITCH_FREE = "#2f6f9f", "#e08a3c", "#222222"
+_OTHER = "#8a8a8a"
+_MAC_COLOURS = {"multiplier": _MULTIPLIER, "accumulator": _ACCUMULATOR}
 
 
 def energy_plot(rows: Sequence[MacRow]) -> str:
@@ -46,8 +48,9 @@ def _stacked(axes: Axes, rows: Sequence[MacRow]) -> None:
             axes.text(0, place, " not at this clock", va="center", color="#a00000")
             continue
         left = 0.0
-        for stage, colour in (("multiplier", _MULTIPLIER), ("accumulator", _ACCUMULATOR)):
-            width = row.measured.energy_pj_by_stage[stage]
+        # A unit without stages is one bar.
+        for stage, width in (row.measured.energy_pj_by_stage or {"": energy}).items():
+            colour = _MAC_COLOURS.get(stage, _OTHER)
             axes.barh(place, width, 0.6, left, color=colour, label=labels.pop(stage, None))
             left += width
         zero = row.measured.energy_pj_zero_delay or 0.0
@@ -68,7 +71,7 @@ _STAGE_COLOURS = {
     "collector": "#9fc3dd",
     "scalers": "#7a5ba8",
     "tree": _ACCUMULATOR,
-    "output": "#8a8a8a",
+    "output": _OTHER,
 }
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,13 @@ def test_plots_are_deterministic() -> None:
     rows = [row("a", 1.0), row("b", 2.0)]
     assert energy_plot(rows) == energy_plot(copy.deepcopy(rows))
     assert area_plot(rows) == area_plot(copy.deepcopy(rows))
+
+
+@pytest.mark.parametrize("stages", [{"operand": 0.25, "accumulator": 0.75}, {}])
+def test_a_unit_of_other_stages_is_plotted_too(stages: dict[str, float]) -> None:
+    other = replace(measured(1.0), energy_pj_by_stage=stages)
+    plot = energy_plot([row("INT8", 2.0), row("other", 1.0, measured=best([other]))])
+    assert plot.count("<svg") == 1
 
 
 @pytest.mark.eda
