@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from amaranth.hdl import Shape
 from amaranth.lib.data import Layout
 
 from ..support.words import Codes, words
@@ -106,8 +107,8 @@ def make_traffic(
 def _packed(layout: Layout, steps: Mapping[str, Codes]) -> npt.NDArray[np.uint8]:
     packed = [0] * len(steps["last"])
     for name, field in layout:
-        for step, word in enumerate(words(steps[name], field.width)):
+        for step, word in enumerate(words(steps[str(name)], field.width)):
             packed[step] |= word << field.offset
-    size = -(-layout.size // 8)
+    size = -(-Shape.cast(layout).width // 8)
     whole = b"".join(word.to_bytes(size, "little") for word in packed)
     return np.frombuffer(whole, np.uint8).reshape(-1, size)

@@ -3,15 +3,14 @@
 
 import enum
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from amaranth.lib import wiring
-
 from ..golden.spec import products_held, resolve_acc_width
 from ..hw.parts.component import Component, Parameter
+from ..hw.parts.unsigned_multiplier import Recoding
 from ..hw.tile.tile import Tile
 from ..support.words import Codes
 from .corners.general import Draw, operands
@@ -79,7 +78,7 @@ class Unit:
         """Whether it takes steps under a rule instead of an operation a cycle: streams suit it."""
         return issubclass(self.component, Tile)
 
-    def make(self, **values: Any) -> wiring.Component:
+    def make(self, **values: Any) -> Component:
         """A fresh component of all options' values."""
         return self.component(**self.arguments(**values))
 
@@ -116,7 +115,7 @@ class Configuration:
         """Of all options."""
         return {**self.options, **self.structure}
 
-    def build(self) -> wiring.Component:
+    def build(self) -> Component:
         """A fresh component."""
         return self.unit.make(**self.values)
 
@@ -157,8 +156,9 @@ class Configuration:
         compute the same.
         """
         # Paths need no comparison: the default has the least energy in every MAC.
-        kinds = [
-            type(value) if name == "recoding" else [value] for name, value in self.structure.items()
+        kinds: list[Iterable[enum.Enum | int]] = [
+            type(value) if isinstance(value, Recoding) else [value]
+            for value in self.structure.values()
         ]
         return [
             replace(self, structure=dict(zip(self.structure, chosen, strict=True)))

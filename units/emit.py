@@ -11,12 +11,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from amaranth.back import rtlil, verilog
+from amaranth.back import rtlil, verilog  # type: ignore[attr-defined]  # stubs lack rtlil
 from amaranth.hdl import ClockDomain, Fragment, Shape, ShapeLike, Value
-from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout, Layout
 from amaranth.lib.wiring import In, Member
 
+from ..hw.parts.component import Component
 from ..support.files import write_whole
 from .catalogue import Configuration
 
@@ -65,7 +65,7 @@ def _convert(
     )
 
 
-def _clock_ports(component: wiring.Component) -> list[str]:
+def _clock_ports(component: Component) -> list[str]:
     """Ports of the clock domain that a component leaves to its surroundings."""
     if not component.registers or "aclk" in component.signature.members:
         return []

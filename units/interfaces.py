@@ -4,9 +4,8 @@
 import enum
 from dataclasses import dataclass
 
-from amaranth.lib import wiring
-
 from ..golden.spec import choice
+from ..hw.parts.component import Component
 from ..hw.tile.axi_stream import AxiConvTile
 from ..hw.tile.conv_tile import ConvTile
 from .catalogue import Configuration
@@ -25,7 +24,10 @@ class Interface(enum.Enum):
     """AxiConvTile."""
 
 
-_COMPONENTS = {Interface.STREAM: ConvTile, Interface.AXI: AxiConvTile}
+_COMPONENTS: dict[Interface, type[Component]] = {
+    Interface.STREAM: ConvTile,
+    Interface.AXI: AxiConvTile,
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class StreamConfiguration(Configuration):
         """The tile alone."""
         return Configuration(self.unit, self.options, self.structure)
 
-    def build(self) -> wiring.Component:
+    def build(self) -> Component:
         """A fresh component."""
         return _COMPONENTS[self.interface](tile=self.tile.build(), results=self.results)
 

@@ -238,7 +238,8 @@ class UnitOption:
         kind = self.parameter.kind
         if isinstance(kind, type) and issubclass(kind, enum.Enum):
             return choice(self.row.name, kind, value)
-        if is_dataclass(kind) and isinstance(value, str):
+        is_format = is_dataclass(kind)
+        if is_format and isinstance(value, str):
             return parse_format(self.row.name, kind, value)
         return value
 

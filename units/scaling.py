@@ -28,7 +28,7 @@ from .macs import largest_mls_product
 from .models import Ports, mac
 from .workloads import Inputs, Options, Source, sums
 
-_DEFAULTS = {"format": MLS_E2M4, "scale": SCALE_E8M1}
+_DEFAULTS: dict[str, Any] = {"format": MLS_E2M4, "scale": SCALE_E8M1}
 _SCALER = _DEFAULTS | {"acc_width": GroupScaler.parameters["acc_width"].default}
 
 

@@ -4,6 +4,7 @@
 from typing import Any
 
 from amaranth import Cat, Const, Module, Signal
+from amaranth.hdl import Value
 from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import FloatFormat
@@ -81,7 +82,7 @@ def check_widening(source: FloatFormat, target: FloatFormat) -> None:
         raise ValueError(f"product_format must fit into {target}, not {source}")
 
 
-def widen(code, source: FloatFormat, target: FloatFormat):
+def widen(code: Value, source: FloatFormat, target: FloatFormat) -> Value:
     """The same number in a format with at least as many exponent and mantissa bits, as an
     expression.
 

@@ -210,7 +210,9 @@ class FloatAdder(Combinational):
         less one, a place that y is shifted ahead; else its complement is the distance.
         """
         fmt, below = self._wide, self._below
-        infinite, exponents, significands = [], [], []
+        infinite: list[Value] = []
+        exponents: list[Value] = []
+        significands: list[Value] = []
         for name, code in (("x", x), ("y", y)):
             _, exponent, mantissa = fields(code, fmt)
             hidden = named(m, f"{name}_hidden", exponent.any())
@@ -225,7 +227,7 @@ class FloatAdder(Combinational):
         x_larger = Cat(Const(0, 1), significands[1]) < Cat(y[-1], significands[0])
         reverse = named(m, "reverse", less_one.all() & x_larger)
         larger = named(m, "larger", Mux(above, *significands))
-        sign = named(m, "sign", Mux(above | reverse, x[-1], y[-1]))
+        sign: Value = named(m, "sign", Mux(above | reverse, x[-1], y[-1]))
         if not self.subnormals:
             significands = [s & s[-1].replicate(len(s)) for s in significands]
             sign = sign & (larger[-1] | ~subtract)  # -tiny + tiny reads as -0 + 0
@@ -343,7 +345,7 @@ class FloatAdder(Combinational):
         the hidden bit; whether the result was flushed to zero.
         """
         base = named(m, "base", exponent - amount)
-        zero = Const(0, 1)
+        zero: Value = Const(0, 1)
         if not self.subnormals:
             hidden = hidden & ~base[-1]
             zero = ~hidden

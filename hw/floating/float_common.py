@@ -30,7 +30,7 @@ def fields(code: Value, format: FloatFormat) -> tuple[Value, Value, Value]:
     return code[-1], code[format.man_bits : -1], code[: format.man_bits]
 
 
-def align(m: Module, value: Value, amount: Value, *, name: str) -> tuple[Signal, Signal]:
+def align(m: Module, value: Value, amount: Value, *, name: str) -> tuple[Value, Value]:
     """Shift `value` right by the unsigned `amount`: (shifted, sticky).
 
     Every amount is allowed: those beyond the width leave zeros and the sticky bit. Small shifts
@@ -38,7 +38,7 @@ def align(m: Module, value: Value, amount: Value, *, name: str) -> tuple[Signal,
     """
     steps = len(value).bit_length()  # 2^steps - 1 >= len(value): all ones shifts everything out
     far = named(m, f"{name}_far", amount[steps:].any())
-    sticky = Const(0, 1)
+    sticky: Value = Const(0, 1)
     for i in range(steps):
         step = 1 << i
         select = named(m, f"{name}_select{i}", amount[i] | far if i < len(amount) else far)
@@ -61,7 +61,7 @@ def normalise(
     isolate: bool,
     negative: Value = _NONE,
     name: str,
-) -> tuple[Signal, Signal, Signal]:
+) -> tuple[Value, Value, Signal]:
     """Shift `value` left by min(leading zeros, limit): (its top `out_width` bits, sticky, amount).
     Where `negative`, by its leading ones instead.
 
@@ -80,7 +80,7 @@ def normalise(
     sticky = sticky | value[: len(value) - width].any()
     direct = value[len(value) - width :]
     value = named(m, f"{name}_in", direct & enable.replicate(width) if isolate else direct)
-    amount = []
+    amount: list[Value] = []
     free = unlimited
     for i in reversed(range(steps)):
         step = 1 << i
@@ -201,7 +201,8 @@ def round_gradually(
     """
     out_width = out.man_bits + 2  # hidden bit, mantissa, guard bit
     span = 1 << steps
-    sticky = below = Const(0, 1)
+    sticky: Value = Const(0, 1)
+    below: Value = Const(0, 1)
     limit, unlimited = exponent[:steps], exponent[steps:].any()
     if smallest < 0:
         below = named(m, "below", exponent[-1])
@@ -261,7 +262,7 @@ def encode(
     """
     mantissa, exponent = code[: format.man_bits], code[format.man_bits :]
     ones = (1 << format.exp_bits) - 1
-    overflow = Const(0, 1)
+    overflow: Value = Const(0, 1)
     if format.specials is Specials.IEEE:
         if largest_exponent >= ones:
             overflow = named(m, "overflow", exponent >= ones)

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import FloatFormat
 from ..parts.combinational import Combinational
-from ..parts.component import parameter
+from ..parts.component import Component, parameter
 from ..parts.unsigned_multiplier import Recoding, UnsignedMultiplier
 from .exact_multiplier import choose_multiplier
 from .float_adder import AdderPath, FloatAdder
@@ -47,10 +47,12 @@ class FloatFma(Combinational):
         self._product_format = exact_format(fmt, acc_format, subnormals=subnormals)
         if self._product_format is None:
             window = Window(format=fmt, acc_format=acc_format, subnormals=subnormals)
-            self._multiplier = FloatProduct(
+            self._multiplier: Component = FloatProduct(
                 format=fmt, subnormals=window.keeps_operands, recoding=self.recoding
             )
-            self._adder = FusedAdder(format=fmt, acc_format=acc_format, subnormals=subnormals)
+            self._adder: Component = FusedAdder(
+                format=fmt, acc_format=acc_format, subnormals=subnormals
+            )
         else:
             operand_format = FloatFormat(acc_format.exp_bits, self._product_format.man_bits)
             self._multiplier = choose_multiplier(fmt, operand_format, self.recoding)

@@ -60,8 +60,8 @@ class FloatMultiplier(Combinational):
         fmt, out = self.format, self.out_format
         x_sign, x_exponent, x_mantissa = fields(self.x, fmt)
         y_sign, y_exponent, y_mantissa = fields(self.y, fmt)
-        x_hidden = named(m, "x_hidden", x_exponent.any())
-        y_hidden = named(m, "y_hidden", y_exponent.any())
+        x_hidden: Value = named(m, "x_hidden", x_exponent.any())
+        y_hidden: Value = named(m, "y_hidden", y_exponent.any())
         normal = named(m, "normal_operands", x_hidden & y_hidden)
         if self.subnormals:  # exponent field 0 has the weight of 1
             x_exponent, y_exponent = x_exponent | ~x_hidden, y_exponent | ~y_hidden
@@ -155,7 +155,7 @@ class FloatMultiplier(Combinational):
             sticky=named(m, "sticky", significand[: low - 1].any()),
         )
         # The exponent is that of the top bit: without that bit it is one less.
-        field = join_exponent(m, exponent, significand[-1], carry, name="field")
+        field: Value = join_exponent(m, exponent, significand[-1], carry, name="field")
         field = field[: len(exponent)].as_signed()
         zero = named(m, "zero", ~normal | (field <= 0))
         width = (self._largest_exponent + 2).bit_length()

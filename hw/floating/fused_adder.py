@@ -239,10 +239,10 @@ def round_sum(
     rest = named(m, "rest_or_one", rest | negative)
     base = named(m, "base", addend.exponent - amount)
     width = window.largest_exponent.bit_length()
-    zero = Const(0, 1)
+    zero: Value = Const(0, 1)
     if window.subnormals:
         base = named(m, "base_kept", base[:width] & hidden.replicate(width))
-    code = round_nearest_even(m, mantissa, guard, rest, base, hidden, name="rounded")
+    code: Value = round_nearest_even(m, mantissa, guard, rest, base, hidden, name="rounded")
     if not window.subnormals:
         field = code[fmt.man_bits :][: len(base)].as_signed()
         zero = named(m, "zero", ~hidden | (field <= 0))

@@ -1,6 +1,6 @@
 """Products of logarithmic numbers: exponents add, and their sum is converted to an integer."""
 
-from amaranth.hdl import Cat, Const, Module, Mux
+from amaranth.hdl import Cat, Const, Module, Mux, Value
 from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import LnsFormat, check_int
@@ -133,7 +133,7 @@ class LnsConverter(Combinational):
         # Expressions, not a switch: before its first event in a simulator, a switch is undefined.
         chosen = [~remainder.any()]
         chosen += [remainder == index for index in range(1, len(self._table))]
-        value = Const(0, self.table_fraction + 1)
+        value: Value = Const(0, self.table_fraction + 1)
         for select, entry in zip(chosen, self._table, strict=True):
             value = value | Const(entry, self.table_fraction + 1) & select.replicate(len(value))
         value = named(m, "entry", value)

@@ -2,6 +2,7 @@
 """Accumulated sums back to operands: shift, stochastic rounding, saturation."""
 
 from amaranth import Cat, Const, Module, Mux, signed
+from amaranth.hdl import Value
 from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import IntFormat, Rounding
@@ -89,7 +90,8 @@ class Requantizer(Component):
         """
         final = fraction + self.format.width
         sign = self.acc[-1]
-        value, far = Cat(Const(0, fraction), self.acc), Const(0, 1)
+        value: Value = Cat(Const(0, fraction), self.acc)
+        far: Value = Const(0, 1)
         for place in reversed(range(SHIFT_BITS)):
             step = 1 << place
             kept = final + step - 1  # what the smaller steps can still bring into the window

@@ -1,7 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """Floating-point products in a fixed-point accumulator: the MAC that never rounds."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import MAX_WIDTH, FloatFormat, Overflow
@@ -138,7 +138,7 @@ class FixedPointAccumulator(Component):
         m.d.comb += [self.acc.eq(acc), self.overflow.eq(overflow)]
         return m
 
-    def _term(self, m: Module):
+    def _term(self, m: Module) -> Value:
         """The product in fixed point: shifted by its whole exponent, small steps first. That is at
         least 2, as a field 0 counts as 1: two places less are built.
         """

@@ -2,7 +2,6 @@
 """Multiply-accumulate units: one wrapper for all of them, so that they can be measured alike."""
 
 from amaranth import Module, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..parts.component import Component, parameter
@@ -25,7 +24,7 @@ class MultiplierStage(Component):
     product_start: Out, `start` of that product.
     """
 
-    multiplier: wiring.Component = parameter(
+    multiplier: Component = parameter(
         "combinational, with inputs `x`, `y` (and `x_zero`, `y_zero`) and output `product`"
     )
 
@@ -95,7 +94,7 @@ class Mac(Component):
     idle_operands: tuple[int, ...]
     """Codes of the operand ports, in their order, whose product leaves any sum unchanged."""
 
-    def make_multiplier(self) -> wiring.Component:
+    def make_multiplier(self) -> Component:
         """The combinational component that `MultiplierStage` takes."""
         raise NotImplementedError
 
@@ -105,7 +104,7 @@ class Mac(Component):
         """
         return MultiplierStage(multiplier=self.make_multiplier())
 
-    def make_accumulator(self) -> wiring.Component:
+    def make_accumulator(self) -> Component:
         """A component of latency 1: `product`, `start`, `acc` and, for integers, `overflow`."""
         raise NotImplementedError
 

@@ -7,7 +7,8 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, dataclass_transform
+from functools import partial
+from typing import Any, ClassVar, Literal, cast, dataclass_transform
 
 from amaranth.lib import wiring
 
@@ -97,6 +98,11 @@ def parameter(
     return Parameter(doc=doc, default=default, factory=factory, low=low, high=high, name=alias)
 
 
+def with_default(declared: Any, default: Any) -> Any:
+    """Declare a parameter of another component with another default."""
+    return replace(declared, default=default)
+
+
 def constant(value: Any, *, init: Literal[False] = False) -> Any:
     """Declare that a subclass fixes a parameter of its parent: no longer an argument."""
     return _Constant(value)
@@ -132,10 +138,6 @@ class Component(wiring.Component):
 
     parameters: ClassVar[Mapping[str, Parameter]] = {}
     """By name of the argument, in order."""
-
-    stages: tuple[str, ...] = ()
-    """Names of the submodules that own all gates, in the order in which data passes them; none:
-    they are not told apart."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -174,6 +176,13 @@ class Component(wiring.Component):
         raise NotImplementedError
 
     @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of the submodules that own all gates, in the order in which data passes them; none:
+        they are not told apart.
+        """
+        return ()
+
+    @property
     def stage_sets(self) -> tuple[frozenset[str], ...]:
         """Of this component, and of parts that have some: the submodules' names of each that has
         stages.
@@ -198,8 +207,21 @@ class Component(wiring.Component):
 
     if typing.TYPE_CHECKING:
 
+        @property
+        def latency(self) -> int:
+            """Clock cycles from inputs to outputs: of every component that is a unit."""
+
+        @property
+        def registers(self) -> int:
+            """Register bits: of every component that is a unit."""
+
         def __getattr__(self, name: str) -> Any:
             """Ports, which the signature makes."""
+
+
+def check_plan(plan: partial[Any]) -> None:
+    """Raise what `plan()` would, which makes a component, without building anything."""
+    cast(type[Component], plan.func).check(**plan.keywords)
 
 
 def _bound(declared: Parameter, attribute: str, annotation: Any) -> Parameter:

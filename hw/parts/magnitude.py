@@ -25,7 +25,7 @@ def normalised(m: Module, magnitude: Value, *, name: str) -> tuple[Signal, Signa
     value = named(
         m, f"{name}_raw", Mux(hidden, Cat(mantissa, Const(1, 1)), Cat(Const(0, 1), mantissa))
     )
-    zeros = []
+    zeros: list[Value] = []
     for step in (16, 8, 4, 2, 1):
         empty = named(m, f"{name}_empty{step}", ~value[-step:].any())
         value = named(m, f"{name}_by{step}", Mux(empty, value << step, value)[: len(value)])

@@ -48,7 +48,9 @@ class QuantizerLane(Component):
     format: ElementFormat = parameter("of the codes")
     divisor_width: int = Reciprocal.divisor_width
     carry: Carry = parameter("what rounding up to the next binade does", default=Carry.CLIP)
-    random_bits: int = parameter("k, bits of R", low=1, high=16, default=Lfsr.random_bits.default)
+    random_bits: int = parameter(
+        "k, bits of R", low=1, high=16, default=Lfsr.parameters["random_bits"].default
+    )
     reciprocal_bits: int = parameter(
         "p, bits of the reciprocal that divides, at least 4; or 0: exact division",
         low=0,
@@ -103,9 +105,9 @@ class QuantizerLane(Component):
     def elaborate(self, platform):
         m = Module()
         x = registered(m, "s1_x", self.x)
-        significand, exponent = normalised(m, x[:MAGNITUDE_BITS], name="x")
+        magnitude, exponent = normalised(m, x[:MAGNITUDE_BITS], name="x")
         m.d.comb += self.beyond.eq(x[:MAGNITUDE_BITS] > self.peak)
-        significand = significand[-self.quotient.significand_width :]
+        significand = magnitude[-self.quotient.significand_width :]
         significand = registered(m, "s2_significand", significand)
         exponent = registered(m, "s2_exponent", exponent)
         sign = registered(m, "s2_sign", x[-1])

@@ -3,7 +3,7 @@
 
 import enum
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from amaranth import Cat, Const, Module, Mux
 from amaranth.hdl import Value, ValueLike, signed
@@ -77,6 +77,19 @@ class Quotient:
 
     significand_width = FP32.significand_width
 
+    if TYPE_CHECKING:  # a quotient has each as a property or as a parameter
+
+        @property
+        def divisor_width(self) -> int: ...
+        @property
+        def divisors(self) -> int: ...
+        @property
+        def cycles(self) -> int: ...
+        @property
+        def random_delay(self) -> int: ...
+        @property
+        def registers(self) -> int: ...
+
     def divide(self, m: Module, element: Element, divisor: ValueLike, random: Value) -> Divided:
         """Build it; `divisor` is the port of the lane, `random` is R."""
         raise NotImplementedError
@@ -141,8 +154,8 @@ class _Subtracting(Quotient):
     def _subtract(self, m, element, divisor):
         """Remainder, digits, distance and sign."""
         significand, distance, sign = element
-        remainder = Cat(Const(0, self.divisor_width - len(significand)), significand)
-        quotient = Const(0, 0)
+        remainder: Value = Cat(Const(0, self.divisor_width - len(significand)), significand)
+        quotient: Value = Const(0, 0)
         for stage in range(self.divisors):
             if stage:
                 remainder = registered(m, f"s{stage + 2}_remainder", remainder)
@@ -339,7 +352,7 @@ def choose_quotient(
     division: Division,
 ) -> Quotient:
     """The quotient of a lane's parameters."""
-    common = {"format": format, "random_bits": random_bits, "levels": levels}
+    common: dict[str, Any] = {"format": format, "random_bits": random_bits, "levels": levels}
     if reciprocal_bits:
         return ReciprocalQuotient(**common, reciprocal_bits=reciprocal_bits)
     kind = {Division.DIGITS: DigitQuotient, Division.PRODUCT: ProductQuotient}[division]

@@ -1,6 +1,7 @@
 """A group's divisor as a short reciprocal."""
 
 from amaranth import Cat, Const, Module, Mux
+from amaranth.hdl import Value
 from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import FP32
@@ -56,7 +57,7 @@ class Reciprocal(Component):
         divisor = Cat(Const(1, 1), part)
         # What the first digit leaves of 2^(p + 1).
         remainder = named(m, "remainder0", (-divisor)[: p + 1])
-        digits = Const(0, 0)
+        digits: Value = Const(0, 0)
         for stage in range(self.latency):
             if stage:
                 part = registered(m, f"s{stage}_part", part)
@@ -77,4 +78,4 @@ class Reciprocal(Component):
 def check_reciprocal_bits(reciprocal_bits: int) -> None:
     """Raise unless it is 0, for none, or bits of a `Reciprocal`."""
     if reciprocal_bits:
-        Reciprocal.reciprocal_bits.check(reciprocal_bits)
+        Reciprocal.parameters["reciprocal_bits"].check(reciprocal_bits)

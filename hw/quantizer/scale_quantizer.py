@@ -2,7 +2,7 @@
 """A group's scale code and its divisor, from two float32 maxima."""
 
 from amaranth import Cat, Const, Module, Mux
-from amaranth.hdl import signed
+from amaranth.hdl import Value, signed
 from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import FP32, ScaleFormat
@@ -97,7 +97,7 @@ class ScaleQuantizer(Component):
         fmt = self.scale
         steps = 1 << fmt.man_bits
         multiples = [named(m, f"multiple{i}", top * (steps + i)) for i in range(steps)]
-        below = [
+        below: list[Value] = [
             named(m, f"below{i}", multiples[i] < (numerator << fmt.man_bits))
             for i in range(1, steps)
         ]
@@ -110,7 +110,8 @@ class ScaleQuantizer(Component):
         chosen = [
             named(m, f"chosen{i}", below[i - 1] & ~below[i] & ~clipped) for i in range(1, steps)
         ]
-        mantissa, multiple = Const(0, fmt.man_bits), multiples[0]
+        mantissa: Value = Const(0, fmt.man_bits)
+        multiple: Value = multiples[0]
         for i, this in enumerate(chosen, 1):
             mantissa = mantissa | Mux(this, i, 0)
             multiple = Mux(this, multiples[i], multiple)

@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 
@@ -134,7 +134,7 @@ class Fp32AdderTree(AdderTree):
         m = Module()
         values = [self.i[leaf] for leaf in range(self.leaves)]
         valid = self.valid
-        block = self.block if self.sharing > 1 else None
+        block: Value | None = self.block if self.sharing > 1 else None
         for level in range(doublings(self.leaves)):
             if level % self.levels == 0:
                 enable = valid if level == 0 else None
@@ -148,19 +148,20 @@ class Fp32AdderTree(AdderTree):
             sums = [self._add(m, f"add{level}_{k}", *pair) for k, pair in enumerate(pairs)]
             values = [*sums, *values[2 * len(sums) :]]
         total = values[0]
-        for stage in range(doublings(self.sharing)):
-            odd, block = block[0], block[1:]
-            even = registered(m, f"even{stage}", total, valid & ~odd)
-            valid = named(m, f"pair{stage}", valid & odd)
-            x = registered(m, f"x{stage}", even, valid)
-            y = registered(m, f"y{stage}", total, valid)
-            total = self._add(m, f"pair_add{stage}", x, y)
-            valid = registered(m, f"pair_valid{stage}", valid)
-            block = registered(m, f"pair_block{stage}", block)
+        if block is not None:
+            for stage in range(doublings(self.sharing)):
+                odd, block = block[0], block[1:]
+                even = registered(m, f"even{stage}", total, valid & ~odd)
+                valid = named(m, f"pair{stage}", valid & odd)
+                x = registered(m, f"x{stage}", even, valid)
+                y = registered(m, f"y{stage}", total, valid)
+                total = self._add(m, f"pair_add{stage}", x, y)
+                valid = registered(m, f"pair_valid{stage}", valid)
+                block = registered(m, f"pair_block{stage}", block)
         m.d.comb += [self.sum.eq(total), self.sum_valid.eq(valid)]
         return m
 
-    def _add(self, m: Module, name: str, x, y):
+    def _add(self, m: Module, name: str, x: Value, y: Value) -> Value:
         m.submodules[name] = adder = FloatAdder(format=FP32, subnormals=self.subnormals)
         m.d.comb += [adder.x.eq(x), adder.y.eq(y)]
         return adder.sum
@@ -177,7 +178,9 @@ class _IntegerTree(AdderTree):
 
     term_width: int = parameter("bits of a term", low=2, high=128)
     offset: int = parameter(
-        "2^-offset is the unit of a term whose exponent is 0", low=0, high=IntToFloat.offset.high
+        "2^-offset is the unit of a term whose exponent is 0",
+        low=0,
+        high=IntToFloat.parameters["offset"].high,
     )
 
     def conversion(self) -> dict[str, int]:
@@ -226,7 +229,7 @@ class _IntegerTree(AdderTree):
         ]
         return m
 
-    def _sum(self, m: Module):
+    def _sum(self, m: Module) -> Value:
         """Sum of a block: one expression, so that synthesis sees a sum of many."""
         terms = []
         for leaf in range(self.leaves):
@@ -237,11 +240,11 @@ class _IntegerTree(AdderTree):
             terms = [*pairs, *terms[2 * len(pairs) :]]
         return terms[0]
 
-    def _fixed_point(self, m: Module, name: str, leaf):
+    def _fixed_point(self, m: Module, name: str, leaf: Any) -> Value:
         """The signed integer that a leaf of row 0 stands for."""
         return leaf
 
-    def _begins(self):
+    def _begins(self) -> Value | None:
         """Whether `i` begins a sum; None where every block does."""
         return ~self.block.any() if self.sharing > 1 else None
 
@@ -325,7 +328,7 @@ class ExactAdderTree(_IntegerTree):
     def ports(self):
         return super().ports() | {"first": In(1)}
 
-    def _fixed_point(self, m: Module, name: str, leaf):
+    def _fixed_point(self, m: Module, name: str, leaf: Any) -> Value:
         # The complement of the exponent is 2 max_exp + 1 - exponent: one place more than the shift.
         value = leaf.term
         for digit, clear in enumerate(leaf.exponent):
@@ -333,6 +336,6 @@ class ExactAdderTree(_IntegerTree):
             value = named(m, f"{name}_by{1 << digit}", shifted)
         return value[1:].as_signed()
 
-    def _begins(self):
+    def _begins(self) -> Value | None:
         first_block = super()._begins()
         return self.first if first_block is None else self.first & first_block

@@ -1,6 +1,8 @@
 # amaranth: UnusedElaboratable=no
 """A tile behind AXI4-Stream ports."""
 
+from typing import Any
+
 from amaranth import ClockDomain, Module, Mux, Signal
 from amaranth.hdl import Shape
 from amaranth.lib.data import Field, FlexibleLayout, Layout
@@ -89,10 +91,11 @@ class AxiConvTile(Component):
         m = Module()
         # The clock and its reset are ports like all others.
         m.domains.sync = domain = ClockDomain("sync", local=True)
-        m.d.comb += [domain.clk.eq(self.aclk), domain.rst.eq(~self.aresetn)]
+        clock, reset = domain.clk, domain.rst  # type: ignore[attr-defined]  # stubs lack them
+        m.d.comb += [clock.eq(self.aclk), reset.eq(~self.aresetn)]
         m.submodules.core = core = self._core
         step, result = core.i.payload, core.o.payload
-        held = Signal(step.shape(), reset_less=True)
+        held: Any = Signal(step.shape(), reset_less=True)  # a view: it has fields
         occupied = Signal()
         m.d.comb += [
             self.s_axis_tready.eq(~occupied | core.i.ready),

@@ -1,7 +1,9 @@
 """From the lanes of a tile to its scalers: what a finished group leaves behind, block by block."""
 
+from typing import Any
+
 from amaranth import Module, Mux, Signal, unsigned
-from amaranth.hdl import Shape
+from amaranth.hdl import Shape, Value
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
@@ -79,9 +81,9 @@ class Collector(Component):
         members |= {"sums": Out(ArrayLayout(self.shape, self.leaves))}
         if self.scale is not None:
             for port in ("w_scale", "a_scale"):
-                members[port] = In(self._codes(self.lanes))
-                members[f"{port}s"] = Out(self._codes(self.leaves))
-                members[f"all_{port}s"] = Out(self._codes(self.lanes))
+                members[port] = In(_codes(self.scale, self.lanes))
+                members[f"{port}s"] = Out(_codes(self.scale, self.leaves))
+                members[f"all_{port}s"] = Out(_codes(self.scale, self.lanes))
         if self.has_overflow:
             members |= {"acc_overflow": In(self.lanes), "tile_overflow": Out(1)}
         members |= {port: Out(1) for port in ("presented", "tile_first", "tile_finish")}
@@ -111,9 +113,6 @@ class Collector(Component):
         control = MAC_LATENCY + 2 + self.holds_sums + (self.sharing - 1).bit_length()
         return control + self.has_overflow + self.lanes * (codes + sums)
 
-    def _codes(self, count: int) -> ArrayLayout:
-        return ArrayLayout(unsigned(self.scale.code_width), count)
-
     def elaborate(self, platform):
         m = Module()
         for port in ("first", "finish"):
@@ -137,7 +136,7 @@ class Collector(Component):
             m.d.comb += self.tile_overflow.eq(sticky)
         return m
 
-    def _present(self, m: Module, target, values, block) -> None:
+    def _present(self, m: Module, target: Any, values: Any, block: Any) -> None:
         """Drive `target` with the block's part of `values`, through a tree of multiplexers: the
         digit of the block number that changes least drives most of them.
         """
@@ -149,7 +148,7 @@ class Collector(Component):
             blocks = [Mux(block[digit], upper, lower) for lower, upper in pairs]
         m.d.comb += target.as_value().eq(blocks[0])
 
-    def _count(self, m: Module, capture):
+    def _count(self, m: Module, capture: Value) -> Signal | None:
         """Count the blocks, from `capture` to the last: the block's number."""
         if not self.holds_sums:
             m.d.comb += self.presented.eq(capture)
@@ -167,3 +166,7 @@ class Collector(Component):
             m.d.sync += block.eq(block + 1)
         m.d.comb += [self.presented.eq(valid), self.block.eq(block)]
         return block
+
+
+def _codes(scale: ScaleFormat, count: int) -> ArrayLayout:
+    return ArrayLayout(unsigned(scale.code_width), count)

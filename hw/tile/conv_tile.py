@@ -110,7 +110,7 @@ class ConvTile(Component):
         self._collect(m, take)
         return m
 
-    def _feed(self, m: Module, accept, define, fresh, last) -> None:
+    def _feed(self, m: Module, accept: Value, define: Value, fresh: Value, last: Value) -> None:
         """The tile's inputs: the accepted step, the defining one, or an idle one."""
         tile, step = self.tile, self.i.payload
         start = Signal(init=1)
@@ -135,7 +135,7 @@ class ConvTile(Component):
         if hasattr(self, "tensor_scale"):
             m.d.comb += tile.tensor_scale.eq(self.tensor_scale)
 
-    def _collect(self, m: Module, take) -> None:
+    def _collect(self, m: Module, take: Value) -> None:
         """The result buffer: written `latency` cycles after the tile took a step with `finish`."""
         m.submodules.buffer = buffer = SyncFIFO(width=self._result.size, depth=self.results)
         under_way = Signal(self.tile.latency)

@@ -71,13 +71,14 @@ class ScaleMultiplier(Combinational):
         hidden = 1 << self.scale.man_bits
         factors = [(hidden + w) * (hidden + a) for a in range(hidden) for w in range(hidden)]
         index = named(m, "index", Cat(self.w_man, self.a_man))
-        low, high = Const(0, 0), Const(0, signed(1))
+        low: Value = Const(0, 0)
+        high: Value = Const(0, signed(1))
         for place, column in enumerate(zip_longest(*map(_radix4, factors), fillvalue=0)):
             one = named(m, f"one{place}", _is_one_of(column, index, {1, -1}))
             two = named(m, f"two{place}", _is_one_of(column, index, {2}))
             single = self.p & one.replicate(self.width).as_signed()
             double = (self.p & two.replicate(self.width).as_signed()) << 1
-            row = named(m, f"row{place}", single | double)
+            row: Value = named(m, f"row{place}", single | double)
             if -1 in column:
                 minus = named(m, f"minus{place}", _is_one_of(column, index, {-1}))
                 row = (row ^ minus.replicate(len(row)).as_signed()) + minus
@@ -117,7 +118,10 @@ class ScaledTerm(Combinational):
     """
 
     acc_width: int = parameter(
-        "bits of a group's sum", low=2, high=MAX_SUM_WIDTH, default=MlsMac.acc_width.default
+        "bits of a group's sum",
+        low=2,
+        high=MAX_SUM_WIDTH,
+        default=MlsMac.parameters["acc_width"].default,
     )
     scale: ScaleFormat = ScaleMultiplier.scale
 

@@ -5,14 +5,16 @@ In a tile the collector holds sums and scales, and these parts are its stages `s
 here they stand together, so that they can be generated, verified and measured alone.
 """
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from amaranth.hdl import Module, Shape, signed, unsigned
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import FP32, ElementFormat, ScaleFormat
-from ..parts.component import Component
+from ..parts.component import Component, check_plan
 from ..parts.values import registered
 from .adder_trees import AdderTree, AlignedAdderTree, ExactAdderTree
 from .aligner import Aligner, LargestScale
@@ -40,8 +42,7 @@ class _ScaledTree(Component):
         raise NotImplementedError
 
     def rules(self):
-        plan = self.plan_adders()
-        plan.func.check(**plan.keywords)
+        check_plan(self.plan_adders())
 
     def ports(self):
         self._scalers = [self.make_scaler() for _ in range(self.lanes)]
@@ -58,7 +59,7 @@ class _ScaledTree(Component):
             "sum_valid": Out(1),
         }
 
-    def _connect(self, m: Module, inputs) -> None:
+    def _connect(self, m: Module, inputs: Mapping[str, Any]) -> None:
         """Wire `inputs` by port to the scalers, these to the tree, and that to the outputs."""
         m.submodules.adders = adders = self._adders
         for lane, scaler in enumerate(self._scalers):

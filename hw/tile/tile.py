@@ -1,7 +1,6 @@
 # amaranth: UnusedElaboratable=no
 """Tiles: lanes of MACs, their scalers, an adder tree, accumulation into outputs, tensor scale."""
 
-from dataclasses import replace
 from functools import partial
 
 from amaranth import Module, unsigned
@@ -12,7 +11,7 @@ from ...golden.spec import FP32, ElementFormat, FloatFormat, Overflow, ScaleForm
 from ..mac.float_mac import Fp8Mac, Fp32Mac
 from ..mac.mac import Mac
 from ..mac.mls_mac import MlsMac
-from ..parts.component import Component, parameter
+from ..parts.component import Component, check_plan, parameter, with_default
 from ..parts.unsigned_multiplier import Recoding
 from .adder_trees import AdderTree, AlignedAdderTree, ExactAdderTree, Fp32AdderTree
 from .aligner import Aligner
@@ -85,7 +84,7 @@ class Tile(Component):
         check_sharing(self.lanes, self.sharing)
         for plan in (self.plan_mac(), self.plan_scalers(), self.plan_adders()):
             if plan is not None:
-                plan.func.check(**plan.keywords)
+                check_plan(plan)
 
     def ports(self):
         self._macs = macs = Lanes(macs=tuple(self.plan_mac()() for _ in range(self.lanes)))
@@ -273,7 +272,7 @@ class Fp32Tile(FloatTile):
 
     lanes: int = Collector.lanes
     subnormals: bool = Fp32AdderTree.subnormals
-    has_tensor_scale: bool = replace(TileOutput.has_tensor_scale, default=False)
+    has_tensor_scale: bool = with_default(TileOutput.has_tensor_scale, False)
     sharing: int = Collector.sharing
     levels: int = Fp32AdderTree.levels
     recoding: Recoding = Fp32Mac.recoding

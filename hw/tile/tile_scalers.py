@@ -59,7 +59,7 @@ class Scalers(Component):
             self._connect(m, scaler, self.leaves[leaf])
         return m
 
-    def _connect(self, m: Module, scaler, leaf) -> None:
+    def _connect(self, m: Module, scaler: Component, leaf: Any) -> None:
         """Wire what is particular to a leaf."""
         raise NotImplementedError
 
@@ -78,7 +78,7 @@ class FloatScalers(Scalers):
     def leaf_of(self, scaler):
         return scaler.z.shape()
 
-    def _connect(self, m: Module, scaler, leaf) -> None:
+    def _connect(self, m: Module, scaler: Component, leaf: Any) -> None:
         m.d.comb += leaf.eq(scaler.z)
 
 
@@ -120,7 +120,7 @@ class AlignedScalers(Scalers):
         ]
         return m
 
-    def _connect(self, m: Module, scaler, leaf) -> None:
+    def _connect(self, m: Module, scaler: Component, leaf: Any) -> None:
         m.d.comb += [scaler.low.eq(self._largest.low), leaf.eq(scaler.term)]
 
 
@@ -133,5 +133,5 @@ class ExactScalers(Scalers):
     def leaf_of(self, scaler):
         return StructLayout({port: getattr(scaler, port).shape() for port in ("term", "exponent")})
 
-    def _connect(self, m: Module, scaler, leaf) -> None:
+    def _connect(self, m: Module, scaler: Component, leaf: Any) -> None:
         m.d.comb += [leaf.term.eq(scaler.term), leaf.exponent.eq(scaler.exponent)]

@@ -2,6 +2,7 @@
 """Stages of a tile: its MACs, what adds its leaves and tiles, its output."""
 
 from amaranth import Module, Signal, unsigned
+from amaranth.hdl import Value
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
@@ -178,7 +179,7 @@ class TileTree(Component):
         return m
 
 
-def _delayed(m: Module, name: str, value, cycles: int):
+def _delayed(m: Module, name: str, value: Value, cycles: int) -> Value:
     """`value`, `cycles` later."""
     for cycle in range(1, cycles + 1):
         value = registered(m, f"{name}_{cycle}", value)
@@ -245,9 +246,11 @@ class TileOutput(Component):
         ]
         return m
 
-    def _row(self, m: Module, stage: str, names: list[str], valid, values: list):
+    def _row(
+        self, m: Module, stage: str, names: list[str], valid: Value, values: list[Value]
+    ) -> tuple[Value, list[Value]]:
         """A row of registers: `values` change where `valid`."""
-        held = [
+        held: list[Value] = [
             registered(m, f"{stage}_{name}", value, valid)
             for name, value in zip(names, values, strict=True)
         ]

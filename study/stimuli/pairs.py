@@ -153,7 +153,7 @@ class Stimulus:
         """
         rng = np.random.default_rng(self.seed)
         tensors = list(_tensors(self.layers))
-        rng.shuffle(tensors)  # type: ignore[arg-type]
+        rng.shuffle(tensors)
         ends = [place * len(self) // len(tensors) for place in range(len(tensors) + 1)]
         parts: dict[str, list[Codes]] = {}
         for tensor, (begin, end) in zip(tensors, itertools.pairwise(ends), strict=True):

@@ -2,6 +2,8 @@
 """Component: how parameters are declared, kept and documented; `check` of every class in hw."""
 
 import enum
+import importlib
+import pkgutil
 from typing import Any
 
 import pytest
@@ -231,6 +233,9 @@ ABSTRACT = (
     tile_scalers.Scalers,
 )
 """With parameters, but hooks that only children have."""
+
+for module in pkgutil.walk_packages(mlsmac.hw.__path__, f"{mlsmac.hw.__name__}."):
+    importlib.import_module(module.name)
 
 HARDWARE = [
     cls

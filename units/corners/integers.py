@@ -1,7 +1,8 @@
 """Inputs that reach the corners of what stands behind integer MACs."""
 
+from typing import Any
+
 import numpy as np
-from amaranth.lib import wiring
 
 from ...support.words import Codes
 
@@ -9,17 +10,13 @@ _MEAN_RUN = 300
 """Mean steps between the starts of a generator."""
 
 
-def starts(
-    component: wiring.Component, operations: int, rng: np.random.Generator
-) -> dict[str, Codes]:
+def starts(component: Any, operations: int, rng: np.random.Generator) -> dict[str, Codes]:
     start = (rng.random(operations) < 1 / _MEAN_RUN).astype(np.int64)
     start[0] = 1
     return {"start": start}
 
 
-def requantizer(
-    component: wiring.Component, operations: int, rng: np.random.Generator
-) -> dict[str, Codes]:
+def requantizer(component: Any, operations: int, rng: np.random.Generator) -> dict[str, Codes]:
     """Every shift; results inside the format and around both of its ends, fractions of all kinds;
     an eighth are any sums.
     """

@@ -1,7 +1,8 @@
 """Inputs that reach the corners of the dynamic quantizer's two passes."""
 
+from typing import Any
+
 import numpy as np
-from amaranth.lib import wiring
 
 from ...golden.spec import FP32
 from ...support.words import Codes
@@ -60,7 +61,7 @@ def _grid_multiple(rng: np.random.Generator, top: Codes, steps: int, reach: int)
     return np.clip(edge + rng.integers(-1, 2, len(top)), 0, _LARGEST)
 
 
-def _group_maxima(component: wiring.Component, rng: np.random.Generator, top: Codes) -> Codes:
+def _group_maxima(component: Any, rng: np.random.Generator, top: Codes) -> Codes:
     """Of a group: at edges of the scale grid (most), the tensor's own, zero, any smaller one; few
     larger.
     """
@@ -80,9 +81,7 @@ def _group_maxima(component: wiring.Component, rng: np.random.Generator, top: Co
     return np.where((wrong >= 0.01) & (wrong < 0.02), rng.choice(_SPECIAL, len(top)), peak)
 
 
-def _elements(
-    component: wiring.Component, rng: np.random.Generator, peak: Codes, top: Codes
-) -> Codes:
+def _elements(component: Any, rng: np.random.Generator, peak: Codes, top: Codes) -> Codes:
     """Of a group: at edges of the codes (most), the maximum, zero, any smaller one; few larger."""
     man_bits, reach = component.format.man_bits, (1 << component.format.exp_bits) + 4
     size = len(peak)
@@ -107,9 +106,7 @@ def _elements(
     return np.clip(drawn, 0, np.minimum(peak, _LARGEST))
 
 
-def quantizer(
-    component: wiring.Component, operations: int, rng: np.random.Generator
-) -> dict[str, Codes]:
+def quantizer(component: Any, operations: int, rng: np.random.Generator) -> dict[str, Codes]:
     lanes = component.lanes
     start = _marks(rng, operations, 1 / 5)
     group = np.cumsum(start) - 1
@@ -150,9 +147,7 @@ def quantizer(
     return inputs
 
 
-def statistics(
-    component: wiring.Component, operations: int, rng: np.random.Generator
-) -> dict[str, Codes]:
+def statistics(component: Any, operations: int, rng: np.random.Generator) -> dict[str, Codes]:
     size = operations * component.lanes
     bits = _magnitudes(rng, size)
     bits = np.where(rng.random(size) < 0.001, rng.choice(_SPECIAL, size), bits)

@@ -1,10 +1,10 @@
 """Steps of a tile that reach its corners: groups, outputs, scales and operands."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from amaranth.lib import wiring
 
 from ...golden.spec import FloatFormat, ScaleFormat
 from ...support.words import Codes
@@ -38,9 +38,7 @@ class _Tiles:
     tensor_scale: Codes
 
     @classmethod
-    def draw(
-        cls, component: wiring.Component, operations: int, rng: np.random.Generator
-    ) -> "_Tiles":
+    def draw(cls, component: Any, operations: int, rng: np.random.Generator) -> "_Tiles":
         """Groups of 1 to 12 steps, mostly as close as they may be, in outputs of 1 to 5 tiles; the
         first step is a whole output. Now and then the tile runs empty, and its tensor scale
         changes.
@@ -69,9 +67,7 @@ class _Tiles:
         return np.isin(np.arange(operations), steps).astype(np.int64)
 
 
-def steps(
-    component: wiring.Component, operations: int, rng: np.random.Generator
-) -> dict[str, Codes]:
+def steps(component: Any, operations: int, rng: np.random.Generator) -> dict[str, Codes]:
     tiles, lanes = _Tiles.draw(component, operations, rng), component.lanes
     inputs = {port: tiles.marks(getattr(tiles, port), operations) for port in ("start", "last")}
     for port in ("first", "finish"):  # noise where they are not read
@@ -93,9 +89,7 @@ def steps(
     return inputs
 
 
-def _operands(
-    component: wiring.Component, start: Codes, tile: Codes, rng: np.random.Generator
-) -> Codes:
+def _operands(component: Any, start: Codes, tile: Codes, rng: np.random.Generator) -> Codes:
     """Codes of each lane (T, lanes). Integer lanes have each their character; those of floats share
     the tile's, and three in four tiles are calm, or hardly an output would be finite.
     """
@@ -112,9 +106,7 @@ def _operands(
     return np.stack(each, axis=1)
 
 
-def _scales(
-    component: wiring.Component, tiles: _Tiles, rng: np.random.Generator
-) -> tuple[Codes, Codes]:
+def _scales(component: Any, tiles: _Tiles, rng: np.random.Generator) -> tuple[Codes, Codes]:
     """Codes (tiles, lanes): the sums of exponents equal, near each other or far apart, around both
     ends of their range and float32's smallest numbers.
     """
@@ -133,9 +125,7 @@ def _scales(
     return np.where(idle, all_ones, w), np.where(idle, all_ones, a)
 
 
-def _cancel(
-    component: wiring.Component, inputs: dict[str, Codes], chosen: npt.NDArray[np.bool_]
-) -> None:
+def _cancel(component: Any, inputs: dict[str, Codes], chosen: npt.NDArray[np.bool_]) -> None:
     """In the `chosen` steps each odd lane is minus its left neighbour."""
     sign = 1 << (component.w.shape().elem_shape.width - 1)
     ports = {"w": sign} | {port: 0 for port in ("a", "w_scale", "a_scale") if port in inputs}
