@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from .group_sums import Rules, plan_sums, sum_groups
 from .quantize import Float32, MlsTensor
-from .spec import Overflow, Tree, check_int
+from .spec import GUARD_BITS, Overflow, Tree, check_int
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ def conv2d(
     segment: int | None = None,
     tree: Tree | str = Tree.FP32,
     lanes: int | None = None,
-    guard_bits: int = 12,
+    guard_bits: int = GUARD_BITS,
 ) -> ConvResult:
     """`z[n, co, y, x] = sum over ci of fl(T)`, `T = scale * P`, then `z = fl(z * fl(S_t_w *
     S_t_a))`, with `P = sum over i, j of w[co, ci, i, j] * a[n, ci, y stride + i - padding, x stride
@@ -94,7 +94,7 @@ def conv2d_input_grad(
     segment: int | None = None,
     tree: Tree | str = Tree.FP32,
     lanes: int | None = None,
-    guard_bits: int = 12,
+    guard_bits: int = GUARD_BITS,
 ) -> ConvResult:
     """Gradient of `conv2d` by its input: `z[n, ci, y, x] = sum over co of fl(T)`, with `P = sum
     over i, j of w[co, ci, i, j] * e[n, co, (y + padding - i) / stride, (x + padding - j) / stride]`
@@ -142,7 +142,7 @@ def conv2d_weight_grad(
     segment: int | None = None,
     tree: Tree | str = Tree.FP32,
     lanes: int | None = None,
-    guard_bits: int = 12,
+    guard_bits: int = GUARD_BITS,
 ) -> ConvResult:
     """Gradient of `conv2d` by its weights: `z[co, ci, i, j] = sum over n of fl(T)`, with `P = sum
     over y, x of e[n, co, y, x] * a[n, ci, y stride + i - padding, x stride + j - padding]`.

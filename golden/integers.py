@@ -10,7 +10,7 @@ from ..support.words import Codes
 from .floats import check_codes, check_float32, check_integers
 from .mac import MacTrace, accumulate_integers, check_operands, check_start
 from .quantize import rounding_words
-from .spec import MAX_RANDOM_BITS, IntFormat, Overflow, Rounding, check_int, choice
+from .spec import MAX_RANDOM_BITS, RANDOM_BITS, IntFormat, Overflow, Rounding, check_int, choice
 
 Float32 = npt.NDArray[np.float32]
 
@@ -109,7 +109,7 @@ def requantize(
     random: npt.ArrayLike | None,
     format: IntFormat,
     *,
-    random_bits: int = 8,
+    random_bits: int = RANDOM_BITS,
 ) -> tuple[Codes, npt.NDArray[np.bool_]]:
     """`r = (floor(acc * 2^(k - shift)) + R) >> k`, k being `random_bits`, limited to `format`.
 
@@ -173,7 +173,7 @@ def quantize_fixed_point(
     format: IntFormat,
     *,
     rounding: Rounding | str = Rounding.STOCHASTIC,
-    random_bits: int = 8,
+    random_bits: int = RANDOM_BITS,
     rng: np.random.Generator | None = None,
     random: npt.ArrayLike | None = None,
 ) -> tuple[Codes, int]:

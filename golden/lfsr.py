@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from .spec import LFSR_BITS, MAX_LANES, MAX_RANDOM_BITS, check_int
+from .spec import LFSR_BITS, MAX_LANES, MAX_RANDOM_BITS, RANDOM_BITS, check_int
 
 _LAGS = (25, 26, 30, 32)
 """The output bits satisfy o[n] = o[n-25] ^ o[n-26] ^ o[n-30] ^ o[n-32]."""
@@ -13,7 +13,7 @@ _LANE_STRIDE = 2654435769
 
 
 def lfsr_words(
-    count: int, *, lanes: int = 1, random_bits: int = 8, seed: int = 1
+    count: int, *, lanes: int = 1, random_bits: int = RANDOM_BITS, seed: int = 1
 ) -> npt.NDArray[np.int64]:
     """The first `count` words of each lane, shape (count, lanes), in [0, 2^random_bits).
 

@@ -10,13 +10,12 @@ import numpy.typing as npt
 from ..support.words import Codes
 from .floats import check_codes, check_float32
 from .mac import MacTrace, accumulate_integers, check_operands
-from .spec import LnsFormat, Overflow, check_int
-
-MAX_TABLE_FRACTION = 30
-"""Fraction bits of the conversion's table at most: a product stays a 32-bit number."""
+from .spec import MAX_TABLE_FRACTION, TABLE_FRACTION, LnsFormat, Overflow, check_int
 
 
-def conversion_table(format: LnsFormat, *, table_bits: int, table_fraction: int = 15) -> list[int]:
+def conversion_table(
+    format: LnsFormat, *, table_bits: int, table_fraction: int = TABLE_FRACTION
+) -> list[int]:
     """`T[r] = round(2^(h / 2^table_bits) * (1 + l / 2^B) * 2^table_fraction)`, r = 0..2^B - 1.
 
     B is `format.fraction_bits`, h the high `table_bits` bits of r and l the others. `table_bits` =
@@ -51,7 +50,7 @@ def lns_product(
     format: LnsFormat,
     *,
     table_bits: int,
-    table_fraction: int = 15,
+    table_fraction: int = TABLE_FRACTION,
 ) -> Codes:
     """`x * y` as signed integers (int64) in units of 2^-(table_fraction + 1).
 
@@ -79,7 +78,7 @@ def lns_mac(
     format: LnsFormat,
     *,
     table_bits: int,
-    table_fraction: int = 15,
+    table_fraction: int = TABLE_FRACTION,
     acc_width: int = 24,
     overflow: Overflow | str = Overflow.SATURATE,
 ) -> MacTrace:

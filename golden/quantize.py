@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .floats import check_float32, check_integers
-from .spec import Carry, ElementFormat, Rounding, ScaleFormat, check_int, choice
+from .spec import RANDOM_BITS, Carry, ElementFormat, Rounding, ScaleFormat, check_int, choice
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -150,7 +150,7 @@ def quantize(
     group: Grouping | str = Grouping.NC,
     rounding: Rounding | str = Rounding.STOCHASTIC,
     carry: Carry | str = Carry.CLIP,
-    random_bits: int = 8,
+    random_bits: int = RANDOM_BITS,
     rng: np.random.Generator | None = None,
     random: npt.ArrayLike | None = None,
 ) -> MlsTensor:

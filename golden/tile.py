@@ -13,7 +13,18 @@ import numpy.typing as npt
 from ..support.words import Codes
 from .floats import Flags, add, check_codes, multiply
 from .mac import MacTrace, accumulate_floats, float_mac, fp8_mac, mls_mac
-from .spec import FP32, ElementFormat, FloatFormat, Overflow, ScaleFormat, Tree, check_int, choice
+from .spec import (
+    FP32,
+    GUARD_BITS,
+    TILES,
+    ElementFormat,
+    FloatFormat,
+    Overflow,
+    ScaleFormat,
+    Tree,
+    check_int,
+    choice,
+)
 from .tree import (
     EXACT_BITS,
     aligned_tree,
@@ -35,8 +46,8 @@ def mls_tile(
     acc_width: int = 16,
     overflow: Overflow | str = Overflow.SATURATE,
     tree: Tree | str = Tree.FP32,
-    guard_bits: int = 12,
-    tiles: int = 64,
+    guard_bits: int = GUARD_BITS,
+    tiles: int = TILES,
     tensor_scale: bool = True,
 ) -> dict[str, Codes]:
     """`z = fl(sum over tiles(tree over lanes(T)) * tensor_scale)`, `T = scale factor * P`, with P a

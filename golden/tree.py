@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .quantize import Float32, Float64, Integers
-from .spec import ElementFormat, ScaleFormat, check_int
+from .spec import GUARD_BITS, ElementFormat, ScaleFormat, check_int
 
 EXACT_BITS = 54
 """Signed bits of a term or an aligned sum that float64 holds exactly, so that float32 rounds it
@@ -100,7 +100,7 @@ def aligned_tree(
     exponent: Integers,
     lanes: int | None = None,
     *,
-    guard_bits: int = 12,
+    guard_bits: int = GUARD_BITS,
 ) -> Float32:
     """Sum of `terms * 2^-exponent` with one rounding a tile.
 

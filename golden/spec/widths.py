@@ -1,4 +1,4 @@
-"""Proven widths of integer accumulators, and the bounds of a random generator."""
+"""Proven widths of integer accumulators; bounds and defaults that golden and hardware share."""
 
 from .checks import check_int
 from .formats import ElementFormat
@@ -7,6 +7,22 @@ MAX_LENGTH = 1 << 30
 
 MAX_WIDTH = 128
 """Bits of an integer accumulator."""
+
+MAX_TABLE_FRACTION = 30
+"""Fraction bits of an entry of a logarithmic product's table: a product stays a 32-bit number."""
+
+# Defaults of the numerics contract, for golden and hardware alike.
+GUARD_BITS = 12
+"""Of an aligned sum: bits below the unit of its largest scale (decision D10)."""
+
+TILES = 64
+"""Of an exact sum: most tiles of an output."""
+
+TABLE_FRACTION = 15
+"""Of a logarithmic product: fraction bits of the powers of two in its table."""
+
+RANDOM_BITS = 8
+"""Of stochastic rounding: bits of a random word."""
 
 LFSR_BITS = 32
 """Bits of a random generator's state, which is never zero."""

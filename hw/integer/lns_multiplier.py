@@ -3,13 +3,10 @@
 from amaranth.hdl import Cat, Const, Module, Mux, Value
 from amaranth.lib.wiring import In, Out
 
-from ...golden.spec import LnsFormat, check_int
+from ...golden.spec import MAX_TABLE_FRACTION, TABLE_FRACTION, LnsFormat, check_int
 from ..parts.combinational import Combinational
 from ..parts.component import parameter
 from ..parts.values import named
-
-MAX_TABLE_FRACTION = 30
-"""Fraction bits of a table's entry at most: a product stays a 32-bit number."""
 
 
 def _check_fraction(format: LnsFormat, table_fraction: int) -> None:
@@ -67,7 +64,7 @@ class LnsMultiplier(Combinational):
         "fraction bits of the conversion table's entries, at least B",
         low=1,
         high=MAX_TABLE_FRACTION,
-        default=15,
+        default=TABLE_FRACTION,
     )
 
     def rules(self):

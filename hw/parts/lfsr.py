@@ -8,7 +8,7 @@ from amaranth.hdl import Value
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
-from ...golden.spec import LFSR_BITS, MAX_LANES, MAX_RANDOM_BITS
+from ...golden.spec import LFSR_BITS, MAX_LANES, MAX_RANDOM_BITS, RANDOM_BITS
 from .component import Component, parameter
 
 TAPS = 0xA3000000
@@ -43,7 +43,7 @@ class Lfsr(Component):
     """
 
     lanes: int = parameter("generators", low=1, high=MAX_LANES, default=1)
-    random_bits: int = parameter("bits of a word", low=1, high=MAX_RANDOM_BITS, default=8)
+    random_bits: int = parameter("bits of a word", low=1, high=MAX_RANDOM_BITS, default=RANDOM_BITS)
     lfsr_seed: int = parameter(
         "state that lane 0 starts with; lane i starts `i * LANE_STRIDE` steps later",
         low=1,

@@ -7,7 +7,7 @@ from amaranth.hdl import Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 
-from ...golden.spec import FP32, ScaleFormat
+from ...golden.spec import FP32, TILES, ScaleFormat
 from ..floating.float_adder import FloatAdder
 from ..floating.int_to_float import IntToFloat
 from ..parts.component import Component, parameter
@@ -309,7 +309,7 @@ class ExactAdderTree(_IntegerTree):
         "most tiles of an output, of the exact tree: the sum of more can wrap",
         low=1,
         high=1 << 16,
-        default=64,
+        default=TILES,
     )
 
     def make_leaf(self):

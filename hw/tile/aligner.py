@@ -5,7 +5,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
-from ...golden.spec import ScaleFormat
+from ...golden.spec import GUARD_BITS, ScaleFormat
 from ..parts.combinational import Combinational
 from ..parts.component import Component, parameter
 from ..parts.values import named
@@ -102,7 +102,7 @@ class Aligner(Combinational):
         "G, bits of an aligned term below the unit of its tile's largest scale",
         low=0,
         high=32,
-        default=12,
+        default=GUARD_BITS,
     )
 
     def ports(self):
