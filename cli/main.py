@@ -15,28 +15,22 @@ from ..support.errors import ToolError, UserError
 from ..units import UNITS, StreamConfiguration, configure, emit
 from ..units.emit import parameters
 from .options import (
-    REPORT_OPERATIONS,
+    OF_UNIT,
     TILE_OPERATIONS,
-    Clock,
     Interface,
     Json,
-    Liberty,
-    Operations,
     Output,
-    Pdk,
-    Quick,
     Results,
     Scale,
-    Script,
     Seed,
-    States,
     UnitCommand,
     UnitName,
     UseCache,
     WordSeed,
     check_range,
     configured,
-    takes_unit_options,
+    of_measuring,
+    takes,
 )
 from .output import err, exit_if_wrong, out, present, print_json, show
 
@@ -117,7 +111,7 @@ def units(as_json: Json = False) -> None:
 
 
 @app.command(cls=UnitCommand)
-@takes_unit_options
+@takes(options=OF_UNIT)
 def generate(
     unit: UnitName,
     options: Mapping[str, Any],
@@ -138,7 +132,7 @@ def generate(
 
 
 @app.command(cls=UnitCommand)
-@takes_unit_options
+@takes(options=OF_UNIT)
 def verify(
     unit: UnitName,
     options: Mapping[str, Any],
@@ -201,19 +195,11 @@ def verify(
 
 
 @app.command(cls=UnitCommand)
-@takes_unit_options
+@takes(options=OF_UNIT, given=of_measuring())
 def synth(
     unit: UnitName,
     options: Mapping[str, Any],
-    pdk: Pdk = None,
-    liberty: Liberty = None,
-    clock_mhz: Clock = None,
-    script: Script = "area",
-    states: States = "independent",
-    operations: Operations = REPORT_OPERATIONS,
-    seed: Seed = DEFAULT_SEED,
-    quick: Quick = False,
-    use_cache: UseCache = True,
+    given: Mapping[str, Any],
     as_json: Json = False,
 ) -> None:
     """Measure one unit at its best build: area, timing, and energy from simulated activity."""
@@ -223,29 +209,17 @@ def synth(
 
     configuration = configured(unit, options)
     entry = Entry(configuration.slug, unit, configuration.values)
-    result = measuring.run(
-        measuring.conditions(pdk, liberty, clock_mhz, script, states),
-        measuring.stimulus(operations, seed, quick),
-        err,
-        entries=(entry,),
-        use_cache=use_cache,
-    )
+    result = measuring.run(measuring.asked(**given), err, entries=(entry,))
     show(result, as_json, [mac_sheet(result)], measuring.remarks(result))
     exit_if_wrong(row.measured for row in result.rows)
 
 
 @app.command()
+@takes(given=of_measuring())
 def report(
+    *,
     output: Output = Path("build/report"),
-    pdk: Pdk = None,
-    liberty: Liberty = None,
-    clock_mhz: Clock = None,
-    script: Script = "area",
-    states: States = "independent",
-    operations: Operations = REPORT_OPERATIONS,
-    seed: Seed = DEFAULT_SEED,
-    quick: Quick = False,
-    use_cache: UseCache = True,
+    given: Mapping[str, Any],
     as_json: Json = False,
 ) -> None:
     """Compare every MAC on real tensors and write report.json and report.html."""
@@ -253,27 +227,19 @@ def report(
     from ..study.systems import ENTRIES
     from ..study.tables import mac_tables
 
-    given = measuring.conditions(pdk, liberty, clock_mhz, script, states)
-    pairs = measuring.stimulus(operations, seed, quick)
-    measuring.check_writable(output)
-    result = measuring.run(given, pairs, err, entries=ENTRIES, use_cache=use_cache)
+    asked = measuring.asked(output, **given)
+    result = measuring.run(asked, err, entries=ENTRIES)
     present(result, mac_tables(result), measuring, output, as_json)
     exit_if_wrong(row.measured for row in result.rows)
 
 
 @app.command()
+@takes(given=of_measuring(TILE_OPERATIONS))
 def tiles(
+    *,
     lanes: Annotated[str, typer.Option(help="Lane counts, commas between them.")] = "4,16,64",
     output: Output = Path("build/tiles"),
-    pdk: Pdk = None,
-    liberty: Liberty = None,
-    clock_mhz: Clock = None,
-    script: Script = "area",
-    states: States = "independent",
-    operations: Operations = TILE_OPERATIONS,
-    seed: Seed = DEFAULT_SEED,
-    quick: Quick = False,
-    use_cache: UseCache = True,
+    given: Mapping[str, Any],
     as_json: Json = False,
 ) -> None:
     """Compare tiles of MACs (lanes, scales, adder tree, output) and write tiles.json and .html."""
@@ -283,31 +249,28 @@ def tiles(
     from ..study.tile_report import make_tile_report
 
     counts = shown.lane_counts(lanes)
-    given = measuring.conditions(pdk, liberty, clock_mhz, script, states)
-    pairs = measuring.stimulus(operations, seed, quick)
-    measuring.check_writable(output)
-    results = measuring.cache(use_cache)
+    asked = measuring.asked(output, **given)
     with measuring.progress_bar(err) as progress:
-        result = make_tile_report(given, pairs, lanes=counts, results=results, progress=progress)
+        result = make_tile_report(
+            asked.conditions,
+            asked.stimulus,
+            lanes=counts,
+            results=asked.results,
+            progress=progress,
+        )
     present(result, tile_tables(result), shown, output, as_json)
     exit_if_wrong(row.measured for row in result.rows)
 
 
 @app.command()
+@takes(given=of_measuring())
 def quantizers(
+    *,
     batch: Annotated[
         int | None, typer.Option(help="Samples of a training step; default: 128 and 256.")
     ] = None,
     output: Output = Path("build/quantizers"),
-    pdk: Pdk = None,
-    liberty: Liberty = None,
-    clock_mhz: Clock = None,
-    script: Script = "area",
-    states: States = "independent",
-    operations: Operations = REPORT_OPERATIONS,
-    seed: Seed = DEFAULT_SEED,
-    quick: Quick = False,
-    use_cache: UseCache = True,
+    given: Mapping[str, Any],
     as_json: Json = False,
 ) -> None:
     """Measure both passes of dynamic quantization and their share of a training step."""
@@ -318,20 +281,21 @@ def quantizers(
 
     if batch is not None:
         check_range("--batch", batch, 1)
-    given = measuring.conditions(pdk, liberty, clock_mhz, script, states)
-    beats = measuring.stimulus(operations, seed, quick)
-    measuring.check_writable(output)
-    results = measuring.cache(use_cache)
+    asked = measuring.asked(output, **given)
     with measuring.progress_bar(err) as progress:
         result = make_quantizer_report(
-            given, beats, batch=batch, results=results, progress=progress
+            asked.conditions,
+            asked.stimulus,
+            batch=batch,
+            results=asked.results,
+            progress=progress,
         )
     present(result, quantizer_tables(result), shown, output, as_json)
     exit_if_wrong(row.measured for row in result.units)
 
 
 @app.command(cls=UnitCommand)
-@takes_unit_options
+@takes(options=OF_UNIT)
 def fpga(
     unit: UnitName,
     options: Mapping[str, Any],

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -21,13 +22,44 @@ from ..study.systems import BASELINES, Entry
 from ..support.cache import Cache
 from ..support.errors import UserError
 from ..support.files import write_whole
-from ..synth.liberty import pdk
+from ..synth.liberty.pdk import find
 from ..synth.mapping.mapper import ABC_SCRIPTS
-from ..synth.simulation.gatesim import WARM_UP_CYCLES
+from ..units.workloads import WARM_UP_CYCLES
 from .options import check_range
 from .output import json_text
 
 CACHE = Path("build/cache")
+
+
+class Asked(NamedTuple):
+    """What a measuring command is given."""
+
+    conditions: Conditions
+    stimulus: Stimulus
+    results: Cache
+
+
+def asked(
+    output: Path | None = None,
+    *,
+    pdk: str | None,
+    liberty: Path | None,
+    clock_mhz: float | None,
+    script: str,
+    states: str,
+    operations: int,
+    seed: int,
+    quick: bool,
+    use_cache: bool,
+) -> Asked:
+    """What a command's options name; `output`: where it will write. Raises: UserError, OSError."""
+    given, pairs = (
+        conditions(pdk, liberty, clock_mhz, script, states),
+        stimulus(operations, seed, quick),
+    )
+    if output is not None:
+        check_writable(output)
+    return Asked(given, pairs, cache(use_cache))
 
 
 def conditions(
@@ -40,7 +72,7 @@ def conditions(
         counting = choice("--states", States, states)
     except ValueError as error:
         raise UserError(str(error)) from None
-    found = pdk.find(name, liberty)
+    found = find(name, liberty)
     clock = found.clock_mhz if clock_mhz is None else clock_mhz
     return Conditions(pdk=found, clock_mhz=clock, script=script, states=counting)
 
@@ -74,18 +106,16 @@ def progress_bar(console: Console) -> Iterator[Tell]:
         yield step
 
 
-def run(
-    given: Conditions,
-    pairs: Stimulus,
-    console: Console,
-    *,
-    entries: tuple[Entry, ...],
-    use_cache: bool,
-) -> MacReport:
+def run(given: Asked, console: Console, *, entries: tuple[Entry, ...]) -> MacReport:
     """Measure the entries with a progress bar."""
-    results = cache(use_cache)
     with progress_bar(console) as progress:
-        return make_report(given, pairs, entries=entries, results=results, progress=progress)
+        return make_report(
+            given.conditions,
+            given.stimulus,
+            entries=entries,
+            results=given.results,
+            progress=progress,
+        )
 
 
 def cache(use_cache: bool) -> Cache:

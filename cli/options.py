@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from ..sim.vectors import DEFAULT_SEED
 from ..support.errors import UserError
 from ..units import UNITS, Configuration, Unit, configure, with_interface
 from ..units.options import LENGTH, OPTIONS
@@ -108,28 +109,61 @@ def _of_unit(param: Any, unit: Unit | None) -> Any:
     return told
 
 
-def takes_unit_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command with the parameter `options` take every unit option; it gets their mapping."""
+Options = Mapping[str, tuple[Any, Any]]
+"""Annotation and default of each option of a group, by name."""
 
-    @functools.wraps(command)
-    def run(**arguments: Any) -> None:
-        options = {name: arguments.pop(name) for name in UNIT_OPTIONS}
-        command(options=options, **arguments)
 
-    parameters: list[inspect.Parameter] = []
-    for parameter in inspect.signature(command).parameters.values():
-        if parameter.name != "options":
-            parameters.append(parameter)
-            continue
-        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        parameters += [
-            inspect.Parameter(name, kind, default=None, annotation=annotation)
-            for name, annotation in UNIT_OPTIONS.items()
-        ]
-    del run.__wrapped__
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return run
+def takes(**groups: Options) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Let a command take the options of a group in the place of the parameter of the group's name;
+    it gets the mapping of their values.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run(**arguments: Any) -> None:
+            given = {
+                group: {name: arguments.pop(name) for name in options}
+                for group, options in groups.items()
+            }
+            command(**given, **arguments)
+
+        parameters: list[inspect.Parameter] = []
+        for parameter in inspect.signature(command).parameters.values():
+            own = groups.get(parameter.name)
+            kind = inspect.Parameter.KEYWORD_ONLY
+            parameters += (
+                [parameter.replace(kind=kind)]
+                if own is None
+                else [
+                    inspect.Parameter(name, kind, default=default, annotation=annotation)
+                    for name, (annotation, default) in own.items()
+                ]
+            )
+        del run.__wrapped__
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return run
+
+    return decorate
+
+
+OF_UNIT: Options = {name: (annotation, None) for name, annotation in UNIT_OPTIONS.items()}
+"""Those of a command of one unit."""
+
+
+def of_measuring(operations: int = REPORT_OPERATIONS) -> Options:
+    """Those of a command that measures, as `measuring.asked` takes them."""
+    return {
+        "pdk": (Pdk, None),
+        "liberty": (Liberty, None),
+        "clock_mhz": (Clock, None),
+        "script": (Script, "area"),
+        "states": (States, "independent"),
+        "operations": (Operations, operations),
+        "seed": (Seed, DEFAULT_SEED),
+        "quick": (Quick, False),
+        "use_cache": (UseCache, True),
+    }
 
 
 _TRIAL = 32
