@@ -3,7 +3,7 @@
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ from typer.core import TyperCommand
 from ..sim.vectors import DEFAULT_SEED
 from ..support.errors import UserError
 from ..units import UNITS, Configuration, Unit, configure, with_interface
+from ..units.interfaces import DEFAULT_RESULTS
 from ..units.options import LENGTH, OPTIONS
 
 REPORT_OPERATIONS = 2_000
@@ -28,7 +29,8 @@ Interface = Annotated[
     str, typer.Option(help="Ports: wires, or for tiles stream (valid/ready) or axi (AXI4-Stream).")
 ]
 Results = Annotated[
-    int | None, typer.Option(help="Outputs that a tile behind streams holds at a time (2).")
+    int | None,
+    typer.Option(help=f"Outputs that a tile behind streams holds at a time ({DEFAULT_RESULTS})."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Pdk = Annotated[
@@ -81,6 +83,8 @@ UNIT_OPTIONS: Mapping[str, Any] = {
 """The options of all units, as `configured` takes them; each unit takes some."""
 
 _UNIT = "mlsmac.unit"
+_OF_STREAMS = ("interface", "results")
+"""Options of a command that only tiles have a use for."""
 
 
 class UnitCommand(TyperCommand):
@@ -90,8 +94,20 @@ class UnitCommand(TyperCommand):
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        ctx.meta[_UNIT] = next((UNITS[each] for each in args if each in UNITS), None)
+        ctx.meta[_UNIT] = next((UNITS[each] for each in self._words(args) if each in UNITS), None)
         return super().parse_args(ctx, args)
+
+    def _words(self, args: list[str]) -> Iterator[str]:
+        """What is neither an option nor an option's value."""
+        valued = {
+            flag for each in self.params if not getattr(each, "is_flag", 1) for flag in each.opts
+        }
+        rest = iter(args)
+        for each in rest:
+            if each in valued:
+                next(rest, None)
+            elif not each.startswith("-"):
+                yield each
 
     def get_params(self, ctx: Any) -> list[Any]:
         return [_of_unit(param, ctx.meta.get(_UNIT)) for param in super().get_params(ctx)]
@@ -99,9 +115,11 @@ class UnitCommand(TyperCommand):
 
 def _of_unit(param: Any, unit: Unit | None) -> Any:
     """A parameter as a unit's help shows it."""
-    if param.name not in UNIT_OPTIONS:
-        return param
     told = copy.copy(param)
+    if param.name in _OF_STREAMS:
+        told.hidden = unit is not None and not unit.is_tile
+    if param.name not in UNIT_OPTIONS:
+        return told
     own = unit.options.get(param.name) if unit else None
     takes_length = unit is not None and unit.largest_product is not None
     told.hidden = not takes_length if param.name == LENGTH else own is None

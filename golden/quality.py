@@ -8,9 +8,7 @@ import numpy as np
 
 from .floats import check_float32
 from .quantize import Carry, Float32, Grouping, MlsTensor, quantize, random_words
-from .spec import ElementFormat, Rounding, ScaleFormat, check_int
-
-RANDOM_BITS = 8
+from .spec import RANDOM_BITS, ElementFormat, Rounding, ScaleFormat, check_int
 
 
 @dataclass(frozen=True)

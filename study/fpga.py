@@ -27,7 +27,7 @@ from ..support.files import fill
 from ..synth.mapping.mapper import run_yosys
 from ..units.catalogue import Configuration
 from ..units.emit import parameters, to_rtlil
-from .records import from_json, to_json
+from .records import documented, from_json, to_json
 from .rows import FpgaRow, Placement
 
 DEVICES = {"25k": "LFE5U-25F", "45k": "LFE5U-45F", "85k": "LFE5U-85F"}
@@ -46,6 +46,7 @@ _NEXTPNR = f"import sys; from {_MODULE} import run_nextpnr_ecp5 as run; sys.exit
 _ENGINE = (
     *(Path(__file__).parents[1] / package for package in ("support", "synth")),
     Path(__file__),
+    Path(__file__).with_name("records.py"),
 )
 """Code that decides the figures, beside the texts that Yosys reads."""
 
@@ -102,7 +103,8 @@ def measure_fpga(
     tools = {name: importlib.metadata.version(name) for name in ("amaranth", "pyosys", _PACKAGE)}
     # Not Amaranth's version: the RTLIL says what it made.
     versions = [tools[name] for name in ("pyosys", _PACKAGE)]
-    key = digest([*files.values(), options, list(seeds), versions, code_digest(*_ENGINE)])
+    rows = [name for name, _ in documented(Placement)]
+    key = digest([*files.values(), options, list(seeds), versions, code_digest(*_ENGINE), rows])
 
     def compute() -> Placement:
         with tempfile.TemporaryDirectory(prefix="mlsmac-fpga-") as name:

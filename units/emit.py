@@ -87,6 +87,11 @@ def to_verilog(configuration: Configuration) -> str:
 
 def emit(configuration: Configuration) -> Emitted:
     """Verilog and sidecar of a configuration."""
+    return Emitted(configuration.slug, to_verilog(configuration), sidecar(configuration))
+
+
+def sidecar(configuration: Configuration) -> dict[str, Any]:
+    """What the JSON file beside the Verilog says."""
     component = configuration.build()
     ports = [_port(name, In(1)) for name in _clock_ports(component)]
     for path, member, _ in component.signature.flatten(component):
@@ -96,7 +101,7 @@ def emit(configuration: Configuration) -> Emitted:
         for name in ("interval", "results")
         if hasattr(component, name)
     }
-    sidecar = {
+    return {
         "module": configuration.slug,
         "unit": configuration.name,
         "description": configuration.unit.description,
@@ -107,7 +112,6 @@ def emit(configuration: Configuration) -> Emitted:
         "ports": ports,
         "tools": {tool: importlib.metadata.version(tool) for tool in _TOOLS},
     }
-    return Emitted(configuration.slug, to_verilog(configuration), sidecar)
 
 
 def _port(name: str, member: Member) -> dict[str, Any]:

@@ -13,18 +13,6 @@ from ..parts.values import named
 _NONE = Const(0, 1)
 
 
-def check_format(name: str, value: object) -> None:
-    """Raise TypeError unless `value` is a FloatFormat."""
-    if not isinstance(value, FloatFormat):
-        raise TypeError(f"{name} must be a FloatFormat, not {value!r}")
-
-
-def check_flag(name: str, value: object) -> None:
-    """Raise TypeError unless `value` is a bool."""
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be a bool, not {value!r}")
-
-
 def fields(code: Value, format: FloatFormat) -> tuple[Value, Value, Value]:
     """Sign, exponent field and mantissa field of `code`."""
     return code[-1], code[format.man_bits : -1], code[: format.man_bits]

@@ -70,9 +70,20 @@ class Parameter:
         if isinstance(kind, type) and issubclass(kind, enum.Enum):
             return choice(self.name, kind, value)
         if not isinstance(value, kind):
-            article = "an" if kind.__name__[0] in "AEIOUaeiou" else "a"
+            # As it is said: an Int, an L-N-S, an M-L-S.
+            article = "an" if kind.__name__.startswith((*"AEIOU", "Lns", "Mls")) else "a"
             raise TypeError(f"{self.name} must be {article} {kind.__name__}, not {value!r}")
         return value
+
+    @property
+    def argument(self) -> inspect.Parameter:
+        """As a constructor's argument."""
+        kind, default = inspect.Parameter.KEYWORD_ONLY, self.default
+        if self.factory is not None:
+            default = None
+        elif self.required:
+            default = inspect.Parameter.empty
+        return inspect.Parameter(self.name, kind, default=default, annotation=self.kind)
 
     def line(self) -> str:
         """What a class's documentation says of it."""
@@ -154,11 +165,19 @@ class Component(wiring.Component):
                 setattr(cls, attribute, bound)
                 known[bound.name] = bound
         cls.parameters = known
+        told = inspect.Signature([each.argument for each in known.values()])
+        setattr(cls, "__signature__", told)  # noqa: B010 - which types do not declare
         cls.__doc__ = _documented(cls.__doc__ or "", known)
 
     def __init__(self, **values: Any) -> None:
         self._keep(values)
         super().__init__(self.ports())
+        self.__dict__["_built"] = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if "_built" in self.__dict__ and not name.startswith("_"):
+            raise AttributeError(f"{name} is fixed at construction")
+        super().__setattr__(name, value)
 
     @classmethod
     def check(cls, **values: Any) -> None:
@@ -229,9 +248,13 @@ def _bound(declared: Parameter, attribute: str, annotation: Any) -> Parameter:
     if declared.kind is not None:
         return declared
     union = isinstance(annotation, types.UnionType)
-    kinds = typing.get_args(annotation) if union else (annotation,)
-    kind, *others = kinds
-    optional = others == [types.NoneType]
+    kinds = set(typing.get_args(annotation) if union else (annotation,))
+    optional = types.NoneType in kinds
+    if isinstance(annotation, str) or len(kinds) != 1 + optional:
+        raise TypeError(f"{attribute} must be declared as a type, or it and None, not {annotation}")
+    (kind,) = kinds - {types.NoneType}
+    if kind is int and (declared.low is None or declared.high is None):
+        raise TypeError(f"{attribute} must be declared with its range, being an integer")
     return replace(declared, name=declared.name or attribute, kind=kind, optional=optional)
 
 

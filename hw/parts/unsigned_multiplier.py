@@ -57,7 +57,7 @@ class UnsignedMultiplier(Combinational):
     """
 
     width: int = parameter("bits of `x` and of `y`", low=1, high=64)
-    recoding: Recoding = parameter("how `y` selects partial products", default=Recoding.NONE)
+    recoding: Recoding = parameter("partial products of the multiplier", default=Recoding.NONE)
 
     def ports(self):
         return {"x": In(self.width), "y": In(self.width), "product": Out(2 * self.width)}

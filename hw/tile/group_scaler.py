@@ -17,12 +17,6 @@ MAX_SUM_WIDTH = 64
 """Bits of a group's sum at most."""
 
 
-def check_scale(value: object) -> None:
-    """Raise TypeError unless `value` is a ScaleFormat."""
-    if not isinstance(value, ScaleFormat):
-        raise TypeError(f"scale must be a ScaleFormat, not {value!r}")
-
-
 def term_width(acc_width: int, scale: ScaleFormat) -> int:
     """Bits of a sum of `acc_width` bits times its two scales.
 

@@ -115,6 +115,22 @@ def test_mistakes_are_one_line_and_exit_2(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "own", "others"),
+    [
+        (["mls_mac"], {"--format", "--acc-width", "--length"}, {"--subnormals", "--interface"}),
+        (["-o", "fp32_mac", "mls_mac"], {"--format"}, {"--subnormals", "--path"}),
+        (["fp32_tile"], {"--subnormals", "--interface", "--results"}, {"--format", "--length"}),
+    ],
+)
+def test_help_of_a_unit_lists_its_own_options(
+    arguments: list[str], own: set[str], others: set[str]
+) -> None:
+    shown = run("generate", *arguments, "--help").stdout.split()
+    assert own <= {*shown}
+    assert others.isdisjoint(shown)
+
+
 def test_unknown_option_exits_2() -> None:
     assert run("report", "--nonsense").returncode == 2
 

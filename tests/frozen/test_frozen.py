@@ -17,7 +17,7 @@ import pytest
 from mlsmac.sim.corners import make_vectors
 from mlsmac.study.stimuli.pairs import build
 from mlsmac.units import UNITS, configure
-from mlsmac.units.emit import emit, to_rtlil
+from mlsmac.units.emit import sidecar, to_rtlil
 from mlsmac.units.interfaces import with_interface
 
 DIGESTS = Path(__file__).with_name("digests.json")
@@ -113,9 +113,7 @@ def digests(name: str, given: Mapping[str, Any]) -> dict[str, str]:
     }
     if platform is not None:
         return found
-    if options.get("lanes", 2) < 16 and name not in ("fp32_tile", "fp8_tile", "mls_tile"):
-        sidecar = {**emit(configuration).sidecar, "tools": None}
-        found["sidecar"] = _digest([json.dumps(sidecar)])
+    found["sidecar"] = _digest([json.dumps({**sidecar(configuration), "tools": None})])
     if interface != "wires":
         return found
     vectors = make_vectors(unit, OPERATIONS, SEED)

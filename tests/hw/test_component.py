@@ -3,6 +3,7 @@
 
 import enum
 import importlib
+import inspect
 import pkgutil
 from typing import Any
 
@@ -387,3 +388,32 @@ def test_structures_by_value_reach_the_parts(recoding):
     part = ExactMultiplier(format=FP8_E4M3, out_format=FloatFormat(6, 7), recoding=recoding)
     assert part.recoding is Recoding.BOOTH4
     assert part._significands.recoding is Recoding.BOOTH4
+
+
+def test_a_component_is_frozen_once_it_is_built():
+    mac = MlsMac(format=MLS_E2M4)
+    for name in ("acc_width", "stages", "idle_operands", "anything"):
+        with pytest.raises(AttributeError):
+            setattr(mac, name, ())
+
+
+def test_a_signature_tells_the_parameters():
+    told = inspect.signature(MlsMac).parameters
+    assert list(told) == list(MlsMac.parameters)
+    assert told["format"].default is inspect.Parameter.empty
+    assert told["acc_width"].default == 16
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "message"),
+    [
+        (int, {"low": 3}, "with its range"),
+        (int, {}, "with its range"),
+        (int | str, {}, "a type, or it and None"),
+        ("int", {"low": 1, "high": 2}, "a type, or it and None"),
+    ],
+)
+def test_a_declaration_that_could_not_be_checked_is_refused(kind, given, message):
+    body = {"__annotations__": {"x": kind}, "x": parameter("of a test", **given)}
+    with pytest.raises(TypeError, match=message):
+        type("Wrong", (Component,), body)

@@ -18,29 +18,42 @@ from mlsmac.units import UNITS, Unit, configure
 from mlsmac.units.options import OPTIONS
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("cli", "golden", "hw", "sim", "study", "support", "synth", "units")
-ENTRIES = ("systems", "tile", "quantizer")
-"""Modules of `study` that say which units a report compares."""
+FOLDERS = ("bench", "cli", "data", "golden", "hw", "package", "sim", "study", "support", "synth")
+ENTRIES = re.compile(r"\b(?:Entry|Row|_float)\(|^ *\"\w+\",$")
+"""Lines of a table of what a report or a benchmark compares."""
+
+LADDER = re.compile(
+    r"(?:ends|starts)with\(f?[\"'](?:_?mac|_tile|fp8|fp32|mls|int_|lns|kulisch|float_)"
+    r"|isinstance\([^)]*\b\w*(?:Mac|Tile)\b"
+)
+"""Questions after the kind of a unit, which its row answers."""
 
 
 def sources() -> Iterator[Path]:
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).rglob("*.py")):
-            if "tests" not in path.parts and path.name != "__init__.py":
+            if "tests" not in path.parts:
                 yield path
 
 
 def test_a_unit_s_name_stands_in_its_row_alone() -> None:
-    quoted = re.compile("|".join(f'"{name}"' for name in UNITS))
-    found: dict[str, list[str]] = {}
-    for path in sources():
-        if path.parts[-2] == "study" and path.stem.startswith(ENTRIES):
-            continue
-        for name in quoted.findall(path.read_text(encoding="utf-8")):
-            found.setdefault(name, []).append(str(path.relative_to(ROOT)))
-    assert found.keys() == {f'"{name}"' for name in UNITS}
-    assert {len(places) for places in found.values()} == {1}, found
-    assert all(place.startswith("units/") for places in found.values() for place in places)
+    """Beside the tables of what is compared, and golden's own list of its functions' names."""
+    quoted = re.compile("|".join(f"[\"']{name}[\"']" for name in UNITS))
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in sources()
+        if path != ROOT / "golden" / "__init__.py"
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if (quoted.search(line) and not ENTRIES.search(line)) or LADDER.search(line)
+    ]
+    assert found == []
+
+
+def test_a_row_is_written_once() -> None:
+    rows = re.compile(r'name="(\w+)"')
+    text = "".join(path.read_text() for path in sorted((ROOT / "units").glob("*.py")))
+    named = [name for name in rows.findall(text) if name in UNITS]
+    assert sorted(named) == sorted(UNITS)
 
 
 @pytest.mark.parametrize("unit", UNITS.values(), ids=lambda unit: unit.name)
