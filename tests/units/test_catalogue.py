@@ -4,6 +4,7 @@ component's parameters, and a configuration is checked without being built.
 """
 
 import enum
+import inspect
 import itertools
 import re
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from mlsmac import golden
 from mlsmac.golden.spec import ELEMENT_PRESETS, FLOAT_PRESETS, INT_PRESETS, LNS_PRESETS, written
 from mlsmac.hw.parts.component import Component
 from mlsmac.units import UNITS, Unit, configure
@@ -68,6 +70,16 @@ def test_options_are_parameters_and_defaults_are_written_once(unit: Unit) -> Non
     for name, value in unit.defaults.items():
         assert name in unit.options
         assert declared[name].default != value, f"{name} is the component's default already"
+
+
+@pytest.mark.parametrize("name", [name for name in UNITS if name in golden.__all__])
+def test_golden_and_the_unit_have_the_same_defaults(name: str) -> None:
+    """Where golden's function of the unit's name has one."""
+    configuration = configure(name)
+    for argument in inspect.signature(getattr(golden, name)).parameters.values():
+        own = configuration.values.get(argument.name)
+        if own is not None and argument.default not in (inspect.Parameter.empty, None):
+            assert argument.default == own, argument.name
 
 
 @pytest.mark.parametrize("name", UNITS)
