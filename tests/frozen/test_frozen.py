@@ -123,7 +123,15 @@ def digests(name: str, given: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize(("name", "given"), CASES, ids=[_key(*case) for case in CASES])
+LARGE = [("fp8_tile", {}), ("fp32_tile", {})]
+"""Elaborating their 16 lanes takes most of a minute; smaller ones are above."""
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [pytest.param(*case, marks=[pytest.mark.slow] if case in LARGE else []) for case in CASES],
+    ids=[_key(*case) for case in CASES],
+)
 def test_nothing_changed(name: str, given: dict[str, Any]) -> None:
     committed = json.loads(DIGESTS.read_text(encoding="utf-8"))
     assert digests(name, given) == committed[_key(name, given)]

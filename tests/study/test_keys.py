@@ -49,8 +49,9 @@ class Kept(Cache):
         return set(self.keys[1::2])
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def read_sources_again():
+    """Digests that a test made of changed sources do not outlive it."""
     yield
     kept_by.engine.cache_clear()
     kept_by.sources.cache_clear()
@@ -148,6 +149,7 @@ def test_amaranths_version_is_in_the_rtlil_alone(job, monkeypatch):
     assert keys(job).of_content == before.of_content
 
 
+@pytest.mark.usefixtures("read_sources_again")
 @pytest.mark.parametrize(
     ("file", "old", "new", "sources", "content"),
     [
@@ -222,6 +224,7 @@ def test_the_engine_is_all_of_study_that_measures():
         assert roots <= {"support", "synth", "units"}
 
 
+@pytest.mark.usefixtures("read_sources_again")
 def test_a_row_s_words_are_not_in_the_key_but_its_fields_are(monkeypatch):
     before = kept_by.engine()
     told = [*kept_by.documented(Measurement)]
