@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mlsmac.hw.mac.mac import Mac
 from mlsmac.study import report
 from mlsmac.study.columns import figure
 from mlsmac.study.html import mac_html
@@ -108,7 +109,8 @@ def test_paper_ratios_are_those_of_its_table_5() -> None:
 
 
 def test_every_mac_is_a_row_and_every_kind_has_one() -> None:
-    assert {name for name in UNITS if name.endswith("_mac")} == {entry.unit for entry in ENTRIES}
+    macs = {name for name, unit in UNITS.items() if issubclass(unit.component, Mac)}
+    assert macs - {entry.unit for entry in ENTRIES} == {"adder_mac"}  # which has no product
     assert {kind for entry in ENTRIES for kind in entry.kinds} == set(BASELINES)
     for entry in ENTRIES:
         entry.configuration()

@@ -160,8 +160,8 @@ def test_options_are_readable_attributes() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: LnsMac(format=FP8_E4M3, table_bits=3), "format must be a LnsFormat, not "),
-        (lambda: LnsMultiplier(format=(7, 3)), r"format must be a LnsFormat, not \(7, 3\)"),
+        (lambda: LnsMac(format=FP8_E4M3, table_bits=3), "format must be an LnsFormat, not "),
+        (lambda: LnsMultiplier(format=(7, 3)), r"format must be an LnsFormat, not \(7, 3\)"),
         (lambda: KulischMac(format=LNS8, acc_width=45), "format must be a FloatFormat, not Lns"),
         (lambda: FixedPointAccumulator(format="e4m3", width=45), "format must be a FloatFormat"),
     ],
