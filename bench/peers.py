@@ -22,9 +22,10 @@ from rich.console import Console
 from rich.table import Table
 
 from mlsmac.hw.floating.float_adder import AdderPath
-from mlsmac.study.measure import Build, Conditions, builds, load_library
+from mlsmac.study.measure import Build, Conditions, builds
 from mlsmac.support.errors import UserError
 from mlsmac.synth.liberty import pdk
+from mlsmac.synth.liberty.library import load
 from mlsmac.synth.mapping.mapper import map_unit
 from mlsmac.synth.timing.sta import analyse_paths
 from mlsmac.units import UNITS, configure
@@ -162,7 +163,7 @@ ROWS = (
 
 def measure(build: Build, conditions: Conditions) -> Point:
     """GE and critical path of one build."""
-    library = load_library(conditions.pdk.liberty)
+    library = load(conditions.pdk.liberty)
     configuration = build.configuration
     mapped = map_unit(
         to_rtlil(configuration),
@@ -201,7 +202,7 @@ def main() -> None:
     except UserError as error:
         parser.error(str(error))
     conditions = Conditions(pdk=found, clock_mhz=found.clock_mhz, script=given.script)
-    library = load_library(found.liberty)
+    library = load(found.liberty)
     every = [
         [
             build

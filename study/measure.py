@@ -8,13 +8,11 @@ best.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 
 from ..support.cache import Cache
 from ..support.errors import ToolError
 from ..support.words import Codes
-from ..synth.liberty import library as liberty
-from ..synth.liberty.library import Library
+from ..synth.liberty.library import Library, load
 from ..synth.mapping.mapper import MappedNetlist, map_unit, possible_adders
 from ..synth.mapping.netlist import Netlist, parse_yosys_json
 from ..synth.mapping.recipes import Adders
@@ -33,13 +31,6 @@ MIN_ACTIVITY_SHARE = 0.99
 
 class MeasureError(ToolError):
     """A netlist that is not what was asked for; the message is one line."""
-
-
-def load_library(path: Path) -> Library:
-    """`liberty.load`, which parses once a process: all builds share the cells that were
-    converted.
-    """
-    return liberty.load(path)
 
 
 @dataclass(frozen=True)
@@ -79,7 +70,7 @@ def measure(
     made = Made(build.configuration, workload)
 
     def compute() -> Measurement:
-        library = load_library(conditions.pdk.liberty)
+        library = load(conditions.pdk.liberty)
         configuration = build.configuration
         mapped = map_unit(
             made.rtlil,

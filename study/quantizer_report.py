@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..support.cache import Cache
+from ..synth.liberty.library import load
 from ..units.emit import parameters
-from .measure import Conditions, best, builds, load_library
+from .measure import Conditions, best, builds
 from .networks import NETWORKS, Network
 from .quantizer_rows import (
     BatchNorm,
@@ -76,7 +77,7 @@ def make_quantizer_report(
     `batch`: samples of a training step; None: what is usual for each network.
     Raises: what measuring raises.
     """
-    library = load_library(conditions.pdk.liberty)
+    library = load(conditions.pdk.liberty)
     every = (*ENTRIES, *OPERATIONS)
     ways = [builds(entry.configuration(), conditions, library) for entry in every]
     measured = measure_builds(conditions, stimulus, ways, results, progress)

@@ -11,10 +11,11 @@ import numpy as np
 
 from ..golden.spec import FP32
 from ..support.cache import Cache
+from ..synth.liberty.library import load
 from ..units.catalogue import Configuration
 from ..units.emit import plain
 from .keys import tool_versions
-from .measure import Build, Conditions, best, builds, load_library, measure, rank
+from .measure import Build, Conditions, best, builds, measure, rank
 from .rows import AccumulatorRow, Best, MacReport, MacRow, Measurement, Report, StimulusRow
 from .stimuli.pairs import Stimulus
 from .stimuli.pairs import build as build_stimulus
@@ -42,7 +43,7 @@ def make_report(
 
     Raises: what measuring raises.
     """
-    library = load_library(conditions.pdk.liberty)
+    library = load(conditions.pdk.liberty)
     every = [builds(entry.configuration(), conditions, library) for entry in entries]
     measured = [best(own) for own in measure_builds(conditions, stimulus, every, results, progress)]
     baselines = cheapest(BASELINES, entries, measured)

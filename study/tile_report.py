@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..support.cache import Cache
+from ..synth.liberty.library import load
 from ..units.emit import parameters
-from .measure import Conditions, best, builds, load_library
+from .measure import Conditions, best, builds
 from .report import (
     Baselines,
     Progress,
@@ -63,7 +64,7 @@ def make_tile_report(
 
     Raises: what measuring raises.
     """
-    library = load_library(conditions.pdk.liberty)
+    library = load(conditions.pdk.liberty)
     counts = sorted(lanes)
     every = [
         replace(entry, options={**entry.options, "lanes": count})

@@ -14,11 +14,9 @@ from ..hw.parts.unsigned_multiplier import Recoding
 from ..hw.tile.tile import Tile
 from ..support.words import Codes
 from .corners.general import Draw, operands
+from .models import Model, Ports
 from .options import LENGTH, OPTIONS, UnitOption
-from .workloads import Make, Source, Workload, pairs
-
-Ports = Mapping[str, Codes]
-Options = Mapping[str, Any]
+from .workloads import Make, Options, Source, Workload, pairs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +45,7 @@ class Unit:
     defaults: Options = field(default_factory=dict)
     parameters: Mapping[str, Parameter] | None = None
     arguments: Callable[..., Options] = dict
-    model: Callable[..., dict[str, Codes]]
+    model: Model
     corners: Draw = operands
     workload: Make = pairs
     largest_product: Callable[[Options], int] | None = None
