@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..golden.spec import choice
+from ..study.builds import Progress as Tell
 from ..study.columns import figure
+from ..study.conditions import Conditions, States
 from ..study.html import mac_html
-from ..study.measure import Conditions, States
 from ..study.plots import area_plot, energy_plot
-from ..study.report import Progress as Tell
 from ..study.report import make_report
 from ..study.rows import AccumulatorRow, Best, MacReport, MacRow
 from ..study.stimuli.pairs import Stimulus, build
@@ -24,6 +24,7 @@ from ..support.errors import UserError
 from ..support.files import write_whole
 from ..synth.liberty.pdk import find
 from ..synth.mapping.mapper import ABC_SCRIPTS
+from ..synth.simulation.simulate import Simulator
 from ..units.workloads import WARM_UP_CYCLES
 from .options import check_range
 from .output import json_text
@@ -47,6 +48,7 @@ def asked(
     clock_mhz: float | None,
     script: str,
     states: str,
+    simulator: str | None,
     operations: int,
     seed: int,
     quick: bool,
@@ -54,7 +56,7 @@ def asked(
 ) -> Asked:
     """What a command's options name; `output`: where it will write. Raises: UserError, OSError."""
     given, pairs = (
-        conditions(pdk, liberty, clock_mhz, script, states),
+        conditions(pdk, liberty, clock_mhz, script, states, simulator, quick),
         stimulus(operations, seed, quick),
     )
     if output is not None:
@@ -63,18 +65,34 @@ def asked(
 
 
 def conditions(
-    name: str | None, liberty: Path | None, clock_mhz: float | None, script: str, states: str
+    name: str | None,
+    liberty: Path | None,
+    clock_mhz: float | None,
+    script: str,
+    states: str,
+    simulator: str | None,
+    quick: bool,
 ) -> Conditions:
     """The conditions that a command's options name. Raises: UserError."""
     if script not in ABC_SCRIPTS:
         raise UserError(f"--script must be one of {', '.join(ABC_SCRIPTS)}, not {script!r}")
     try:
         counting = choice("--states", States, states)
+        wanted = choice("--simulator", Simulator, simulator or Simulator.default().value)
     except ValueError as error:
         raise UserError(str(error)) from None
     found = find(name, liberty)
     clock = found.clock_mhz if clock_mhz is None else clock_mhz
-    return Conditions(pdk=found, clock_mhz=clock, script=script, states=counting)
+    if wanted is Simulator.EVENTS is not Simulator.default():
+        raise UserError("--simulator events needs numba: pip install 'mlsmac[fast]'")
+    return Conditions(
+        pdk=found,
+        clock_mhz=clock,
+        script=script,
+        states=counting,
+        simulator=wanted,
+        all_builds=not quick,
+    )
 
 
 def stimulus(operations: int, seed: int, quick: bool) -> Stimulus:

@@ -42,14 +42,22 @@ Clock = Annotated[
 ]
 Script = Annotated[str, typer.Option(help="ABC script: area or speed.")]
 States = Annotated[
-    str, typer.Option(help="Cell states: independent (pins) or counted (event by event, slow).")
+    str, typer.Option(help="Cell states: counted (event by event) or independent (of pins).")
+]
+NetlistSimulator = Annotated[
+    str | None, typer.Option(help="events (default where numba is installed) or icarus (slow).")
+]
+Precision = Annotated[
+    float, typer.Option(help="Standard error of energies, in percent, above which to warn.")
 ]
 Operations = Annotated[int, typer.Option(help="Operations to simulate.")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="Directory to write to.")]
 Seed = Annotated[int, typer.Option(help="Seed of the vectors or of the stimulus.")]
 WordSeed = Annotated[int, typer.Option(help="Seed of the random words of stochastic rounding.")]
 Scale = Annotated[str, typer.Option(help="Group scale format: E,M or e8m0, e8m1, nvfp4.")]
-Quick = Annotated[bool, typer.Option("--quick", help="A tenth of the operations.")]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="A tenth of the operations, one build a unit.")
+]
 UseCache = Annotated[
     bool, typer.Option("--cache/--no-cache", help="Reuse results kept under build/cache.")
 ]
@@ -176,7 +184,8 @@ def of_measuring(operations: int = REPORT_OPERATIONS) -> Options:
         "liberty": (Liberty, None),
         "clock_mhz": (Clock, None),
         "script": (Script, "area"),
-        "states": (States, "independent"),
+        "states": (States, "counted"),
+        "simulator": (NetlistSimulator, None),
         "operations": (Operations, operations),
         "seed": (Seed, DEFAULT_SEED),
         "quick": (Quick, False),

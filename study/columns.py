@@ -103,7 +103,6 @@ SLUG = _whole("build", "build", "measured.slug")
 BUILD = _whole("build", "build", "measured.build")
 LEAKAGE = Column("leakage uW", "leakage,\nµW", "measured.leakage_uw")
 MISMATCHES = _whole("mismatches", "mismatches", "measured.mismatches")
-ACTIVE = _percent("active %", "pins with\nactivity", "measured.activity_share", 4)
 TOGGLED = _percent("toggled %", "that\ntoggled", "measured.toggled_share")
 
 ENERGY = Column("pJ/MAC", "energy,\npJ", "measured.energy_pj")

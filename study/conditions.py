@@ -2,10 +2,11 @@
 
 import enum
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..support.errors import UserError
 from ..synth.liberty.pdk import Pdk
+from ..synth.simulation.simulate import Simulator
 
 
 class States(enum.Enum):
@@ -14,7 +15,7 @@ class States(enum.Enum):
     INDEPENDENT = "independent"
     """From the duties of its pins, taken as independent."""
     COUNTED = "counted"
-    """From the simulation, event by event: the slow reference."""
+    """From the simulation, event by event."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,10 @@ class Conditions:
     pdk: Pdk
     clock_mhz: float
     script: str = "area"
-    states: States = States.INDEPENDENT
+    states: States = States.COUNTED
+    simulator: Simulator = field(default_factory=Simulator.default)
+    all_builds: bool = True
+    """Else one build of a unit, as it is configured."""
 
     def __post_init__(self) -> None:
         if not 0 < self.clock_mhz < math.inf:

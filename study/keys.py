@@ -19,6 +19,7 @@ from ..support.cache import Cache, code_digest, digest, source_digest
 from ..support.tools import version
 from ..support.words import Codes
 from ..synth.mapping.recipes import Adders
+from ..synth.simulation.simulate import Simulator
 from ..units import Configuration, Workload
 from ..units.emit import parameters, to_rtlil
 from .conditions import Conditions
@@ -26,7 +27,7 @@ from .records import documented
 from .rows import MAC_STAGES, Measurement
 
 _ROOT = Path(__file__).parents[1]
-_OWN = ("study/conditions.py", "study/keys.py", "study/measure.py")
+_OWN = ("study/conditions.py", "study/errors.py", "study/keys.py", "study/measure.py")
 ENGINE = ("support", "synth", *_OWN, "study/records.py")
 """What makes figures of RTLIL, vectors and a library."""
 _SOURCES = ("support", "golden", "hw", "units", *_OWN)
@@ -80,12 +81,13 @@ def _circumstances(adders: Adders, conditions: Conditions, workload: Workload) -
     """What decides a result beside the code, the RTLIL and what it should compute."""
     pdk = asdict(conditions.pdk)
     settings = {name: pdk[name] for name in pdk.keys() - {"name", "liberty", "clock_mhz"}}
-    versions = {"numpy": np.__version__, **tool_versions()}
+    versions = {"numpy": np.__version__, **tool_versions(conditions.simulator)}
     del versions["amaranth"]  # the RTLIL says what it made
     return [
         *(conditions.pdk.liberty.read_bytes(), settings, versions, adders.value),
         *(conditions.clock_mhz, conditions.script, conditions.states.value),
-        *(workload.warm_up, workload.macs),
+        conditions.simulator.value,
+        *vars(workload.batches).values(),
         *_ports(workload.inputs),
     ]
 
@@ -106,8 +108,11 @@ def sources() -> str:
     return source_digest(*(_ROOT / name for name in _SOURCES))
 
 
-def tool_versions() -> dict[str, str | None]:
-    """Versions of all that decides the results."""
+def tool_versions(simulator: Simulator) -> dict[str, str | None]:
+    """Versions of all that decides the results. The project's own simulator is none: integers alone
+    are what numba makes.
+    """
     packages = ("amaranth", "pyosys", "libparse")
     versions: dict[str, str | None] = {name: importlib.metadata.version(name) for name in packages}
-    return versions | {tool: version(tool) for tool in ("iverilog", "sta")}
+    tools = ("sta", "iverilog") if simulator is Simulator.ICARUS else ("sta",)
+    return versions | {tool: version(tool) for tool in tools}

@@ -1,32 +1,29 @@
 """Area, timing and energy of one build of a unit: map, time, simulate on the stimulus, evaluate
 power.
-
-A unit has several builds: its multiplier without and with Booth recoding, its adders made of gates
-or of library adders. The build of least energy is the unit's result: each unit is compared at its
-best.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
-from ..support.cache import Cache
+from ..support.cache import Cache, digest
 from ..support.errors import ToolError
 from ..support.words import Codes
 from ..synth.liberty.library import Library, load
-from ..synth.mapping.mapper import MappedNetlist, map_unit, possible_adders
+from ..synth.mapping.mapper import MappedNetlist, map_unit
 from ..synth.mapping.netlist import Netlist, parse_yosys_json
 from ..synth.mapping.recipes import Adders
-from ..synth.power.engine import PowerResult, evaluate
-from ..synth.simulation.gatesim import simulate
+from ..synth.power.engine import PowerResult, batch_joules, evaluate
+from ..synth.simulation.simulate import SimResult, Simulation
 from ..synth.timing.delays import Timing, analyse
 from ..synth.timing.sta import analyse_paths
 from ..units import Configuration, Workload
 from .conditions import Conditions, States
+from .errors import relative_error
 from .keys import Made, result_key
 from .records import from_json, to_json
-from .rows import MAC_STAGES, Best, BuildRow, Measurement, Split, ZeroDelay
+from .rows import MAC_STAGES, Batches, Measurement, Split, ZeroDelay
 
-MIN_ACTIVITY_SHARE = 0.99
+_NOT_KEPT = Cache(None)
 
 
 class MeasureError(ToolError):
@@ -41,30 +38,17 @@ class Build:
     adders: Adders
 
 
-def builds(configuration: Configuration, conditions: Conditions, library: Library) -> list[Build]:
-    """Every build of a unit that computes the same. The script "speed" is for gates alone.
-
-    A tile takes minutes to measure and has one build: adders of full adder cells where there are
-    any, multipliers as configured.
-    """
-    possible = possible_adders(library, conditions.pdk)
-    adders = possible if conditions.script == "area" else [Adders.GATES]
-    if configuration.unit.is_tile:
-        full = Adders.FULL_ADDERS
-        return [Build(configuration, full if full in adders else Adders.GATES)]
-    return [Build(variant, kind) for variant in configuration.variants() for kind in adders]
-
-
 def measure(
     build: Build,
     conditions: Conditions,
     workload: Workload,
     *,
     results: Cache,
+    maps: Cache = _NOT_KEPT,
 ) -> Measurement:
-    """Metrics of a build.
+    """Metrics of a build; `maps` keeps mapped netlists for other workloads.
 
-    Raises: MeasureError (flops that are not the declared ones, pins without activity), and what the
+    Raises: MeasureError (flops that are not the declared ones), and what the
     tools raise.
     """
     made = Made(build.configuration, workload)
@@ -72,35 +56,27 @@ def measure(
     def compute() -> Measurement:
         library = load(conditions.pdk.liberty)
         configuration = build.configuration
-        mapped = map_unit(
-            made.rtlil,
-            configuration.slug,
-            conditions.pdk,
-            library,
-            adders=build.adders,
-            script=conditions.script,
-            stages=made.component.stage_sets,
+        kept = maps.get(
+            digest([configuration.slug, build.adders.value]),
+            lambda: vars(_map(made, build.adders, conditions, library)),
         )
-        netlist = _Mapped.of(configuration, conditions, library, mapped)
+        netlist = _Mapped.of(configuration, conditions, library, MappedNetlist(**kept))
         return netlist.metrics(workload, made.expected, build.adders)
 
     key = result_key(made, build.adders, conditions, results)
     return from_json(Measurement, results.get(key, lambda: to_json(compute())))
 
 
-def best(builds: Sequence[Measurement]) -> Best:
-    """The build of least energy among those that compute at the clock, else the fastest."""
-    told = tuple(
-        BuildRow(**{field.name: getattr(build, field.name) for field in fields(BuildRow)})
-        for build in builds
+def _map(made: Made, adders: Adders, conditions: Conditions, library: Library) -> MappedNetlist:
+    return map_unit(
+        made.rtlil,
+        made.configuration.slug,
+        conditions.pdk,
+        library,
+        adders=adders,
+        script=conditions.script,
+        stages=made.component.stage_sets,
     )
-    return Best(**vars(min(builds, key=rank)), builds=told)
-
-
-def rank(build: Measurement) -> tuple[bool, float]:
-    """Orders builds: usable ones first, by energy; then the others by their path."""
-    figure = build.energy_pj if build.usable else build.critical_path_ns
-    return not build.usable, figure or 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,11 +84,11 @@ class _Energy:
     """Energies in pJ an operation, None where the netlist computed anything wrong, and checks."""
 
     total_pj: float | None = None
+    batches: Batches | None = None
     by_stage_pj: Mapping[str, float] = field(default_factory=dict)
     split_pj: Split | None = None
     leakage_uw: float | None = None
     mismatches: int
-    activity_share: float
     toggled_share: float
 
 
@@ -166,8 +142,20 @@ class _Mapped:
             clock_ns=self.conditions.clock_ns,
             clock=self.clock,
         )
-        zero = self._energy(workload, expected, None)
-        real = self._energy(workload, expected, self.timing)
+        simulation = Simulation(
+            self.netlist,
+            self.library,
+            workload.inputs,
+            expected,
+            clock_ns=self.conditions.clock_ns,
+            clock=self.clock,
+            latency=self.latency,
+            warm_up=workload.warm_up,
+            batches=workload.batches.starts[1:],
+            simulator=self.conditions.simulator,
+        )
+        zero = self._energy(workload, simulation.run(None))
+        real = self._energy(workload, simulation.run(self.timing))
         return Measurement(
             slug=self.configuration.slug,
             adders=adders.value,
@@ -179,43 +167,23 @@ class _Mapped:
             critical_path_ns=paths.critical_path_ns,
             meets_timing=paths.meets_timing,
             energy_pj=real.total_pj,
+            energy_pj_se=_error(real),
             energy_pj_by_stage=real.by_stage_pj,
             **{f"{stage}_pj": real.by_stage_pj.get(stage) for stage in MAC_STAGES},
             energy_pj_zero_delay=zero.total_pj,
             leakage_uw=real.leakage_uw,
             energy_split_pj=real.split_pj,
             zero_delay=ZeroDelay(by_stage_pj=zero.by_stage_pj, split_pj=zero.split_pj),
-            activity_share=min(zero.activity_share, real.activity_share),
             toggled_share=real.toggled_share,
+            cycles=workload.cycles,
+            batches=real.batches,
             mismatches=real.mismatches,
             mismatches_zero_delay=zero.mismatches,
         )
 
-    def _energy(
-        self,
-        workload: Workload,
-        expected: Mapping[str, Codes],
-        timing: Timing | None,
-    ) -> _Energy:
-        simulated = simulate(
-            self.netlist,
-            self.library,
-            timing,
-            workload.inputs,
-            expected,
-            clock_ns=self.conditions.clock_ns,
-            clock=self.clock,
-            latency=self.latency,
-            warm_up=workload.warm_up,
-            count_states=self.conditions.states is States.COUNTED,
-        )
-        if simulated.pin_share < MIN_ACTIVITY_SHARE:
-            rule = f"{self.configuration.slug} must have activity on 99 % of its pins"
-            raise MeasureError(f"{rule}, not on {100 * simulated.pin_share:.1f} %")
+    def _energy(self, workload: Workload, simulated: SimResult) -> _Energy:
         checks = _Energy(
-            mismatches=simulated.mismatches,
-            activity_share=simulated.pin_share,
-            toggled_share=round(simulated.toggled_share, 4),
+            mismatches=simulated.mismatches, toggled_share=round(simulated.toggled_share, 4)
         )
         if simulated.mismatches:
             return checks
@@ -225,14 +193,22 @@ class _Mapped:
             self.timing,
             simulated.activity,
             clock_net=self.clock,
-            shares=simulated.shares,
+            shares=simulated.shares if self.conditions.states is States.COUNTED else None,
         )
-        return self._with_energies(checks, power, workload.macs)
+        own = simulated.batches
+        seconds = own.cycles * self.conditions.clock_ns * 1e-9
+        joules = batch_joules(power, own.nets, own.toggles, seconds)
+        batches = Batches(
+            strata=workload.batches.strata,
+            macs=workload.batches.macs,
+            energy_pj=tuple(_digits(1e12 * energy) for energy in joules.tolist()),
+        )
+        return self._with_energies(replace(checks, batches=batches), power, workload.macs)
 
     def _with_energies(self, checks: _Energy, power: PowerResult, macs: float) -> _Energy:
         def pj(watts: float) -> float:
             """Energy a MAC."""
-            return float(f"{watts / (self.conditions.clock_mhz * 1e6 * macs) * 1e12:.6g}")
+            return _digits(watts / (self.conditions.clock_mhz * 1e6 * macs) * 1e12)
 
         cells = power.of(power.instances)
         nets = sum(power.nets.values())
@@ -250,7 +226,7 @@ class _Mapped:
                 clock=pj(clock),
                 inputs=pj(nets - clock),
             ),
-            leakage_uw=float(f"{cells.leakage * 1e6:.6g}"),
+            leakage_uw=_digits(cells.leakage * 1e6),
         )
 
     def _by_stage(self) -> dict[str, list[str]]:
@@ -280,6 +256,18 @@ class _Mapped:
             unread = unread - read
             watts = power.of(names).total + clock * flops / len(power.flops)
             yield stage, watts + sum(power.nets[net] for net in inputs)
+
+
+def _digits(value: float) -> float:
+    return float(f"{value:.6g}")
+
+
+def _error(energy: _Energy) -> float | None:
+    """Standard error of an energy a MAC."""
+    relative = relative_error(energy.batches)
+    if relative is None or energy.total_pj is None:
+        return None
+    return float(f"{relative * energy.total_pj:.3g}")
 
 
 def _clock(registers: int) -> str | None:

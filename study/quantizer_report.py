@@ -6,7 +6,8 @@ from typing import Any
 from ..support.cache import Cache
 from ..synth.liberty.library import load
 from ..units.emit import parameters
-from .measure import Conditions, best, builds
+from .builds import Progress, builds, measure_builds
+from .conditions import Conditions
 from .networks import NETWORKS, Network
 from .quantizer_rows import (
     BatchNorm,
@@ -20,12 +21,12 @@ from .quantizer_rows import (
     StepParts,
     StepRow,
 )
-from .report import Progress, circumstances, measure_builds
+from .report import circumstances
 from .rows import Best
 from .stimuli.pairs import Stimulus
 from .systems import Entry
 
-SCHEMA = 1
+SCHEMA = 2
 LANES = (1, 4)
 
 _FIRST_PASS = {
@@ -81,7 +82,7 @@ def make_quantizer_report(
     every = (*ENTRIES, *OPERATIONS)
     ways = [builds(entry.configuration(), conditions, library) for entry in every]
     measured = measure_builds(conditions, stimulus, ways, results, progress)
-    told = {entry.label: best(own) for entry, own in zip(every, measured, strict=True)}
+    told = {entry.label: own for entry, own in zip(every, measured, strict=True)}
     return QuantizerReport(
         **vars(circumstances(SCHEMA, conditions, stimulus)),
         paper=PaperRow(CLAIM, BATCH_NORM_BY_PAPER),

@@ -1,11 +1,7 @@
 """The main job: every MAC under one wrapper, one clock, one stimulus, one script."""
 
 import functools
-import multiprocessing
-import os
-import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 
 import numpy as np
 
@@ -14,21 +10,20 @@ from ..support.cache import Cache
 from ..synth.liberty.library import load
 from ..units.catalogue import Configuration
 from ..units.emit import plain
+from .builds import Progress, builds, measure_builds, rank
+from .conditions import Conditions
+from .errors import difference_error, tie
 from .keys import tool_versions
-from .measure import Build, Conditions, best, builds, measure, rank
-from .rows import AccumulatorRow, Best, MacReport, MacRow, Measurement, Report, StimulusRow
+from .rows import AccumulatorRow, Best, MacReport, MacRow, Report, StimulusRow
 from .stimuli.pairs import Stimulus
 from .stimuli.pairs import build as build_stimulus
 from .systems import BASELINES, ENTRIES, Entry
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 RANGE_OPERATIONS = 300_000
 """Operations on which overflows are counted, by the golden model: rare events need many."""
-
-Progress = Callable[[str, int, int], None]
-"""Called with what was finished, how many builds are done, and how many there are."""
 
 
 def make_report(
@@ -45,13 +40,13 @@ def make_report(
     """
     library = load(conditions.pdk.liberty)
     every = [builds(entry.configuration(), conditions, library) for entry in entries]
-    measured = [best(own) for own in measure_builds(conditions, stimulus, every, results, progress)]
+    measured = measure_builds(conditions, stimulus, every, results, progress)
     baselines = cheapest(BASELINES, entries, measured)
     return MacReport(
         **vars(circumstances(SCHEMA, conditions, stimulus)),
         baselines={kind: entry.label for kind, (entry, _) in baselines.items()},
         rows=tuple(
-            _row(entry, own, baselines, stimulus)
+            _row(entry, own, baselines, stimulus, ties(own, entries, measured))
             for entry, own in zip(entries, measured, strict=True)
         ),
     )
@@ -65,13 +60,14 @@ def circumstances(schema: int, conditions: Conditions, stimulus: Stimulus) -> Re
         clock_mhz=conditions.clock_mhz,
         script=conditions.script,
         states=conditions.states.value,
+        simulator=conditions.simulator.value,
         stimulus=StimulusRow(
             operations=len(stimulus),
             seed=stimulus.seed,
             kinds=tuple(kind.value for kind in stimulus.kinds),
             digest=stimulus.digest,
         ),
-        tools=tool_versions(),
+        tools=tool_versions(conditions.simulator),
     )
 
 
@@ -90,58 +86,53 @@ def cheapest(kinds: Iterable[str], entries: Sequence[Entry], measured: Sequence[
     return found
 
 
-def ratio(baselines: Baselines, kind: str, own: Best, figure: str = "energy_pj") -> float | None:
-    """How many times less than the baseline of a kind; None where there is none or the row has no
-    energy.
-    """
-    if kind not in baselines or own.energy_pj is None:
+def energy(own: Best) -> float | None:
+    """A unit's energy a MAC."""
+    return own.energy_pj
+
+
+def combinational(own: Best) -> float | None:
+    """That of its combinational cells alone."""
+    return own.energy_split_pj.combinational if own.energy_split_pj else None
+
+
+def area(own: Best) -> float | None:
+    """Its area; None where it has no energy."""
+    return own.area_um2 if own.energy_pj is not None else None
+
+
+def ratio(
+    baselines: Baselines, kind: str, own: Best, figure: Callable[[Best], float | None] = energy
+) -> float | None:
+    """How many times less than the baseline of a kind; None where there is none, or no figure."""
+    if kind not in baselines:
         return None
-    _, baseline = baselines[kind]
-    return float(round(getattr(baseline, figure) / getattr(own, figure), 3))
+    numerator, denominator = figure(baselines[kind][1]), figure(own)
+    return round(numerator / denominator, 3) if numerator and denominator else None
 
 
-def measure_builds(
-    conditions: Conditions,
+def ratio_error(baselines: Baselines, kind: str, own: Best) -> float | None:
+    """Standard error of the ratio of energies."""
+    value = ratio(baselines, kind, own)
+    if value is None:
+        return None
+    relative = difference_error(baselines[kind][1].batches, own.batches)
+    return None if relative is None else float(f"{value * relative:.3g}")
+
+
+def ties(own: Best, entries: Sequence[Entry], measured: Sequence[Best]) -> tuple[str, ...]:
+    """Labels of the other units whose energy is the same as far as the stimulus can tell."""
+    pairs = zip(entries, measured, strict=True)
+    return tuple(entry.label for entry, other in pairs if other is not own and tie(own, other))
+
+
+def _row(
+    entry: Entry,
+    measured: Best,
+    baselines: Baselines,
     stimulus: Stimulus,
-    entries: Sequence[Sequence[Build]],
-    results: Cache,
-    progress: Progress | None = None,
-) -> list[list[Measurement]]:
-    """What `measure` says of every build of every entry, on all cores."""
-    done: dict[tuple[int, int], Measurement] = {}
-    jobs = [(place, build) for place, own in enumerate(entries) for build in enumerate(own)]
-    with ProcessPoolExecutor(os.cpu_count(), initializer=_end_on_sigterm) as pool:
-        places = {
-            pool.submit(_job, build, conditions, stimulus, results): (place, number)
-            for place, (number, build) in jobs
-        }
-        try:
-            for count, job in enumerate(as_completed(places), 1):
-                result = done[places[job]] = job.result()
-                if progress:
-                    progress(f"{result.slug}, {result.adders}", count, len(jobs))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in multiprocessing.active_children():
-                worker.terminate()  # leaving the pool waits for its jobs, which take minutes
-            raise
-    return [
-        [done[place, number] for number in range(len(own))] for place, own in enumerate(entries)
-    ]
-
-
-def _end_on_sigterm() -> None:
-    """A worker ends on SIGTERM, whatever the command does: as an exception it would be a job's
-    result, and the pool would wait for more.
-    """
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _job(build: Build, conditions: Conditions, stimulus: Stimulus, results: Cache) -> Measurement:
-    return measure(build, conditions, build.configuration.workload(stimulus), results=results)
-
-
-def _row(entry: Entry, measured: Best, baselines: Baselines, stimulus: Stimulus) -> MacRow:
+    equals: tuple[str, ...],
+) -> MacRow:
     """A measured unit, what the stimulus does to it (zero products, overflows), and its ratios."""
     configuration = entry.configuration()
     options = configuration.options
@@ -156,6 +147,12 @@ def _row(entry: Entry, measured: Best, baselines: Baselines, stimulus: Stimulus)
         ratio_to_fp32=ratio(baselines, "fp32", measured),
         ratio_to_fp8=ratio(baselines, "fp8", measured),
         ratio_to_fp8_any=ratio(baselines, "fp8_any", measured),
+        ratio_to_fp32_se=ratio_error(baselines, "fp32", measured),
+        ratio_to_fp8_se=ratio_error(baselines, "fp8", measured),
+        ratio_to_fp8_any_se=ratio_error(baselines, "fp8_any", measured),
+        combinational_ratio_to_fp32=ratio(baselines, "fp32", measured, combinational),
+        combinational_ratio_to_fp8=ratio(baselines, "fp8", measured, combinational),
+        ties=equals,
         claim=entry.claim,
     )
 

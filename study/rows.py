@@ -34,6 +34,15 @@ class ZeroDelay:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Batches:
+    """Parts of the stimulus, each of whole groups, by which the errors are known."""
+
+    strata: Annotated[tuple[int, ...], "kind of the operations of each"]
+    macs: Annotated[tuple[float, ...], "its products"]
+    energy_pj: Annotated[tuple[float, ...], "its energy, all of it"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class BuildRow:
     """What is told of a build that may not be the chosen one."""
 
@@ -43,6 +52,9 @@ class BuildRow:
     critical_path_ns: Annotated[float, "shortest clock period"]
     meets_timing: Annotated[bool, "whether the clock is slower"]
     energy_pj: Annotated[float | None, Key("energy_pj_per_{per}"), "energy, with glitches"]
+    cycles: Annotated[
+        int, "cycles simulated: few where a short run showed that another build takes less"
+    ]
     mismatches: Annotated[int, "wrong results"]
     mismatches_zero_delay: Annotated[int, "wrong results without delays"]
 
@@ -68,6 +80,11 @@ class Measurement:
     critical_path_ns: Annotated[float, "shortest clock period by OpenSTA"]
     meets_timing: Annotated[bool, "whether the clock is slower"]
     energy_pj: Annotated[float | None, Key("energy_pj_per_{per}"), "energy, with glitches"]
+    energy_pj_se: Annotated[
+        float | None,
+        Key("energy_pj_per_{per}_se"),
+        "its standard error ([power](power.md)); null where there are too few groups",
+    ]
     energy_pj_by_stage: Annotated[
         Energies,
         "its split by the unit's stages (none of a part): the clock net by flops, each input net "
@@ -81,11 +98,9 @@ class Measurement:
     leakage_uw: Annotated[float | None, "leakage power"]
     energy_split_pj: Annotated[Split | None, "where the energy goes"]
     zero_delay: Annotated[ZeroDelay, "splits of the energy without delays"]
-    activity_share: Annotated[
-        float,
-        "share of cell pins whose activity was simulated (coverage: under 99 % is an error)",
-    ]
     toggled_share: Annotated[float, "share of cell pins that toggled at all"]
+    cycles: Annotated[int, "cycles simulated"]
+    batches: Annotated[Batches | None, "parts of the stimulus and their energies"]
     mismatches: Annotated[int, "operations with a wrong result, with delays"]
     mismatches_zero_delay: Annotated[int, "operations with a wrong result, without delays"]
 
@@ -161,6 +176,19 @@ class MacRow:
     ratio_to_fp8_any: Annotated[
         float | None, "the same of the cheapest FP8 unit with any accumulator"
     ]
+    ratio_to_fp32_se: Annotated[
+        float | None, "standard error of the ratio: both units see the same operations"
+    ]
+    ratio_to_fp8_se: Annotated[float | None, "the same of `ratio_to_fp8`"]
+    ratio_to_fp8_any_se: Annotated[float | None, "the same of `ratio_to_fp8_any`"]
+    combinational_ratio_to_fp32: Annotated[
+        float | None, "`ratio_to_fp32` of the energies of combinational cells alone"
+    ]
+    combinational_ratio_to_fp8: Annotated[float | None, "the same of `ratio_to_fp8`"]
+    ties: Annotated[
+        tuple[str, ...],
+        "units whose energy differs from this one's by less than two standard errors",
+    ]
     claim: Annotated[
         Claim | None, "what the system's own paper says of it ([baselines](baselines.md))"
     ]
@@ -183,7 +211,9 @@ class TileRow:
         float | None, "energy of the cheapest FP32 tile of the same lanes over this one's"
     ]
     area_ratio_to_fp32: Annotated[float | None, "its area over this one's"]
+    ratio_to_fp32_se: Annotated[float | None, "standard error of the ratio"]
     ratio_to_fp8: Annotated[float | None, "energy of the cheapest FP8 tile, likewise"]
+    ratio_to_fp8_se: Annotated[float | None, "standard error of the ratio"]
     area_ratio_to_fp8: Annotated[float | None, "its area over this one's"]
 
 
@@ -213,6 +243,7 @@ class Report:
     clock_mhz: Annotated[float, "clock"]
     script: Annotated[str, "ABC script"]
     states: Annotated[str, "how cell states are known ([power](power.md))"]
+    simulator: Annotated[str, "what simulated the netlists"]
     stimulus: Annotated[StimulusRow, "what the operands are drawn from"]
     tools: Annotated[Mapping[str, str | None], "versions of what decides the figures"]
 

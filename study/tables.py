@@ -55,7 +55,7 @@ def mac_tables(report: MacReport) -> list[Table]:
 
 def mac_page(report: MacReport) -> Mapping[str, Table]:
     """Tables of report.html."""
-    checks = (c.LEAKAGE, c.MISMATCHES, c.ACTIVE, c.TOGGLED, c.BUILD)
+    checks = (c.LEAKAGE, c.MISMATCHES, c.TOGGLED, c.BUILD)
     areas = (c.UNIT, c.AREA, c.GATES, c.FLOPS, c.PATH, c.CLOCK, *checks)
     ranges = (c.UNIT, *c.RANGE, *map(c.overflowed, report.stimulus.kinds))
     integers = [row for row in report.rows if row.accumulator]

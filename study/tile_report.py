@@ -6,22 +6,23 @@ from dataclasses import replace
 from ..support.cache import Cache
 from ..synth.liberty.library import load
 from ..units.emit import parameters
-from .measure import Conditions, best, builds
+from .builds import Progress, builds, measure_builds
+from .conditions import Conditions
 from .report import (
     Baselines,
-    Progress,
     accumulator_row,
+    area,
     cheapest,
     circumstances,
-    measure_builds,
     ratio,
+    ratio_error,
 )
 from .rows import Best, TileClaim, TileReport, TileRow, TileStimulusRow
 from .stimuli.pairs import Stimulus
 from .stimuli.tiles import SEGMENT
 from .systems import Entry
 
-SCHEMA = 2
+SCHEMA = 3
 LANES = (4, 16, 64)
 KINDS = ("fp32", "fp8")
 """Of the baselines that tiles are compared with."""
@@ -72,9 +73,7 @@ def make_tile_report(
         for entry in entries
     ]
     single = [builds(entry.configuration(), conditions, library) for entry in every]
-    measured = [
-        best(own) for own in measure_builds(conditions, stimulus, single, results, progress)
-    ]
+    measured = measure_builds(conditions, stimulus, single, results, progress)
     baselines = {}
     rows: list[TileRow] = []
     for number, count in enumerate(counts):
@@ -111,7 +110,9 @@ def _row(entry: Entry, measured: Best, baselines: Baselines, stimulus: Stimulus)
         accumulator=accumulator_row(configuration, stimulus.seed),
         measured=measured,
         ratio_to_fp32=ratio(baselines, "fp32", measured),
-        area_ratio_to_fp32=ratio(baselines, "fp32", measured, "area_um2"),
+        ratio_to_fp32_se=ratio_error(baselines, "fp32", measured),
+        area_ratio_to_fp32=ratio(baselines, "fp32", measured, area),
         ratio_to_fp8=ratio(baselines, "fp8", measured),
-        area_ratio_to_fp8=ratio(baselines, "fp8", measured, "area_um2"),
+        ratio_to_fp8_se=ratio_error(baselines, "fp8", measured),
+        area_ratio_to_fp8=ratio(baselines, "fp8", measured, area),
     )

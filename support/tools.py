@@ -2,6 +2,7 @@
 
 import functools
 import shutil
+import signal
 import subprocess
 
 from .errors import UserError
@@ -22,6 +23,15 @@ def require(*tools: str) -> None:
     for tool in tools:
         if shutil.which(tool) is None:
             raise UserError(f"{tool} not found: install the Debian package {PACKAGES[tool]}")
+
+
+def ended(status: int) -> str:
+    """How a process ended, for a message: its exit status, or the signal that killed it."""
+    if status >= 0:
+        return f"it ended with status {status}"
+    name = signal.Signals(-status).name
+    hint = ", perhaps for want of memory" if name == "SIGKILL" else ""
+    return f"it was killed by {name}{hint}"
 
 
 @functools.cache

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from ..golden.spec import FP32, Rounding
 from ..support.words import Codes
@@ -30,6 +31,10 @@ class TileSteps(Protocol):
     def products(self) -> np.ndarray:
         """How many lanes multiply in each step."""
 
+    @property
+    def outputs(self) -> np.ndarray:
+        """With which step each whole output begins, and its kind, (outputs, 2)."""
+
     def inputs(self, options: Options) -> Inputs:
         """Codes of the tile's ports for a unit's options."""
 
@@ -40,6 +45,10 @@ class Source(Protocol):
     @property
     def start(self) -> np.ndarray:
         """Whether a pair is the first of its group."""
+
+    @property
+    def kind(self) -> np.ndarray:
+        """Which kind of pair it is; pairs of a kind stand together."""
 
     def __len__(self) -> int:
         """Pairs."""
@@ -54,20 +63,104 @@ class Source(Protocol):
         """Steps of a tile, about `times` as many products as there are pairs."""
 
     def beats(self, lanes: int) -> Inputs:
-        """Elements of the tensors, `lanes` a beat, and how many `elements` each beat has."""
+        """Elements of the tensors, `lanes` a beat, how many `elements` each beat has, and whether a
+        group begins with it (`start`).
+        """
+
+
+BATCHES = 10
+"""Parts of the operations of a kind, at most: the spread of their energies gives its error."""
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Parts of a workload, each of whole groups.
+
+    Members: `starts`: the cycle with which each begins, in order, the first one's is where energy
+    begins to count; `strata`: the kind of operations that it is of, whose share is fixed; `macs`:
+    products in it that are none of an idle lane or cycle.
+    """
+
+    starts: tuple[int, ...]
+    strata: tuple[int, ...]
+    macs: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Workload:
     """What a unit is measured on.
 
-    Members: `inputs`: codes by port, an entry a cycle; `warm_up`: cycles before energy counts;
-    `macs`: products in each cycle from then on, on average, that are none of an idle lane or cycle.
+    Members: `inputs`: codes by port, an entry a cycle; `batches`: the parts in which energy counts;
+    the cycles before them warm up.
     """
 
     inputs: Inputs
-    warm_up: int = WARM_UP_CYCLES
-    macs: float = 1.0
+    batches: Batches
+
+    @property
+    def warm_up(self) -> int:
+        """Cycles before energy counts."""
+        return self.batches.starts[0]
+
+    @property
+    def cycles(self) -> int:
+        """All of them."""
+        return len(next(iter(self.inputs.values())))
+
+    @property
+    def macs(self) -> float:
+        """Products in each cycle that counts, on average."""
+        return sum(self.batches.macs) / (self.cycles - self.warm_up)
+
+    def short(self, share: int = 5) -> "Workload":
+        """One batch in `share` of each kind, two at least."""
+        own = np.array(self.batches.strata)
+        chosen: list[int] = []
+        for stratum in np.unique(own):
+            places = np.flatnonzero(own == stratum)
+            count = min(max(2, len(places) // share), len(places))
+            chosen += places[np.linspace(0, len(places) - 1, count).astype(int)].tolist()
+        ends = (*self.batches.starts[1:], self.cycles)
+        rows = [np.arange(self.warm_up)]
+        starts = []
+        for batch in chosen:
+            starts.append(sum(map(len, rows)))
+            rows.append(np.arange(self.batches.starts[batch], ends[batch]))
+        taken = np.concatenate(rows)
+        return Workload(
+            {port: codes[taken] for port, codes in self.inputs.items()},
+            Batches(
+                tuple(starts),
+                tuple(self.batches.strata[batch] for batch in chosen),
+                tuple(self.batches.macs[batch] for batch in chosen),
+            ),
+        )
+
+
+def cut(
+    starts: npt.NDArray[Any], kinds: npt.NDArray[Any], macs: npt.NDArray[Any], warm_up: int
+) -> Batches:
+    """Batches from `warm_up` on that begin with groups.
+
+    Parameters: `starts`: cycles with which groups begin, in order; `kinds`: theirs, each in one
+    run; `macs`: products in each cycle.
+    """
+    group = max(int(np.searchsorted(starts, warm_up, "right")) - 1, 0)
+    found = [(warm_up, int(kinds[group]))]
+    for kind in np.unique(kinds):
+        own = starts[kinds == kind]
+        behind = starts[np.searchsorted(starts, own[-1], "right") :]
+        end = int(behind[0]) if len(behind) else len(macs)
+        first = max(int(own[0]), warm_up)
+        parts = np.arange(BATCHES) if first > warm_up else np.arange(1, BATCHES)
+        targets = first + (end - first) * parts / BATCHES
+        # The group that begins nearest: a long one is several parts in one batch.
+        nearest = own[np.abs(own[:, np.newaxis] - targets).argmin(axis=0)]
+        found += [(int(place), int(kind)) for place in np.unique(nearest) if place > warm_up]
+    found.sort()
+    begin = [start for start, _ in found]
+    counted = np.add.reduceat(macs.astype(float), begin)
+    return Batches(tuple(begin), tuple(kind for _, kind in found), tuple(counted.tolist()))
 
 
 Make = Callable[["Configuration", Source], Workload]
@@ -86,7 +179,12 @@ def mac_inputs(options: Options, source: Source) -> Inputs:
 
 def pairs(configuration: "Configuration", source: Source) -> Workload:
     """One operation of a MAC a cycle."""
-    return Workload(mac_inputs(configuration.options, source))
+    return Workload(mac_inputs(configuration.options, source), _of_pairs(source))
+
+
+def _of_pairs(source: Source) -> Batches:
+    starts = np.flatnonzero(source.start)
+    return cut(starts, source.kind[starts], np.ones(len(source)), WARM_UP_CYCLES)
 
 
 def operations(part: Callable[[Inputs, Options], Inputs]) -> Make:
@@ -94,14 +192,21 @@ def operations(part: Callable[[Inputs, Options], Inputs]) -> Make:
 
     def make(configuration: "Configuration", source: Source) -> Workload:
         options = configuration.options
-        return Workload(part(mac_inputs(options, source), options))
+        return Workload(part(mac_inputs(options, source), options), _of_pairs(source))
 
     return make
 
 
 def sums(part: Callable[[Options, Source], Inputs]) -> Make:
     """What stands behind MACs: a step a sum, or a tile of them."""
-    return lambda configuration, source: Workload(part(configuration.options, source))
+
+    def make(configuration: "Configuration", source: Source) -> Workload:
+        inputs = part(configuration.options, source)
+        steps = len(next(iter(inputs.values())))
+        own = np.arange(steps)
+        return Workload(inputs, cut(own, np.zeros_like(own), np.ones(steps), WARM_UP_CYCLES))
+
+    return make
 
 
 def tile_steps(configuration: "Configuration", source: Source) -> Workload:
@@ -110,8 +215,9 @@ def tile_steps(configuration: "Configuration", source: Source) -> Workload:
     steps = source.tile(configuration.options["lanes"], tile.interval)
     # From then on every register has been defined by the first output.
     warm_up = tile.latency + tile.interval
-    macs = float(steps.products[warm_up:].mean())
-    return Workload(steps.inputs(configuration.options), warm_up, macs)
+    starts, kinds = steps.outputs.T
+    batches = cut(starts, kinds, steps.products, warm_up)
+    return Workload(steps.inputs(configuration.options), batches)
 
 
 def beats(*ports: str) -> Make:
@@ -126,7 +232,9 @@ def beats(*ports: str) -> Make:
         component: Any = configuration.build()
         # Energy is by element, of which a group's last beat may hold fewer than there are lanes.
         warm_up = max(WARM_UP_CYCLES, component.latency + 2)
-        return Workload(inputs, warm_up, float(drawn["elements"][warm_up:].mean()))
+        starts = np.flatnonzero(drawn["start"])
+        batches = cut(starts, np.zeros_like(starts), drawn["elements"], warm_up)
+        return Workload(inputs, batches)
 
     return make
 

@@ -53,6 +53,15 @@ class TileStimulus:
         """How many lanes multiply in each step."""
         return (self.steps.w >= 0).sum(axis=1)
 
+    @property
+    def outputs(self) -> np.ndarray:
+        """With which step each of `runs` begins, idle ones before it included, and its kind's place
+        in `Kind`, (outputs, 2).
+        """
+        ends = np.flatnonzero(self.steps.finish) + 1
+        kinds = [list(Kind).index(run.kind) for run in self.runs]
+        return np.stack([ends[:-1][: len(kinds)], kinds], axis=1)
+
     def inputs(self, options: Mapping[str, Any]) -> dict[str, Codes]:
         """Codes of the tile's ports for a unit's options (`format`, `scale`, `tensor_scale`).
 

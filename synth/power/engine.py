@@ -15,7 +15,7 @@ Source: Liberty User Guide (internal_power, leakage_power); the weights are Open
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -52,6 +52,7 @@ __all__ = [
     "PowerResult",
     "Shares",
     "TiedPins",
+    "batch_joules",
     "evaluate",
 ]
 
@@ -76,6 +77,8 @@ class PowerResult:
     instances: dict[str, InstancePower]
     nets: dict[str, float]
     flops: frozenset[str]
+    toggling: dict[str, float]
+    """All but leakage by the net whose toggles cause it: of the pins on it, and of its load."""
 
     def of(self, names: Iterable[str]) -> InstancePower:
         """Sum over the instances named."""
@@ -109,6 +112,17 @@ class PowerResult:
         return self.of(self.instances).total + sum(self.nets.values())
 
 
+def batch_joules(power: PowerResult, nets: Sequence[str], toggles: Array, seconds: Array) -> Array:
+    """Energy of parts of the simulation that `power` is of; `seconds` each takes.
+
+    toggles (part, net) of `nets`; each toggle of a net costs what it does on average over all.
+    """
+    counts = toggles.sum(axis=0)
+    watts = np.array([power.toggling.get(net, 0.0) for net in nets])
+    joules = seconds.sum() * np.divide(watts, counts, out=np.zeros(len(nets)), where=counts != 0)
+    return toggles @ joules + seconds * power.of(power.instances).leakage
+
+
 def evaluate(
     netlist: Netlist,
     library: Library,
@@ -130,15 +144,26 @@ def evaluate(
     kinds: dict[str, list[Cell]] = {}
     for cell in netlist.cells.values():
         kinds.setdefault(cell.kind, []).append(cell)
-    powers: dict[str, InstancePower] = {}
-    for kind, cells in kinds.items():
-        instances = _instances(library[kind], cells, timing, known, conventions)
-        powers.update(_powers(instances, library.volts, shares or IndependentPins()))
     nets = {
         net: _net_watts(timing.loads[net], library.volts, known[net]) for net in _inputs(netlist)
     }
+    powers: dict[str, InstancePower] = {}
+    toggling = dict(nets)
+    for kind, cells in kinds.items():
+        instances = _instances(library[kind], cells, timing, known, conventions)
+        pins, leakage = _parts(instances, library.volts, shares or IndependentPins())
+        none = np.zeros(len(cells))
+        internal, switching = (
+            np.sum([none, *(pin[part] for pin in pins.values())], axis=0) for part in range(2)
+        )
+        rows = zip(internal.tolist(), switching.tolist(), leakage.tolist(), strict=True)
+        powers |= {cell.name: InstancePower(*row) for cell, row in zip(cells, rows, strict=True)}
+        for pin, (own, load) in pins.items():
+            for cell, watts in zip(cells, (own + load).tolist(), strict=True):
+                net = cell.pins.get(pin, "")
+                toggling[net] = toggling.get(net, 0.0) + watts
     flops = frozenset(c.name for c in netlist.cells.values() if library[c.kind].flop)
-    return PowerResult({name: powers[name] for name in netlist.cells}, nets, flops)
+    return PowerResult({name: powers[name] for name in netlist.cells}, nets, flops, toggling)
 
 
 def _inputs(netlist: Netlist) -> list[str]:
@@ -227,23 +252,20 @@ def _instances(
     )
 
 
-def _powers(instances: Instances, volts: float, shares: Shares) -> dict[str, InstancePower]:
-    """The three parts of every instance of a kind."""
+def _parts(
+    instances: Instances, volts: float, shares: Shares
+) -> tuple[dict[str, tuple[Array, Array]], Array]:
+    """By pin the internal and the switching watts of its toggles; leakage."""
     at_toggles = {pin: shares.at_toggles(instances, pin) for pin in instances.rise_slew}
-    parts = (
-        _internal(instances, at_toggles),
-        _switching(instances, volts),
-        _leakage(instances, shares.of_time(instances)),
-    )
-    rows = (InstancePower(*row) for row in zip(*(part.tolist() for part in parts), strict=True))
-    return dict(zip(instances.names, rows, strict=True))
-
-
-def _switching(instances: Instances, volts: float) -> Array:
-    watts = np.zeros(len(instances.names))
+    none = np.zeros(len(instances.names))
+    pins = {}
+    for pin in instances.cell.inputs:
+        pins[pin.name] = _input_watts(pin, instances, at_toggles[pin.name]), none
     for pin in instances.cell.outputs:
-        watts += 0.5e-12 * volts**2 * instances.load[pin.name] * instances.toggles[pin.name]
-    return watts
+        toggles = instances.toggles[pin.name]
+        internal = 1e-12 * _output_energy(pin, instances, at_toggles) * toggles
+        pins[pin.name] = internal, 0.5e-12 * volts**2 * instances.load[pin.name] * toggles
+    return pins, _leakage(instances, shares.of_time(instances))
 
 
 def _leakage(instances: Instances, of_time: Array) -> Array:
@@ -260,16 +282,12 @@ def _share(rows: Bits, shares: Array) -> Array:
     return np.broadcast_to(rows, len(shares)).astype(float) @ shares
 
 
-def _internal(instances: Instances, at_toggles: Mapping[str, Array]) -> Array:
-    watts = np.zeros(len(instances.names))
-    for pin in instances.cell.inputs:
-        for group in pin.energies:
-            energy = _energy(group, pin.name, Sense.POSITIVE, instances, np.zeros(1))
-            share = _share(instances.condition(group, pin), at_toggles[pin.name])
-            watts += energy * share * instances.toggles[pin.name]
-    for pin in instances.cell.outputs:
-        watts += _output_energy(pin, instances, at_toggles) * instances.toggles[pin.name]
-    return watts * 1e-12
+def _input_watts(pin: Pin, instances: Instances, at_toggles: Array) -> Array:
+    energy = np.zeros(len(instances.names))
+    for group in pin.energies:
+        own = _energy(group, pin.name, Sense.POSITIVE, instances, np.zeros(1))
+        energy += own * _share(instances.condition(group, pin), at_toggles)
+    return 1e-12 * energy * instances.toggles[pin.name]
 
 
 def _output_energy(pin: Pin, instances: Instances, at_toggles: Mapping[str, Array]) -> Array:

@@ -10,6 +10,7 @@ Source: IEEE Std 1364-2005, clauses 8 (user-defined primitives) and 14 (specify 
 
 from collections.abc import Iterable
 
+from ..liberty.boolean import Expr, Op
 from ..liberty.cells import LibertyCell, Pin
 from ..liberty.library import Library
 
@@ -64,10 +65,20 @@ def _model(cell: LibertyCell, specify: bool) -> str:
         lines += _flop(cell)
     for pin in cell.outputs:
         assert pin.function is not None  # the library has checked it
-        lines.append(f"  assign {pin.name} = {pin.function.verilog()};")
+        lines.append(f"  {_driver(pin.name, pin.function)};")
     if specify and (paths := [path for pin in cell.outputs for path in _paths(pin)]):
         lines += ["  specify", *(f"    {path} = (0, 0);" for path in paths), "  endspecify"]
     return "\n".join([*lines, "endmodule", ""])
+
+
+def _driver(name: str, function: Expr) -> str:
+    """What gives an output its function. A pin or a state alone goes through a `buf`: Icarus passes
+    an assigned one on at once, within a module or beyond it, and where that reaches a reader before
+    the path does the path's delay is lost.
+    """
+    if function.op is Op.PIN:
+        return f"buf ({name}, {function.name})"
+    return f"assign {name} = {function.verilog()}"
 
 
 def _flop(cell: LibertyCell) -> list[str]:

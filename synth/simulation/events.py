@@ -1,140 +1,203 @@
-"""How often cells are in each state, counted event by event: the reference for independent pins.
-
-`power.evaluate` takes the duties of a cell's pins as independent unless it is given shares; these
-are exact for one simulation: correlated inputs, conditions on a flop's state at its clock edges.
-"""
-
-from collections.abc import Iterable, Mapping
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..liberty.cells import LibertyCell
-from ..liberty.library import Library
-from ..mapping.netlist import CONSTANT_NETS, Cell, Netlist
-from ..power.states import Activity, Array, Instances, OutputPins, follows_state
+from ..timing.delays import Timing
+from . import kernels
+from .circuit import Circuit, SimulationError
+from .compiled import compile_circuit, with_delays
+from .counts import Counts
+
+_ROOM = 4
+"""Events that are under way for each output, at first."""
+
+Run = tuple[int, Counts]
+"""What a simulation showed: the number of wrong results, and what its window counted."""
 
 
 @dataclass(frozen=True)
-class CountedShares:
-    """Shares of time and of toggles in each state; rows as in `Instances.table`.
+class _Segment:
+    """Cycles `first` to `last` that count as a `batch`, None: not at all."""
 
-    Only for `OutputPins.FOLLOW_FUNCTION`: outputs are no part of a state.
+    first: int
+    last: int
+    batch: int | None
+
+
+def _segments(vectors: kernels.Vectors, batches: Sequence[int]) -> list[_Segment]:
+    """All cycles; no segment is so long that its ticks pass 31 bits."""
+    edges = [0, *batches, len(vectors.outputs) + vectors.latency]
+    counted = [None, *range(len(batches) - 1), None]
+    most = (1 << 31) // (2 * vectors.half)
+    return [
+        _Segment(begin, min(begin + most, last), batch)
+        for (first, last), batch in zip(pairwise(edges), counted, strict=True)
+        for begin in range(first, last, most)
+    ]
+
+
+@dataclass(frozen=True)
+class _Settled:
+    """What stands at the end of a cycle: values of all nets, and stored bits."""
+
+    values: NDArray[np.uint8]
+    stored: NDArray[np.uint8]
+
+
+class EventSimulation:
+    """A simulation of all cycles; `batches`: the cycle each of them begins with, and the end of the
+    last: the window that counts.
+
+    Raises: SimulationError (what this simulator does not know, a combinational loop, nets that
+    depend on what flops stored before the first cycle).
     """
 
-    time: dict[str, Array]
-    """Time in each state, by instance."""
-    toggles: dict[tuple[str, str], Array]
-    """Toggles of an input pin that leave each state, by instance and pin."""
+    def __init__(self, circuit: Circuit, vectors: kernels.Vectors, batches: Sequence[int]) -> None:
+        self._circuit, self._vectors = circuit, vectors
+        self._segments = _segments(vectors, batches)
+        self._batches = len(batches) - 1
+        self._machine = compile_circuit(circuit, vectors.clock_net)
+        self._check_defined(batches[0])
 
-    def of_time(self, instances: Instances) -> Array:
-        """Share of time."""
-        return self._shares(instances, [self.time[name] for name in instances.names])
+    def without_delays(self) -> Run:
+        """All nets settle at once, and do not glitch."""
+        return self._passed[0]
 
-    def at_toggles(self, instances: Instances, pin: str) -> Array:
-        """Share of the toggles of an input pin, by the state before; 0 if it never toggles."""
-        return self._shares(instances, [self.toggles[name, pin] for name in instances.names])
+    def with_delays(self, timing: Timing) -> Run:
+        """As the circuit would behave, in several threads where every cycle settles."""
+        machine = with_delays(self._machine, self._circuit, timing)
+        room = _ROOM
+        while (run := self._timed(machine, room)) is None:
+            room *= 4
+        return run
 
-    def _shares(self, instances: Instances, counts: list[Array]) -> Array:
-        if instances.conventions.outputs is not OutputPins.FOLLOW_FUNCTION:
-            raise ValueError("counted shares must be used with outputs that follow their function")
-        columns = np.array(counts, dtype=float).T
-        total = columns.sum(axis=0)
-        return columns / np.where(total == 0.0, 1.0, total)
+    def _before(self, stored: int) -> _Settled:
+        """Before the first cycle: inputs are 0, all flops store the same."""
+        machine = _copy(self._machine)
+        machine.flops["stored"] = stored
+        kernels.settle(machine)
+        return _settled(machine)
+
+    def _at(self, settled: _Settled, machine: kernels.Machine) -> kernels.Machine:
+        """A copy of the machine at the end of a cycle."""
+        machine = _copy(machine)
+        machine.nets["value"] = settled.values
+        machine.flops["stored"] = settled.stored
+        machine.cells["state"] = self._circuit.states(settled.values)
+        machine.outs["target"] = settled.values[machine.outs["net"]]
+        return machine
+
+    def _check_defined(self, end: int) -> None:
+        """Raise SimulationError where what stands at cycle `end` depends on what flops store at
+        first.
+        """
+        values = []
+        for stored in (0, 1):
+            machine = self._at(self._before(stored), self._machine)
+            kernels.zero_delay(machine, self._vectors, 0, end)
+            values.append(machine.nets["value"])
+        unlike = np.flatnonzero(values[0] != values[1])
+        if len(unlike):
+            first = list(self._circuit.nets)[unlike[0]]
+            raise SimulationError(
+                f"{len(unlike)} nets are undefined in simulation, {first} among them"
+            )
+
+    @cached_property
+    def _passed(self) -> tuple[Run, list[_Settled]]:
+        """The simulation without delays, and what stands before each segment."""
+        machine = self._at(self._before(0), self._machine)
+        counts = Counts.none(self._circuit, self._batches)
+        wrong = 0
+        before = []
+        for segment in self._segments:
+            before.append(_settled(machine))
+            self._open(machine, segment)
+            wrong += kernels.zero_delay(machine, self._vectors, segment.first, segment.last)
+            self._close(machine, segment, counts)
+        return (wrong, counts), before
+
+    def _timed(self, delayed: kernels.Machine, room: int) -> Run | None:
+        """Segments at the same time, or in turn where one does not settle; None if there is too
+        little `room` for events.
+        """
+        _, before = self._passed
+        events = np.zeros(room * len(delayed.outs), kernels.EVENT)
+        events["next"] = np.arange(1, len(events) + 1)
+        events["next"][-1:] = -1
+        delayed = delayed._replace(events=events)
+        counts = Counts.none(self._circuit, self._batches)
+        lock = threading.Lock()
+
+        def job(number: int) -> tuple[int, bool, bool]:
+            machine = self._at(before[number], delayed)
+            done = self._run(machine, self._segments[number])
+            with lock:
+                self._close(machine, self._segments[number], counts)
+            return done
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            done = list(pool.map(job, range(len(self._segments))))
+        if not all(settled for _, settled, _ in done):
+            counts = Counts.none(self._circuit, self._batches)
+            machine = self._at(before[0], delayed)
+            done = []
+            for segment in self._segments:
+                done.append(self._run(machine, segment))
+                self._close(machine, segment, counts)
+        if any(full for _, _, full in done):
+            return None
+        return sum(wrong for wrong, _, _ in done), counts
+
+    def _run(self, machine: kernels.Machine, segment: _Segment) -> tuple[int, bool, bool]:
+        """Wrong results, whether every cycle settled, and whether room was too little."""
+        self._open(machine, segment)
+        wrong, settled = kernels.timed(machine, self._vectors, segment.first, segment.last)
+        return wrong, settled, bool(machine.scalars[kernels.FULL])
+
+    def _open(self, machine: kernels.Machine, segment: _Segment) -> None:
+        """Count nothing up to a segment. Ticks are counted modulo 2^32."""
+        now = 2 * self._vectors.half * segment.first
+        machine.nets["toggles"] = 0
+        machine.nets["high"] = -now * machine.nets["value"].astype(np.int64)
+        machine.counts[:] = 0
+        machine.counts[self._states(machine)] = np.int64(-now).astype(np.int32)
+
+    def _close(self, machine: kernels.Machine, segment: _Segment, counts: Counts) -> None:
+        """Add to `counts` what the machine counted up to the end of a segment."""
+        if segment.batch is None:
+            return
+        now = 2 * self._vectors.half * segment.last
+        own = machine.nets[: len(self._circuit.nets)]
+        counts.toggles[segment.batch] += own["toggles"]
+        high = own["high"] + now * own["value"].astype(np.int64)
+        counts.high[:] += high.astype(np.uint32)
+        machine.counts[self._states(machine)] += np.int64(now).astype(np.int32)
+        counts.cells[:] += machine.counts.view(np.uint32)
+
+    def _states(self, machine: kernels.Machine) -> NDArray[np.int64]:
+        """Places of the cells' states in the counts."""
+        return self._circuit.counts_start[:-1] + machine.cells["state"]
 
 
-class _Counter:
-    """State of one instance: an integer with bit i for variable i of its cell."""
-
-    def __init__(self, cell: Cell, liberty: LibertyCell, values: Mapping[str, bool]) -> None:
-        self.pins = [pin.name for pin in liberty.inputs]
-        self.bits = [(cell.pins[pin], False) for pin in self.pins]
-        if liberty.flop:
-            output = next(pin for pin in liberty.outputs if pin.name in cell.pins)
-            self.bits.append((cell.pins[output.name], not follows_state(liberty, output)))
-        levels = (values[net] ^ inverted for net, inverted in self.bits)
-        self.state = sum(level << i for i, level in enumerate(levels))
-        self.since = 0
-        self.time = np.zeros(1 << len(self.bits), dtype=np.int64)
-        self.toggles = np.zeros((len(self.pins), 1 << len(self.bits)), dtype=np.int64)
-
-    def stay(self, now: int) -> None:
-        """Count the time since the last change."""
-        self.time[self.state] += now - self.since
-        self.since = now
-
-    def flip(self, bit: int, now: int) -> None:
-        """A variable toggles."""
-        self.stay(now)
-        if bit < len(self.pins):
-            self.toggles[bit, self.state] += 1
-        self.state ^= 1 << bit
+def _settled(machine: kernels.Machine) -> _Settled:
+    values = machine.nets["value"].astype(np.uint8)
+    return _Settled(values, machine.flops["stored"].astype(np.uint8))
 
 
-class _Level:
-    """Value of one net, its toggles, and its time at 1 up to the last toggle."""
-
-    def __init__(self, value: bool) -> None:
-        self.value, self.toggles, self.high, self.since = value, 0, 0, 0
-
-    def write(self, value: bool, now: int) -> bool:
-        """Whether the net toggles."""
-        if value == self.value:
-            return False
-        self.high += (now - self.since) * self.value
-        self.toggles += 1
-        self.value, self.since = value, now
-        return True
-
-    def activity(self, duration: int, step_s: float) -> Activity:
-        """Over the whole simulation."""
-        high = self.high + (duration - self.since) * self.value
-        return Activity(self.toggles / (duration * step_s), high / duration)
+def _copy(machine: kernels.Machine) -> kernels.Machine:
+    """With arrays of its own where it changes."""
+    return machine._replace(**{name: getattr(machine, name).copy() for name in _CHANGING})
 
 
-def count(
-    netlist: Netlist,
-    library: Library,
-    initial: Mapping[str, bool],
-    changes: Iterable[tuple[int, str, bool]],
-    duration: int,
-    *,
-    step_s: float,
-) -> tuple[dict[str, Activity], CountedShares]:
-    """Activity and shares of a simulation of `duration` time steps of `step_s` seconds.
-
-    `initial` holds every net at time 0, `changes` (time, net, value) in order of time and, within a
-    time, of cause; writing a net's own value again is no toggle.
-    Raises: ValueError (a net without initial value, time that runs backwards or beyond the end).
-    """
-    nets = {net for cell in netlist.cells.values() for net in cell.pins.values()}
-    nets.update(net for port in netlist.inputs.values() for net in port)
-    values = {**initial, **{net: bool(bit) for net, bit in CONSTANT_NETS.items()}}
-    if missing := sorted(nets - values.keys()):
-        raise ValueError(f"initial must hold every net, but lacks {', '.join(missing)}")
-    counters: dict[str, _Counter] = {}
-    readers: dict[str, list[tuple[_Counter, int]]] = {net: [] for net in values}
-    for cell in netlist.cells.values():
-        counter = counters[cell.name] = _Counter(cell, library[cell.kind], values)
-        for bit, (net, _) in enumerate(counter.bits):
-            readers[net].append((counter, bit))
-    levels = {net: _Level(values[net]) for net in nets}
-    now = 0
-    for time, net, value in changes:
-        if not now <= time <= duration:
-            raise ValueError(f"time must be in {now}..{duration}, not {time!r}")
-        now = time
-        if net in levels and levels[net].write(value, time):
-            for counter, bit in readers[net]:
-                counter.flip(bit, time)
-    for counter in counters.values():
-        counter.stay(duration)
-    activity = {
-        net: levels[net].activity(duration, step_s) for net in sorted(nets - CONSTANT_NETS.keys())
-    }
-    pins = {
-        (name, pin): counter.toggles[i]
-        for name, counter in counters.items()
-        for i, pin in enumerate(counter.pins)
-    }
-    return activity, CountedShares({name: c.time for name, c in counters.items()}, pins)
+_CHANGING = (
+    *("nets", "cells", "outs", "flops", "counts", "touched"),
+    *("heads", "words", "events", "scalars"),
+)

@@ -110,8 +110,7 @@ class Bench:
     """What the bench does: the words of the ports `driven` in order, the results of the ports
     `compared` after `latency` cycles.
 
-    `clock` is the clock port, None for a combinational unit; `half` half a period in ticks;
-    `timed` whether there are delays to annotate.
+    `clock` is the clock port, None for a combinational unit; `half` half a period in ticks.
     """
 
     clock: str | None
@@ -120,12 +119,11 @@ class Bench:
     operations: int
     driven: Sequence[str]
     compared: Sequence[str]
-    timed: bool
 
 
-def bench_text(netlist: Netlist, names: ShortNames, bench: Bench) -> str:
+def bench_text(netlist: Netlist, names: ShortNames, bench: Bench, *, timed: bool) -> str:
     """Module `bench`; it reads `stimulus.hex` and `expected.hex`, dumps `activity.vcd`, and writes
-    the file `mismatches`.
+    the file `mismatches`; `timed`: whether there are delays to annotate.
     """
     inputs, outputs = _port_nets(netlist, names)
 
@@ -154,7 +152,7 @@ def bench_text(netlist: Netlist, names: ShortNames, bench: Bench) -> str:
         connections=connections,
         annotate="".join(
             f'    $sdf_annotate("delays{number}.sdf", unit.b{number});\n'
-            for number in range(len(names.blocks) if bench.timed else 0)
+            for number in range(len(names.blocks) if timed else 0)
         ),
         driven=", ".join(f"in_{port}" for port in bench.driven),
         lead=_ns(LEAD_TICKS),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 
 from ..mapping.netlist import Netlist
-from .delays import ArcDelay, Timing
+from .delays import ArcDelay, Edges, Timing
 
 
 def sdf_text(netlist: Netlist, timing: Timing, instances: Mapping[str, str] | None = None) -> str:
@@ -41,17 +41,22 @@ def sdf_text(netlist: Netlist, timing: Timing, instances: Mapping[str, str] | No
     return "\n".join([*lines, ")", ""])
 
 
+def path_ns(delay: ArcDelay) -> Edges:
+    """Delays of both edges as they are written."""
+    rise = delay.fall_ns if delay.rise_ns is None else delay.rise_ns
+    fall = delay.rise_ns if delay.fall_ns is None else delay.fall_ns
+    return Edges(*(round(max(ns or 0.0, 0.0), 6) for ns in (rise, fall)))
+
+
 def _paths(delays: Iterable[ArcDelay]) -> Iterable[str]:
     for delay in delays:
-        rise = delay.fall_ns if delay.rise_ns is None else delay.rise_ns
-        fall = delay.rise_ns if delay.fall_ns is None else delay.fall_ns
+        rise, fall = path_ns(delay)
         yield f"      (IOPATH {delay.from_pin} {delay.to_pin} {_triple(rise)} {_triple(fall)})"
 
 
-def _triple(ns: float | None) -> str:
+def _triple(ns: float) -> str:
     """One value as (min:typ:max)."""
-    text = f"{max(ns or 0.0, 0.0):.6f}"
-    return f"({text}:{text}:{text})"
+    return f"({ns:.6f}:{ns:.6f}:{ns:.6f})"
 
 
 def _escaped(name: str) -> str:

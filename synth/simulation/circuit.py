@@ -1,0 +1,172 @@
+"""A mapped netlist as arrays: what counting states and simulating need.
+
+Nets have numbers in the netlist's order, the two constants come last. A cell's state is an integer:
+bit i for input pin i, then for a flop's stored bit; it is the row of `Instances.table`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...support.errors import ToolError
+from ..liberty.boolean import Expr, truth_table
+from ..liberty.cells import LibertyCell, Pin
+from ..liberty.library import Library
+from ..mapping.netlist import CONSTANT_NETS, Netlist
+from ..power.states import follows_state
+
+Numbers = NDArray[np.int64]
+
+
+class SimulationError(ToolError):
+    """The simulation failed or left nets undefined; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A library cell: what its states are made of.
+
+    `pins` are the inputs, `bits` their count and a flop's stored bit; `outputs` those with a
+    function.
+    """
+
+    cell: LibertyCell
+
+    @cached_property
+    def pins(self) -> list[str]:
+        return [pin.name for pin in self.cell.inputs]
+
+    @cached_property
+    def bits(self) -> int:
+        return len(self.pins) + (self.cell.flop is not None)
+
+    @cached_property
+    def outputs(self) -> list[Pin]:
+        return self.cell.outputs
+
+    def table(self, function: Expr) -> NDArray[np.uint8]:
+        """The function's value in every state."""
+        flop = self.cell.flop
+        columns = dict(truth_table([*self.pins, *([flop.state] if flop else [])]))
+        if flop:
+            columns[flop.inverse] = ~columns[flop.state]
+        values = np.broadcast_to(function.evaluate(columns), 1 << self.bits)
+        return values.astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """Cells and nets by number.
+
+    Members:
+        nets: numbers of nets by name, without the constants, whose numbers come next.
+        kinds: library cells in use; kind: of each cell its place there; pins, bits: input pins and
+            bits of state of each cell.
+        bit_start: per cell its first entry of `bit_net`, the nets of its bits of state: of a stored
+            one the net that shows it, `inverted` 1 where that is the inverse.
+        counts_start: per cell its first entry of counts: of each state, then of each input pin and
+            state.
+    """
+
+    netlist: Netlist
+    nets: dict[str, int]
+    kinds: list[Kind]
+    kind: Numbers
+    pins: Numbers
+    bits: Numbers
+    bit_start: Numbers
+    bit_net: Numbers
+    inverted: Numbers
+    counts_start: Numbers
+
+    def numbers(self, names: Iterable[str]) -> Numbers:
+        """Numbers of nets, constants too."""
+        return np.array([self.number(name) for name in names], dtype=np.int64)
+
+    def number(self, name: str) -> int:
+        """Number of a net or a constant."""
+        return self.nets[name] if name in self.nets else len(self.nets) + CONSTANT_NETS[name]
+
+    def values(self) -> NDArray[np.uint8]:
+        """Of all nets, 0, the constants' own."""
+        return np.array([0] * len(self.nets) + list(CONSTANT_NETS.values()), dtype=np.uint8)
+
+    @cached_property
+    def bit_cell(self) -> Numbers:
+        """The cell of each entry of `bit_net`."""
+        return np.repeat(np.arange(len(self.kind)), self.bits)
+
+    @cached_property
+    def bit_place(self) -> Numbers:
+        """Its place in the cell's state."""
+        return np.arange(len(self.bit_net)) - self.bit_start[self.bit_cell]
+
+    def states(self, values: NDArray[np.uint8]) -> Numbers:
+        """Every cell's state under the nets' values."""
+        stored = self.bit_place >= self.pins[self.bit_cell]
+        level = values[self.bit_net] ^ (self.inverted[self.bit_cell] & stored)
+        result = np.zeros(len(self.kind), np.int64)
+        np.add.at(result, self.bit_cell, level.astype(np.int64) << self.bit_place)
+        return result
+
+
+def circuit(netlist: Netlist, library: Library) -> Circuit:
+    """Number the cells and nets of a netlist.
+
+    Raises: SimulationError (an input pin that nothing drives), LibertyError.
+    """
+    nets = _nets(netlist)
+    numbers = nets | {net: len(nets) + value for net, value in CONSTANT_NETS.items()}
+    places: dict[str, int] = {}
+    kinds: list[Kind] = []
+    kind, bit_net, inverted = [], [], []
+    driven = {net for port in netlist.inputs.values() for net in port} | CONSTANT_NETS.keys()
+    for cell in netlist.cells.values():
+        if cell.kind not in places:
+            places[cell.kind] = len(kinds)
+            kinds.append(Kind(library[cell.kind]))
+        own = kinds[places[cell.kind]]
+        kind.append(places[cell.kind])
+        bit_net += [numbers[cell.pins[pin]] if pin in cell.pins else -1 for pin in own.pins]
+        driven.update(cell.pins[pin.name] for pin in own.outputs if pin.name in cell.pins)
+        inverse = False
+        if own.cell.flop:
+            shown = next((pin for pin in own.outputs if pin.name in cell.pins), None)
+            bit_net.append(numbers[cell.pins[shown.name]] if shown else len(nets))
+            inverse = shown is not None and not follows_state(own.cell, shown)
+        inverted.append(inverse)
+    undriven = [net for net in nets if net not in driven]
+    if undriven or -1 in bit_net:
+        first = undriven[0] if undriven else "an open pin"
+        count = max(len(undriven), 1)
+        raise SimulationError(f"{count} nets are undefined in simulation, {first} among them")
+    bits, pins = np.array([(own.bits, len(own.pins)) for own in kinds], np.int64)[kind].T
+    return Circuit(
+        netlist=netlist,
+        nets=nets,
+        kinds=kinds,
+        kind=np.array(kind),
+        pins=pins,
+        bits=bits,
+        bit_start=_starts(bits),
+        bit_net=np.array(bit_net),
+        inverted=np.array(inverted, dtype=np.int64),
+        counts_start=_starts((1 + pins) << bits),
+    )
+
+
+def _nets(netlist: Netlist) -> dict[str, int]:
+    ports = (*netlist.inputs.values(), *netlist.outputs.values())
+    pins = (cell.pins.values() for cell in netlist.cells.values())
+    names = dict.fromkeys(net for group in (*ports, *pins) for net in group)
+    return {
+        net: number
+        for number, net in enumerate(name for name in names if name not in CONSTANT_NETS)
+    }
+
+
+def _starts(sizes: Numbers) -> Numbers:
+    return np.concatenate(([0], np.cumsum(sizes)))

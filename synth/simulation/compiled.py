@@ -1,0 +1,210 @@
+"""A circuit for the simulator `events`: what its cells compute as tables, its delays as ticks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..liberty.boolean import Expr, Op
+from ..liberty.cells import Pin
+from ..mapping.netlist import CONSTANT_NETS, Cell
+from ..power.states import follows_state
+from ..timing.delays import Timing
+from ..timing.sdf import path_ns
+from . import kernels
+from .circuit import Circuit, Kind, SimulationError
+from .testbench import TICKS_PER_NS
+
+NO_PATH = (1 << 31) - 1
+"""Ticks from a pin that an output does not depend on."""
+
+
+def compile_circuit(circuit: Circuit, clock_net: int) -> kernels.Machine:
+    """A machine in which every net is 0 and nothing is counted, without delays.
+
+    Raises: SimulationError for what the simulator does not know: flops of another clock than the
+    net `clock_net`, of its falling edge, or with clear or preset in use; combinational loops.
+    """
+    tables = _Tables()
+    flops = _Flops(clock_net, dict(_tied(circuit)), circuit)
+    outs: list[tuple[int, int, int, int]] = []
+    out_start = [0]
+    sequential = []  # flops' outputs stand behind those of all gates
+    ticks = 0
+    for number, cell in enumerate(circuit.netlist.cells.values()):
+        kind = circuit.kinds[circuit.kind[number]]
+        if kind.cell.flop:
+            sequential.append((number, cell, kind))
+        else:
+            for pin in _connected(cell, kind):
+                assert pin.function is not None  # the library has checked it
+                table = tables.place(kind, pin.name, pin.function)
+                outs.append((circuit.number(cell.pins[pin.name]), table, ticks, 0))
+                ticks += 2 * len(kind.pins)
+        out_start.append(len(outs))
+    for number, cell, kind in sequential:
+        pins = _connected(cell, kind)
+        flops.add(number, cell, kind, tables, range(len(outs), len(outs) + len(pins)))
+        outs += [(circuit.number(cell.pins[pin.name]), 0, 0, 0) for pin in pins]
+    machine = kernels.Machine(
+        nets=_nets(circuit),
+        cells=_cells(circuit, np.array(out_start)),
+        outs=np.array(outs, kernels.OUT),
+        flops=np.array(flops.rows, kernels.FLOP),
+        flop_outs=np.array(flops.outs, kernels.FLOP_OUT),
+        fans=_fans(circuit),
+        pins=circuit.bit_net.astype(np.uint32),
+        order=np.empty(0, np.uint32),
+        tables=np.concatenate([*tables.parts, np.empty(0, np.uint8)]),
+        delays=np.full(ticks, NO_PATH, np.int32),
+        counts=np.zeros(circuit.counts_start[-1], np.int32),
+        touched=np.zeros(len(circuit.kind), np.uint32),
+        heads=np.empty(0, np.int32),
+        words=np.empty(0, np.uint64),
+        events=np.empty(0, kernels.EVENT),
+        scalars=np.zeros(4, np.int64),
+    )
+    return machine._replace(order=_order(machine))
+
+
+def with_delays(machine: kernels.Machine, circuit: Circuit, timing: Timing) -> kernels.Machine:
+    """The machine with a timing's delays, and a wheel of ticks that they fit on."""
+    delays, flop_outs = machine.delays.copy(), machine.flop_outs.copy()
+    places = {name: number for number, name in enumerate(circuit.netlist.cells)}
+    flop_rows = dict(zip(machine.flops["cell"].tolist(), machine.flops.tolist(), strict=True))
+    starts = machine.cells["out"].tolist()
+    first_tick = machine.outs["delay"].tolist()
+    longest = 0
+    for instance, arcs in groupby(timing.delays, key=lambda delay: delay.instance):
+        number = places[instance]
+        kind = circuit.kinds[circuit.kind[number]]
+        connected = circuit.netlist.cells[instance].pins
+        outputs = [pin.name for pin in kind.outputs if pin.name in connected]
+        for arc in arcs:
+            rise, fall = (int(ns * TICKS_PER_NS + 0.5) for ns in path_ns(arc))
+            pin = kind.pins.index(arc.from_pin)
+            place = outputs.index(arc.to_pin)
+            if kind.cell.flop:
+                _, clock, _, first, *_ = flop_rows[number]
+                if 1 << pin == clock:
+                    flop_outs["fall"][first + place] = fall
+                    flop_outs["rise"][first + place] = rise
+            else:
+                base = first_tick[starts[number] + place] + pin
+                delays[base], delays[base + len(kind.pins)] = fall, rise
+            longest = max(longest, rise, fall)
+    size = max(64, 1 << (longest + 1).bit_length())
+    heads, words = np.full(size, -1, np.int32), np.zeros(size >> 6, np.uint64)
+    return machine._replace(delays=delays, flop_outs=flop_outs, heads=heads, words=words)
+
+
+def _nets(circuit: Circuit) -> NDArray:
+    """Rows of the nets, the constants' too."""
+    rows = np.zeros(len(circuit.nets) + len(CONSTANT_NETS), kernels.NET)
+    rows["value"] = circuit.values()
+    readers = np.cumsum(np.bincount(circuit.bit_net, minlength=len(rows)))
+    rows["fan_end"] = readers
+    rows["fan"][1:] = readers[:-1]
+    return rows
+
+
+def _fans(circuit: Circuit) -> NDArray[np.uint32]:
+    """Readers in the order of the nets."""
+    if circuit.bits.max(initial=0) >= 1 << kernels.PIN_BITS:
+        raise SimulationError("cells must have fewer than 16 pins")
+    entries = circuit.bit_cell << kernels.PIN_BITS | circuit.bit_place
+    return entries[np.argsort(circuit.bit_net, kind="stable")].astype(np.uint32)
+
+
+def _cells(circuit: Circuit, out_start: NDArray) -> NDArray:
+    """Rows of the cells."""
+    rows = np.zeros(len(circuit.kind), kernels.CELL)
+    rows["pin"], rows["counts"] = circuit.bit_start[:-1], circuit.counts_start[:-1]
+    rows["out"], rows["out_end"] = out_start[:-1], out_start[1:]
+    rows["pins"], rows["bits"] = circuit.pins, circuit.bits
+    return rows
+
+
+def _connected(cell: Cell, kind: Kind) -> list[Pin]:
+    return [pin for pin in kind.outputs if pin.name in cell.pins]
+
+
+@dataclass
+class _Tables:
+    """Functions of cells by state, each once a kind."""
+
+    parts: list[np.ndarray] = field(default_factory=list)
+    _size: int = 0
+    _places: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def place(self, kind: Kind, name: str, function: Expr) -> int:
+        """First entry of a function of a kind."""
+        key = kind.cell.name, name
+        if key not in self._places:
+            table = kind.table(function)
+            self._places[key] = self._size
+            self._size += len(table)
+            self.parts.append(table)
+        return self._places[key]
+
+
+@dataclass
+class _Flops:
+    """Rows of `kernels.FLOP` and of `kernels.FLOP_OUT`; `tied`: nets with a constant value."""
+
+    clock_net: int
+    tied: Mapping[int, bool]
+    circuit: Circuit
+    rows: list[tuple[int, ...]] = field(default_factory=list)
+    outs: list[tuple[int, ...]] = field(default_factory=list)
+
+    def add(self, number: int, cell: Cell, kind: Kind, tables: _Tables, outs: range) -> None:
+        """A flop with rows of `kernels.OUT` for its outputs. Raises: SimulationError."""
+        flop = kind.cell.flop
+        assert flop is not None
+        edge = flop.clocked_on
+        if edge.op is not Op.PIN or self.circuit.number(cell.pins[edge.name]) != self.clock_net:
+            raise SimulationError(f"{cell.name} must be clocked by the rising edge of the clock")
+        for name, condition in (("clear", flop.clear), ("preset", flop.preset)):
+            if condition is not None and not self._never(condition, cell):
+                raise SimulationError(f"{name} of {cell.name} must be tied to what never applies")
+        clock = 1 << kind.pins.index(edge.name)
+        table = tables.place(kind, "next state", flop.next_state)
+        first = len(self.outs)
+        for out, pin in zip(outs, _connected(cell, kind), strict=True):
+            self.outs.append((out, not follows_state(kind.cell, pin), 0, 0))
+        self.rows.append((number, clock, table, first, len(self.outs), 0))
+
+    def _never(self, condition: Expr, cell: Cell) -> bool:
+        nets = {pin: self.circuit.number(cell.pins[pin]) for pin in condition.pins}
+        if not set(nets.values()) <= self.tied.keys():
+            return False
+        return not condition.evaluate({pin: np.bool_(self.tied[net]) for pin, net in nets.items()})
+
+
+def _tied(circuit: Circuit) -> list[tuple[int, bool]]:
+    """Nets that a constant or a tie cell gives its value."""
+    found = [(circuit.number(net), bool(value)) for net, value in CONSTANT_NETS.items()]
+    for cell, number in zip(circuit.netlist.cells.values(), circuit.kind, strict=True):
+        kind = circuit.kinds[number]
+        if not kind.pins:
+            for pin in _connected(cell, kind):
+                assert pin.function is not None
+                value = bool(pin.function.evaluate({}))
+                found.append((circuit.number(cell.pins[pin.name]), value))
+    return found
+
+
+def _order(machine: kernels.Machine) -> NDArray[np.uint32]:
+    """Gates, each after those that drive it. Raises: SimulationError (a loop)."""
+    driven = np.zeros(len(machine.nets), np.bool_)
+    driven[machine.outs["net"]] = True
+    driven[machine.outs["net"][machine.flop_outs["out"]]] = False
+    level = kernels.levels(machine, ~driven)
+    if np.count_nonzero(level >= 0) + len(machine.flops) < len(machine.cells):
+        raise SimulationError("the netlist must have no combinational loop, but has one")
+    # Cells of as many pins one after another, which the processor's guesses like.
+    order = np.lexsort((machine.cells["pins"], level))
+    return order[level[order] >= 0].astype(np.uint32)

@@ -1,0 +1,545 @@
+"""The loops of the simulator `events`, compiled by numba. What they do is told in `events`.
+
+No thread of them touches Python: several run at once. What belongs together stands in one row, as
+time goes into the cache. Machine code is kept beside this file, in `__pycache__`, or where that
+cannot be written in numba's own cache.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+NET = np.dtype(
+    [("fan", "u4"), ("fan_end", "u4"), ("value", "u4"), ("toggles", "i4"), ("high", "i4")]
+)
+"""A net: its readers in `Machine.fans`, its value, and what is counted: toggles, ticks at 1."""
+
+CELL = np.dtype(
+    [
+        *((name, "u4") for name in ("pin", "counts", "out", "out_end")),
+        *((name, "u2") for name in ("state", "mask", "pins", "bits")),
+    ]
+)
+"""A cell: its first entry of `Machine.pins` and `.counts`, its outputs (none of a flop); its state,
+and the bits of it that change at this tick; how many input pins it has, and bits of state.
+"""
+
+OUT = np.dtype([(name, "u4") for name in ("net", "table", "delay", "target")])
+"""An output: its net, its first entry of `Machine.tables` and `.delays`, what its net will be."""
+
+FLOP = np.dtype([(name, "i4") for name in ("cell", "clock", "table", "out", "out_end", "stored")])
+"""A flop: its cell, its clock pin's bit, its first entry of `Machine.tables` that says what it
+stores next, its outputs in `Machine.flop_outs`, what it stores.
+"""
+
+FLOP_OUT = np.dtype([(name, "u4") for name in ("out", "inverse", "fall", "rise")])
+"""A flop's output: its row of `Machine.outs`, whether it shows the inverse, ticks from the clock.
+"""
+
+EVENT = np.dtype([("next", "i4"), ("out", "i4")])
+"""An event: the next one of its tick, or the next free row; the output."""
+
+FREE, PENDING, TOUCHED, FULL = range(4)
+"""Places in `Machine.scalars`: the first free event, events under way, touched cells, and whether
+there was no free event left.
+"""
+
+PIN_BITS = 4
+"""Bits of an entry of `Machine.fans` that say which bit of the cell's state the net is."""
+
+
+class Machine(NamedTuple):
+    """A circuit, its state, and what is counted.
+
+    Members:
+        fans: readers of nets: the cell and the place of its bit. pins: nets of cells' bits of
+            state; of a flop's stored bit the net that shows it. order: gates, each after those it
+            reads.
+        tables: functions by state. delays: ticks by input pin, of a fall, then of a rise.
+        counts: per cell ticks in each state, then by input pin its toggles that left each state.
+        touched: cells with bits that change at this tick. heads: by tick modulo their count the
+            first event, -1 for none. words: a bit for each head that has one.
+    """
+
+    nets: NDArray
+    cells: NDArray
+    outs: NDArray
+    flops: NDArray
+    flop_outs: NDArray
+    fans: NDArray[np.uint32]
+    pins: NDArray[np.uint32]
+    order: NDArray[np.uint32]
+    tables: NDArray[np.uint8]
+    delays: NDArray[np.int32]
+    counts: NDArray[np.int32]
+    touched: NDArray[np.uint32]
+    heads: NDArray[np.int32]
+    words: NDArray[np.uint64]
+    events: NDArray
+    scalars: NDArray[np.int64]
+
+
+class Vectors(NamedTuple):
+    """Bits by cycle: of the input nets, and of the compared nets; cycle 0 is the first clock edge.
+
+    The result of operation i is compared at the end of cycle i + `latency`. `clock_net` is -1
+    without a clock, `half` a period in ticks.
+    """
+
+    input_nets: NDArray[np.uint32]
+    inputs: NDArray[np.uint8]
+    output_nets: NDArray[np.uint32]
+    outputs: NDArray[np.uint8]
+    clock_net: int
+    latency: int
+    half: int
+
+
+_LOWEST = np.zeros(1 << 16, dtype=np.uint8)
+for _bit in reversed(range(16)):
+    _LOWEST[1 << _bit :: 2 << _bit] = _bit
+_LOWEST = _LOWEST[: 1 << 12].copy()
+"""Place of the lowest bit that is set."""
+
+_ONE = np.uint64(1)
+
+_DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
+"""Its 64 windows of six bits differ."""
+
+_FIRST_BIT = np.zeros(64, dtype=np.int64)
+for _bit in range(64):
+    _FIRST_BIT[(int(_DE_BRUIJN) << _bit & (1 << 64) - 1) >> 58] = _bit
+
+
+@njit(nogil=True, cache=True)
+def levels(machine, known):
+    """By cell the length of the longest path to it, -1 for flops and what is in or behind a loop.
+
+    `known`: by net, whether it needs no gate: inputs, constants, flops' outputs.
+    """
+    cells, outs, nets, fans = machine.cells, machine.outs, machine.nets, machine.fans
+    missing = np.zeros(len(cells), np.int32)
+    level = np.full(len(cells), -1, np.int32)
+    ready = np.empty(len(cells), np.int32)
+    count = 0
+    for number in range(len(cells)):
+        cell = cells[number]
+        if cell.pins != cell.bits:  # a flop
+            missing[number] = 1 << 30
+        for pin in range(cell.pin, cell.pin + cell.pins):
+            missing[number] += not known[machine.pins[pin]]
+        if missing[number] == 0:
+            level[number] = 0
+            ready[count] = number
+            count += 1
+    done = 0
+    while done < count:
+        cell = cells[ready[done]]
+        for place in range(cell.out, cell.out_end):
+            net = nets[outs[place].net]
+            for reader in range(net.fan, net.fan_end):
+                other = fans[reader] >> PIN_BITS
+                missing[other] -= 1
+                if missing[other] == 0:
+                    level[other] = level[ready[done]] + 1
+                    ready[count] = other
+                    count += 1
+        done += 1
+    return level
+
+
+@njit(nogil=True, cache=True)
+def _set(net, value, now):
+    """A net takes another value."""
+    net.value = value
+    net.toggles += 1
+    net.high += now if value == 0 else -now
+
+
+@njit(nogil=True, cache=True)
+def _leave(cell, changed, now, counts):
+    """Count what the changed bits of a cell leave, and bring its state up to date."""
+    before = np.int64(cell.state)
+    after = before ^ changed
+    base = np.int64(cell.counts)
+    counts[base + before] += now
+    counts[base + after] -= now
+    bits, pins = np.int64(cell.bits), np.int64(cell.pins)
+    place = base + before + (np.int64(1) << bits)
+    rest = changed & ((np.int64(1) << pins) - 1)
+    while rest:
+        counts[place + (np.int64(_LOWEST[rest]) << bits)] += 1
+        rest &= rest - 1
+    cell.state = after
+    return after
+
+
+@njit(nogil=True, cache=True)
+def _row(cell, pins, nets):
+    """State of a cell's input pins under the nets' values."""
+    row = np.int64(0)
+    for pin in range(np.int64(cell.pins)):
+        row |= np.int64(nets[pins[cell.pin + pin]].value) << pin
+    return row
+
+
+@njit(nogil=True, cache=True)
+def _sample(flop, cell, tables):
+    """A flop stores what its pins say."""
+    pins = np.int64(cell.pins)
+    row = (np.int64(cell.state) ^ np.int64(cell.mask)) & ((np.int64(1) << pins) - 1)
+    flop.stored = tables[flop.table + (row | np.int64(flop.stored) << pins)]
+
+
+@njit(nogil=True, cache=True)
+def _clock(machine, vectors):
+    """The clock's net rises and falls."""
+    if vectors.clock_net >= 0:
+        net = machine.nets[vectors.clock_net]
+        net.toggles += 2
+        net.high += vectors.half
+
+
+@njit(nogil=True, cache=True)
+def _is_wrong(machine, vectors, cycle):
+    """Whether the result due at the end of a cycle differs from what was expected."""
+    row = cycle - vectors.latency
+    if row < 0:
+        return 0
+    nets, compared, outputs = machine.nets, vectors.output_nets, vectors.outputs
+    for place in range(len(compared)):
+        if nets[compared[place]].value != outputs[row, place]:
+            return 1
+    return 0
+
+
+@njit(nogil=True, cache=True)
+def settle(machine):
+    """Values and states under those of inputs and stored bits, nothing counted."""
+    nets, cells, outs, tables, pins = (
+        machine.nets,
+        machine.cells,
+        machine.outs,
+        machine.tables,
+        machine.pins,
+    )
+    for flop in machine.flops:
+        for place in range(flop.out, flop.out_end):
+            shown = machine.flop_outs[place]
+            nets[outs[shown.out].net].value = flop.stored ^ shown.inverse
+    for number in machine.order:
+        cell = cells[number]
+        row = _row(cell, pins, nets)
+        for out in range(cell.out, cell.out_end):
+            nets[outs[out].net].value = tables[outs[out].table + row]
+
+
+@njit(nogil=True, cache=True)
+def zero_delay(machine, vectors, first, last):
+    """Cycles `first` to `last` without delays: the number of wrong results."""
+    nets, cells, outs, flops = machine.nets, machine.cells, machine.outs, machine.flops
+    pins, order, tables, counts = machine.pins, machine.order, machine.tables, machine.counts
+    half, wrong = vectors.half, 0
+    for cycle in range(first, last):
+        now = 2 * half * cycle
+        _switch(machine, vectors, cycle, now)
+        for number in order:
+            cell = cells[number]
+            own = np.int64(cell.pins)
+            row = np.int64(0)
+            for pin in range(own):
+                row |= np.int64(nets[pins[cell.pin + pin]].value) << pin
+            before = np.int64(cell.state)
+            if row != before:
+                cell.state = row
+                base = np.int64(cell.counts)
+                counts[base + before] += now
+                counts[base + row] -= now
+                base += before + (np.int64(1) << own)
+                rest = row ^ before
+                while rest:
+                    counts[base + (np.int64(_LOWEST[rest]) << own)] += 1
+                    rest &= rest - 1
+                for place in range(cell.out, cell.out_end):
+                    out = outs[place]
+                    value = np.int64(tables[out.table + row])
+                    net = nets[out.net]
+                    if net.value != value:
+                        net.value = value
+                        net.toggles += 1
+                        net.high += now if value == 0 else -now
+        for flop in flops:
+            cell = cells[flop.cell]
+            own = np.int64(cell.pins)
+            row = _row(cell, pins, nets) | (np.int64(flop.stored) << own)
+            clock = np.int64(flop.clock)
+            # Up with all that changes at the edge, down alone.
+            _leave(cell, row & ~clock ^ np.int64(cell.state) | clock, now, counts)
+            _leave(cell, clock, now + half, counts)
+        wrong += _is_wrong(machine, vectors, cycle)
+    return wrong
+
+
+@njit(nogil=True, cache=True)
+def _switch(machine, vectors, cycle, now):
+    """A rising edge without delays: flops sample, their outputs and the inputs change."""
+    nets, outs, cells, tables = machine.nets, machine.outs, machine.cells, machine.tables
+    flops, flop_outs = machine.flops, machine.flop_outs
+    for flop in flops:
+        _sample(flop, cells[flop.cell], tables)
+    for flop in flops:
+        for place in range(flop.out, flop.out_end):
+            shown = flop_outs[place]
+            net = nets[outs[shown.out].net]
+            value = flop.stored ^ shown.inverse
+            if net.value != value:
+                _set(net, value, now)
+    _clock(machine, vectors)
+    if cycle < len(vectors.inputs):
+        ports, inputs = vectors.input_nets, vectors.inputs
+        for place in range(len(ports)):
+            net = nets[ports[place]]
+            if net.value != inputs[cycle, place]:
+                _set(net, inputs[cycle, place], now)
+
+
+@njit(nogil=True, cache=True)
+def _touch(number, place, cells, touched, scalars):
+    """A bit of a cell's state changes at this tick."""
+    cell = cells[number]
+    if cell.mask == 0:
+        touched[scalars[TOUCHED]] = number
+        scalars[TOUCHED] += 1
+    cell.mask |= np.int64(1) << place
+
+
+@njit(nogil=True, cache=True)
+def _change(net, value, now, fans, cells, touched, scalars):
+    """A net takes another value, which its readers will see."""
+    _set(net, value, now)
+    for reader in range(net.fan, net.fan_end):
+        fan = fans[reader]
+        _touch(fan >> PIN_BITS, fan & ((1 << PIN_BITS) - 1), cells, touched, scalars)
+
+
+@njit(nogil=True, cache=True)
+def _schedule(out, tick, events, heads, words, scalars):
+    """The output's net will take its target's value."""
+    free = scalars[FREE]
+    if free < 0:
+        scalars[FULL] = 1
+        return
+    event = events[free]
+    scalars[FREE] = event.next
+    scalars[PENDING] += 1
+    place = tick & (len(heads) - 1)
+    event.out = out
+    event.next = heads[place]
+    heads[place] = free
+    words[place >> 6] |= np.uint64(1) << np.uint64(place & 63)
+
+
+@njit(nogil=True, cache=True)
+def _next_place(start, words):
+    """The first head from `start` on, around the end, that has an event; there is one."""
+    number = start >> 6
+    word = words[number] & ~((np.uint64(1) << np.uint64(start & 63)) - np.uint64(1))
+    while word == 0:
+        number = (number + 1) & (len(words) - 1)
+        word = words[number]
+    lowest = word & (~word + np.uint64(1))
+    return (number << 6) + _FIRST_BIT[(lowest * _DE_BRUIJN) >> np.uint64(58)]
+
+
+@njit(nogil=True, cache=True)
+def _fire(machine, now):
+    """Nets whose events are due take their targets' values."""
+    nets, cells, outs, fans = machine.nets, machine.cells, machine.outs, machine.fans
+    touched, scalars = machine.touched, machine.scalars
+    heads, words, events = machine.heads, machine.words, machine.events
+    place = now & (len(heads) - 1)
+    due = np.int64(heads[place])
+    heads[place] = -1
+    words[place >> 6] &= ~(np.uint64(1) << np.uint64(place & 63))
+    while due >= 0:
+        event = events[due]
+        following = np.int64(event.next)
+        event.next = scalars[FREE]
+        scalars[FREE] = due
+        scalars[PENDING] -= 1
+        out = outs[event.out]
+        net = nets[out.net]
+        if net.value != out.target:
+            _change(net, out.target, now, fans, cells, touched, scalars)
+        due = following
+
+
+@njit(nogil=True, cache=True)
+def _evaluate(machine, now):
+    """Touched cells, each once; what their outputs will be goes to later ticks."""
+    cells, outs, tables, delays = machine.cells, machine.outs, machine.tables, machine.delays
+    counts, touched, scalars = machine.counts, machine.touched, machine.scalars
+    heads, words, events = machine.heads, machine.words, machine.events
+    for place in range(scalars[TOUCHED]):
+        cell = cells[touched[place]]
+        changed = np.int64(cell.mask)
+        cell.mask = 0
+        row = _leave(cell, changed, now, counts)
+        for number in range(cell.out, cell.out_end):
+            out = outs[number]
+            value = tables[out.table + row]
+            if value != out.target:
+                out.target = value
+                base = out.delay + value * np.int64(cell.pins)
+                rest = changed
+                delay = np.int64(delays[base + _LOWEST[rest]])
+                rest &= rest - 1
+                while rest:
+                    delay = min(delay, np.int64(delays[base + _LOWEST[rest]]))
+                    rest &= rest - 1
+                _schedule(number, now + delay, events, heads, words, scalars)
+    scalars[TOUCHED] = 0
+
+
+@njit(nogil=True, cache=True)
+def _run(machine, now, end):
+    """Evaluate what tick `now` touched, then fire and evaluate each later tick before `end`."""
+    nets, cells, outs, fans = machine.nets, machine.cells, machine.outs, machine.fans
+    tables, delays, counts = machine.tables, machine.delays, machine.counts
+    heads, words, events = machine.heads, machine.words, machine.events
+    touched, scalars = machine.touched, machine.scalars
+    free, pending, count = scalars[FREE], scalars[PENDING], scalars[TOUCHED]
+    last = len(heads) - 1
+    while True:
+        for place in range(count):
+            cell = cells[touched[place]]
+            changed = np.uint64(cell.mask)
+            cell.mask = 0
+            before = np.uint64(cell.state)
+            row = before ^ changed
+            cell.state = row
+            base = np.uint64(cell.counts)
+            counts[base + before] += now
+            counts[base + row] -= now
+            bits, pins = np.uint64(cell.bits), np.uint64(cell.pins)
+            base += before + (_ONE << bits)
+            rest = changed & ((_ONE << pins) - _ONE)
+            while rest:
+                counts[base + (np.uint64(_LOWEST[rest]) << bits)] += 1
+                rest &= rest - _ONE
+            for number in range(cell.out, cell.out_end):
+                out = outs[number]
+                value = np.uint64(tables[np.uint64(out.table) + row])
+                if value != out.target:
+                    out.target = value
+                    base = np.uint64(out.delay) + value * pins
+                    delay = np.int64(1 << 40)
+                    rest = changed
+                    while rest:
+                        delay = min(delay, np.int64(delays[base + np.uint64(_LOWEST[rest])]))
+                        rest &= rest - _ONE
+                    if free < 0:
+                        scalars[FULL] = 1
+                        continue
+                    event = events[np.uint64(free)]
+                    at = np.uint64((now + delay) & last)
+                    follow = np.int64(event.next)
+                    event.out = number
+                    event.next = heads[at]
+                    heads[at] = free
+                    words[at >> np.uint64(6)] |= _ONE << (at & np.uint64(63))
+                    free = follow
+                    pending += 1
+        count = 0
+        if pending == 0:
+            break
+        start = now & last
+        now += (_next_place(start, words) - start) & last
+        if now >= end:
+            break
+        at = np.uint64(now & last)
+        due = np.int64(heads[at])
+        heads[at] = -1
+        words[at >> np.uint64(6)] &= ~(_ONE << (at & np.uint64(63)))
+        while due >= 0:
+            event = events[np.uint64(due)]
+            follow = np.int64(event.next)
+            out = outs[np.uint32(event.out)]
+            event.next = free
+            free = due
+            due = follow
+            pending -= 1
+            net = nets[out.net]
+            value = out.target
+            if net.value != value:
+                net.value = value
+                net.toggles += 1
+                net.high += now if value == 0 else -now
+                for reader in range(net.fan, net.fan_end):
+                    fan = fans[reader]
+                    where = fan >> np.uint32(PIN_BITS)
+                    cell = cells[where]
+                    if cell.mask == 0:
+                        touched[count] = where
+                        count += 1
+                    cell.mask |= _ONE << np.uint64(fan & np.uint32(15))
+    scalars[FREE], scalars[PENDING], scalars[TOUCHED] = free, pending, count
+
+
+@njit(nogil=True, cache=True)
+def _edge(machine, vectors, cycle, now):
+    """A rising edge: due events, then flops sample, then inputs switch."""
+    nets, cells, outs, fans = machine.nets, machine.cells, machine.outs, machine.fans
+    flops, flop_outs, tables = machine.flops, machine.flop_outs, machine.tables
+    touched, scalars = machine.touched, machine.scalars
+    _fire(machine, now)
+    for flop in flops:
+        _sample(flop, cells[flop.cell], tables)
+        for place in range(flop.out, flop.out_end):
+            shown = flop_outs[place]
+            out = outs[shown.out]
+            value = flop.stored ^ shown.inverse
+            if out.target != value:
+                out.target = value
+                tick = now + (shown.rise if value else shown.fall)
+                _schedule(shown.out, tick, machine.events, machine.heads, machine.words, scalars)
+    _clock(machine, vectors)
+    _touch_clocks(machine)
+    if cycle < len(vectors.inputs):
+        ports, inputs = vectors.input_nets, vectors.inputs
+        for place in range(len(ports)):
+            net = nets[ports[place]]
+            if net.value != inputs[cycle, place]:
+                _change(net, inputs[cycle, place], now, fans, cells, touched, scalars)
+
+
+@njit(nogil=True, cache=True)
+def _touch_clocks(machine):
+    """The clock pins of all flops change."""
+    cells, touched, scalars = machine.cells, machine.touched, machine.scalars
+    for flop in machine.flops:
+        _touch(flop.cell, np.int64(_LOWEST[flop.clock]), cells, touched, scalars)
+
+
+@njit(nogil=True, cache=True)
+def timed(machine, vectors, first, last):
+    """Cycles `first` to `last` with delays: the number of wrong results, and whether every cycle
+    settled before its end.
+    """
+    half, wrong, settled = vectors.half, 0, True
+    for cycle in range(first, last):
+        edge = 2 * half * cycle
+        fall, end = edge + half, edge + 2 * half
+        _edge(machine, vectors, cycle, edge)
+        _run(machine, edge, fall)
+        _fire(machine, fall)
+        _touch_clocks(machine)
+        # As in the bench: before what happens at the tick of the comparison.
+        _run(machine, fall, end - 1)
+        wrong += _is_wrong(machine, vectors, cycle)
+        _fire(machine, end - 1)
+        _run(machine, end - 1, end)
+        settled &= machine.scalars[PENDING] == 0
+    return wrong, settled
