@@ -32,7 +32,7 @@ from .options import (
     of_measuring,
     takes,
 )
-from .output import err, exit_if_wrong, out, present, print_json, show
+from .output import err, exit_if_wrong, out, present, print_json, show, warn
 
 app = typer.Typer(
     name="mlsmac",
@@ -211,6 +211,7 @@ def synth(
     entry = Entry(configuration.slug, unit, configuration.values)
     result = measuring.run(measuring.asked(**given), err, entries=(entry,))
     show(result, as_json, [mac_sheet(result)], measuring.remarks(result))
+    warn(measuring.cautions(((row.unit, row.measured) for row in result.rows), result))
     exit_if_wrong(row.measured for row in result.rows)
 
 
@@ -230,7 +231,30 @@ def report(
     asked = measuring.asked(output, **given)
     result = measuring.run(asked, err, entries=ENTRIES)
     present(result, mac_tables(result), measuring, output, as_json)
+    warn(measuring.cautions(((row.unit, row.measured) for row in result.rows), result))
     exit_if_wrong(row.measured for row in result.rows)
+
+
+@app.command()
+@takes(given=of_measuring())
+def table5(
+    *,
+    output: Output = Path("build/table5"),
+    given: Mapping[str, Any],
+    as_json: Json = False,
+) -> None:
+    """Show under which condition the ratios of the MLS paper's Table 5 come out."""
+    from ..cli import measuring
+    from ..cli import table5 as shown
+    from ..study.table5 import make_table5
+    from ..study.tables import table5_table
+
+    asked = measuring.asked(output, **given)
+    with measuring.progress_bar(err) as progress:
+        result = make_table5(
+            asked.conditions, asked.stimulus, results=asked.results, progress=progress
+        )
+    present(result, [table5_table(result)], shown, output, as_json)
 
 
 @app.command()
@@ -259,6 +283,8 @@ def tiles(
             progress=progress,
         )
     present(result, tile_tables(result), shown, output, as_json)
+    named = ((f"{row.unit}, {row.lanes} lanes", row.measured) for row in result.rows)
+    warn(measuring.cautions(named, result))
     exit_if_wrong(row.measured for row in result.rows)
 
 
@@ -291,6 +317,7 @@ def quantizers(
             progress=progress,
         )
     present(result, quantizer_tables(result), shown, output, as_json)
+    warn(measuring.cautions(((row.unit, row.measured) for row in result.units), result))
     exit_if_wrong(row.measured for row in result.units)
 
 

@@ -1,7 +1,7 @@
 """`mlsmac synth` and `mlsmac report`: options to measurements to tables."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from ..study.conditions import Conditions, States
 from ..study.html import mac_html
 from ..study.plots import area_plot, energy_plot
 from ..study.report import make_report
-from ..study.rows import AccumulatorRow, Best, MacReport, MacRow
+from ..study.rows import AccumulatorRow, Best, MacReport, MacRow, Measurement, Report
 from ..study.stimuli.pairs import Stimulus, build
 from ..study.systems import BASELINES, Entry
 from ..support.cache import Cache
@@ -49,6 +49,7 @@ def asked(
     script: str,
     states: str,
     simulator: str | None,
+    precision: float,
     operations: int,
     seed: int,
     quick: bool,
@@ -56,7 +57,7 @@ def asked(
 ) -> Asked:
     """What a command's options name; `output`: where it will write. Raises: UserError, OSError."""
     given, pairs = (
-        conditions(pdk, liberty, clock_mhz, script, states, simulator, quick),
+        conditions(pdk, liberty, clock_mhz, script, states, simulator, precision, quick),
         stimulus(operations, seed, quick),
     )
     if output is not None:
@@ -71,6 +72,7 @@ def conditions(
     script: str,
     states: str,
     simulator: str | None,
+    precision: float,
     quick: bool,
 ) -> Conditions:
     """The conditions that a command's options name. Raises: UserError."""
@@ -91,6 +93,7 @@ def conditions(
         script=script,
         states=counting,
         simulator=wanted,
+        precision=precision / 100,
         all_builds=not quick,
     )
 
@@ -152,6 +155,35 @@ def verdict(name: str, measured: Best) -> list[str]:
     return []
 
 
+def cautions(units: Iterable[tuple[str, Measurement]], report: Report) -> list[str]:
+    """A line where fewer operations were simulated than the stated precision needs; `units` with
+    their names.
+    """
+    late = []
+    for name, own in units:
+        if own.energy_pj is None:
+            continue
+        if own.energy_pj_se is None:
+            late.append(f"{name} (too few groups to tell)")
+        elif (error := own.energy_pj_se / own.energy_pj) > report.precision:
+            needed = report.stimulus.operations * (error / report.precision) ** 2
+            late.append(f"{name} (±{100 * error:.2g} %, about {figure(needed, 2)} needed)")
+    if not late:
+        return []
+    head = f"{report.stimulus.operations} operations are too few for standard errors of "
+    return [f"{head}{100 * report.precision:g} %: {', '.join(late)}"]
+
+
+def _ties(rows: Iterable[MacRow]) -> Iterator[str]:
+    """Units that tie, each pair once."""
+    told: set[str] = set()
+    for row in rows:
+        others = [name for name in row.ties if name not in told]
+        told.add(row.unit)
+        if others:
+            yield f"{row.unit} = {', '.join(others)}"
+
+
 def check_writable(directory: Path) -> None:
     """Fail now rather than after minutes of work. Raises: OSError."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -183,6 +215,8 @@ def remarks(report: MacReport) -> list[str]:
     zeros = ", ".join(f"{row.unit} {100 * row.zero_product_share:.2g} %" for row in report.rows)
     lines.append(f"products that are zero: {zeros}")
     lines.append("energies in pJ, glitches included; pre-layout: no wires, ideal clock")
+    if pairs := "; ".join(_ties(report.rows)):
+        lines.append(f"ties, less than two standard errors apart: {pairs}")
     if report.baselines:
         names = (f"{BASELINES[kind]}: {unit}" for kind, unit in report.baselines.items())
         lines.append(

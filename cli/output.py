@@ -52,6 +52,12 @@ def show(
         out.print(line, highlight=False, soft_wrap=True)
 
 
+def warn(lines: Iterable[str]) -> None:
+    """What a reader of the figures must know, beside JSON too: on stderr."""
+    for line in lines:
+        err.print(f"mlsmac: {line}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
 def exit_if_wrong(measured: Iterable[Best]) -> None:
     """Exit 1 where a unit computed anything wrong though it meets the clock."""
     if any(unit.is_wrong for unit in measured):

@@ -3,6 +3,7 @@
 The terminal, the pages and the documentation show sequences of them (`tables`).
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -21,6 +22,8 @@ class Column:
         scale: what the value is multiplied by. over: path of what it is divided by.
         unit: follows the value on a page.
         words: for true and false; the second stands out.
+        error: path of the standard error, below whose first digit nothing shows; it follows the
+            value where `with_error`.
     """
 
     heading: str
@@ -31,6 +34,8 @@ class Column:
     over: str | None = None
     unit: str = ""
     words: tuple[str, str] | None = None
+    error: str = ""
+    with_error: bool = False
 
     def text(self, row: Any) -> str:
         """The row's cell."""
@@ -41,7 +46,12 @@ class Column:
             return self.words[0] if value else self.words[1]
         if self.digits is None:
             return str(value)
-        return figure(self.scale * value / (at(row, self.over) if self.over else 1), self.digits)
+        value *= self.scale / (at(row, self.over) if self.over else 1)
+        error = at(row, self.error) if self.error else None
+        if not error:
+            return figure(value, self.digits)
+        text = certain(value, error, self.digits)
+        return f"{text} ±{certain(error, error, 1)}" if self.with_error else text
 
     def stands_out(self, row: Any) -> bool:
         """Whether the row's cell does."""
@@ -78,6 +88,15 @@ def figure(value: float | None, digits: int = 3) -> str:
     return f"{rounded:,.{decimals}f}"
 
 
+def certain(value: float, error: float, digits: int) -> str:
+    """A number to `digits` significant digits, but none below the first one of its error."""
+    place = -math.floor(math.log10(error))
+    if place < 0:
+        return f"{round(value, place):,.0f}"
+    decimals = digits - 1 - math.floor(math.log10(abs(value))) if value else place
+    return f"{value:,.{max(0, min(place, decimals))}f}"
+
+
 def _whole(heading: str, title: str, path: str) -> Column:
     return Column(heading, title, path, None)
 
@@ -105,23 +124,41 @@ LEAKAGE = Column("leakage uW", "leakage,\nµW", "measured.leakage_uw")
 MISMATCHES = _whole("mismatches", "mismatches", "measured.mismatches")
 TOGGLED = _percent("toggled %", "that\ntoggled", "measured.toggled_share")
 
-ENERGY = Column("pJ/MAC", "energy,\npJ", "measured.energy_pj")
-ZERO_DELAY = Column("0 delay", "zero delay,\npJ", "measured.energy_pj_zero_delay")
+
+def _energy(heading: str, title: str, path: str, with_error: bool = False) -> Column:
+    """Of energies: no digit below the error of the whole."""
+    error = "measured.energy_pj_se"
+    return Column(heading, title, f"measured.{path}", error=error, with_error=with_error)
+
+
+def _ratio(heading: str, title: str, path: str) -> Column:
+    return Column(heading, title, path, error=f"{path}_se", with_error=True)
+
+
+ENERGY = _energy("pJ/MAC", "energy,\npJ", "energy_pj", True)
+ZERO_DELAY = _energy("0 delay", "zero delay,\npJ", "energy_pj_zero_delay")
 ENERGIES = (
     ENERGY,
-    Column("mult.", "multiplier,\npJ", "measured.multiplier_pj"),
-    Column("acc.", "accumulator,\npJ", "measured.accumulator_pj"),
+    _energy("mult.", "multiplier,\npJ", "multiplier_pj"),
+    _energy("acc.", "accumulator,\npJ", "accumulator_pj"),
     ZERO_DELAY,
 )
-TO_FP32 = Column("x FP32", "to FP32", "ratio_to_fp32")
-TO_FP8 = Column("x FP8", "to FP8", "ratio_to_fp8")
+TO_FP32 = _ratio("x FP32", "to FP32", "ratio_to_fp32")
+TO_FP8 = _ratio("x FP8", "to FP8", "ratio_to_fp8")
 RATIOS = (
     TO_FP32,
     Column("claim", "claim", "claim.ratio_to_fp32"),
     TO_FP8,
     Column("claim", "claim", "claim.ratio_to_fp8"),
-    Column("x any FP8", "to any\nFP8", "ratio_to_fp8_any"),
+    _ratio("x any FP8", "to any\nFP8", "ratio_to_fp8_any"),
 )
+COMBINATIONAL = (
+    _energy("comb.", "combinational\ncells, pJ", "energy_split_pj.combinational"),
+    Column("x FP32", "of it\nto FP32", "combinational_ratio_to_fp32"),
+    Column("x FP8", "of it\nto FP8", "combinational_ratio_to_fp8"),
+)
+"""The same without registers and clock: the condition under which the MLS paper's ratios come."""
+
 SPLIT = tuple(
     Column(heading, title, f"measured.energy_split_pj.{part}")
     for heading, title, part in (
@@ -161,7 +198,7 @@ TILE_STAGES = {
 """A tile's stages with their titles."""
 
 TILE_ENERGIES = tuple(
-    Column(name, f"{title},\npJ", f"measured.energy_pj_by_stage.{name}")
+    _energy(name, f"{title},\npJ", f"energy_pj_by_stage.{name}")
     for name, title in TILE_STAGES.items()
 )
 TILE_AREAS = tuple(_area_share(name, title, 2) for name, title in TILE_STAGES.items())
@@ -173,10 +210,10 @@ AREA_RATIOS = (
 QUANTIZER_STAGES = {"scale": "group_scale", "lanes": "lanes", "LFSR": "generator"}
 """A quantizer's stages by heading."""
 
-ELEMENT_ENERGY = Column("pJ/element", "energy an element, pJ", "measured.energy_pj")
-OPERATION_ENERGY = Column("pJ", "energy an operation, pJ", "measured.energy_pj")
+ELEMENT_ENERGY = _energy("pJ/element", "energy an element, pJ", "energy_pj", True)
+OPERATION_ENERGY = _energy("pJ", "energy an operation, pJ", "energy_pj", True)
 QUANTIZER_ENERGIES = tuple(
-    Column(heading, f"{heading}, pJ", f"measured.energy_pj_by_stage.{stage}")
+    _energy(heading, f"{heading}, pJ", f"energy_pj_by_stage.{stage}")
     for heading, stage in QUANTIZER_STAGES.items()
 )
 QUANTIZER_AREAS = tuple(
@@ -204,6 +241,17 @@ STEPS = (
     Column("% MACs", "share of MACs, %", "share_of_macs", scale=100),
     Column("x BN", "of batch norm.", "ratio_to_batch_norm"),
     Column("x BN paper", "by the paper's count", "ratio_to_batch_norm_by_paper"),
+)
+
+TABLE_5 = (
+    _whole("condition", "condition", "condition"),
+    Column("mult. FP32/FP8", "multiplier FP32 / FP8", "multiplier_fp32_to_fp8"),
+    Column("mult. FP32/MLS", "multiplier FP32 / MLS", "multiplier_fp32_to_mls"),
+    Column("acc. FP32/MLS", "accumulator FP32 / MLS", "accumulator_fp32_to_mls"),
+    Column("mult./acc.", "FP32 multiplier / accumulator", "fp32_multiplier_to_accumulator", 2),
+    Column("MAC FP32/MLS", "MAC FP32 / MLS", "mac_fp32_to_mls"),
+    Column("FP8/MLS", "MAC FP8 E5M2 / MLS", "mac_fp8_to_mls", 2),
+    Column("E4M3/MLS", "MAC FP8 E4M3 / MLS", "mac_e4m3_to_mls", 2),
 )
 
 

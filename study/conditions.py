@@ -29,6 +29,9 @@ class Conditions:
     script: str = "area"
     states: States = States.COUNTED
     simulator: Simulator = field(default_factory=Simulator.default)
+    precision: float = 0.02
+    """Standard error of an energy over the energy from which on to warn: no result depends on it.
+    """
     all_builds: bool = True
     """Else one build of a unit, as it is configured."""
 

@@ -25,6 +25,7 @@ from .quality_report import QualityReport, carry_table, quality_tables
 from .quantizer_rows import NetworkRow, OperationRow, QuantizerReport, QuantizerRow, StepRow
 from .records import documented, from_json
 from .rows import FpgaRow, MacReport, MacRow, TileReport, TileRow
+from .table5 import Table5, Table5Row, statement
 from .terminal import markdown, text
 
 ROOT = Path(__file__).parents[1]
@@ -51,6 +52,7 @@ def result(kind: type[Result], name: str) -> Result:
     return from_json(kind, json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")))
 
 
+table5 = functools.partial(result, Table5, "table5")
 macs = functools.partial(result, MacReport, "report")
 quantizers = functools.partial(result, QuantizerReport, "quantizers")
 tiles = functools.partial(result, TileReport, "tiles")
@@ -86,6 +88,10 @@ def tile_lines(report: TileReport, lanes: int) -> str:
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "report": lambda: _indented(*tables.mac_tables(macs())),
     "tiles": lambda: tile_lines(tiles(), 16),
+    "table5": lambda: markdown(tables.table5_table(table5())),
+    "table5.statement": lambda: statement(table5()),
+    "fields.table5": lambda: _fields(Table5, MacReport, "`report.json` ([report.md](report.md))"),
+    "fields.table5.rows": lambda: _fields(Table5Row),
     "quantizers.units": lambda: markdown(tables.quantizer_summary(quantizers())),
     "quantizers.operations": lambda: markdown(tables.operation_table(quantizers())),
     "quantizers.steps": lambda: markdown(tables.step_summary(quantizers())),

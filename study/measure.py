@@ -86,6 +86,7 @@ class _Energy:
     total_pj: float | None = None
     batches: Batches | None = None
     by_stage_pj: Mapping[str, float] = field(default_factory=dict)
+    combinational_by_stage_pj: Mapping[str, float] = field(default_factory=dict)
     split_pj: Split | None = None
     leakage_uw: float | None = None
     mismatches: int
@@ -169,11 +170,16 @@ class _Mapped:
             energy_pj=real.total_pj,
             energy_pj_se=_error(real),
             energy_pj_by_stage=real.by_stage_pj,
+            combinational_pj_by_stage=real.combinational_by_stage_pj,
             **{f"{stage}_pj": real.by_stage_pj.get(stage) for stage in MAC_STAGES},
             energy_pj_zero_delay=zero.total_pj,
             leakage_uw=real.leakage_uw,
             energy_split_pj=real.split_pj,
-            zero_delay=ZeroDelay(by_stage_pj=zero.by_stage_pj, split_pj=zero.split_pj),
+            zero_delay=ZeroDelay(
+                by_stage_pj=zero.by_stage_pj,
+                combinational_by_stage_pj=zero.combinational_by_stage_pj,
+                split_pj=zero.split_pj,
+            ),
             toggled_share=real.toggled_share,
             cycles=workload.cycles,
             batches=real.batches,
@@ -217,6 +223,10 @@ class _Mapped:
             checks,
             total_pj=pj(power.total),
             by_stage_pj={stage: pj(watts) for stage, watts in self._watts(power, clock)},
+            combinational_by_stage_pj={
+                stage: pj(power.of(set(names) - power.flops).total)
+                for stage, names in self._by_stage().items()
+            },
             split_pj=Split(
                 internal=pj(cells.internal),
                 switching=pj(cells.switching + nets),

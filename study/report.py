@@ -61,6 +61,7 @@ def circumstances(schema: int, conditions: Conditions, stimulus: Stimulus) -> Re
         script=conditions.script,
         states=conditions.states.value,
         simulator=conditions.simulator.value,
+        precision=conditions.precision,
         stimulus=StimulusRow(
             operations=len(stimulus),
             seed=stimulus.seed,

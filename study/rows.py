@@ -30,6 +30,7 @@ class ZeroDelay:
     """Energies without delays, and so without glitches."""
 
     by_stage_pj: Annotated[Energies, "as `energy_pj_by_stage`"]
+    combinational_by_stage_pj: Annotated[Energies, "as `combinational_pj_by_stage`"]
     split_pj: Annotated[Split | None, "as `energy_split_pj`"]
 
 
@@ -89,6 +90,9 @@ class Measurement:
         Energies,
         "its split by the unit's stages (none of a part): the clock net by flops, each input net "
         "to the first stage that reads it",
+    ]
+    combinational_pj_by_stage: Annotated[
+        Energies, "of it what combinational cells take: no registers, no clock, no input nets"
     ]
     multiplier_pj: Annotated[float | None, "the multiplier's of a MAC; null for other units"] = None
     accumulator_pj: Annotated[float | None, "the accumulator's, likewise"] = None
@@ -244,6 +248,9 @@ class Report:
     script: Annotated[str, "ABC script"]
     states: Annotated[str, "how cell states are known ([power](power.md))"]
     simulator: Annotated[str, "what simulated the netlists"]
+    precision: Annotated[
+        float, "standard error of an energy over the energy above which the command warns"
+    ]
     stimulus: Annotated[StimulusRow, "what the operands are drawn from"]
     tools: Annotated[Mapping[str, str | None], "versions of what decides the figures"]
 

@@ -8,6 +8,7 @@ from . import columns as c
 from .columns import Column
 from .quantizer_rows import QuantizerReport
 from .rows import FpgaRow, MacReport, Report, TileReport
+from .table5 import Table5
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,11 @@ def mac_tables(report: MacReport) -> list[Table]:
     where = f"{_where(report)}, {report.stimulus.operations} operations"
     areas = (c.AREA, c.GATES, c.CELLS, c.FLOPS, c.PATH, c.CLOCK, c.ADDERS)
     return [
-        Table(f"Energy per MAC ({where})", (c.UNIT, *c.ENERGIES, *c.RATIOS), report.rows),
+        Table(
+            f"Energy per MAC ({where}); on the right, of combinational cells alone",
+            (c.UNIT, *c.ENERGIES, *c.RATIOS, *c.COMBINATIONAL),
+            report.rows,
+        ),
         Table("Area and timing", (c.UNIT, *areas), report.rows),
     ]
 
@@ -60,7 +65,9 @@ def mac_page(report: MacReport) -> Mapping[str, Table]:
     ranges = (c.UNIT, *c.RANGE, *map(c.overflowed, report.stimulus.kinds))
     integers = [row for row in report.rows if row.accumulator]
     return {
-        "energy": Table("Energy per MAC", (c.UNIT, *c.ENERGIES, *c.RATIOS), report.rows),
+        "energy": Table(
+            "Energy per MAC", (c.UNIT, *c.ENERGIES, *c.RATIOS, *c.COMBINATIONAL), report.rows
+        ),
         "area": Table("Area and timing", areas, report.rows),
         "split": Table("Where the energy goes", (c.UNIT, *c.SPLIT, c.ZERO_PRODUCTS), report.rows),
         "range": Table("Accumulator range", ranges, integers),
@@ -144,6 +151,11 @@ def quantizer_summary(report: QuantizerReport) -> Table:
 def step_summary(report: QuantizerReport) -> Table:
     """Training steps of all networks."""
     return Table("Training steps", (c.NETWORK, c.QUANTIZER, *c.STEPS), report.steps)
+
+
+def table5_table(report: Table5) -> Table:
+    """The ratios of the MLS paper's Table 5 under each condition."""
+    return Table(f"Ratios of the MLS paper's Table 5 ({_where(report)})", c.TABLE_5, report.rows)
 
 
 def fpga_sheet(row: FpgaRow) -> Sheet:
