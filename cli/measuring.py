@@ -1,7 +1,7 @@
 """`mlsmac synth` and `mlsmac report`: options to measurements to tables."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -43,7 +43,7 @@ def asked(
     output: Path | None = None,
     *,
     pdk: str | None,
-    liberty: Path | None,
+    liberty: Sequence[Path] | None,
     clock_mhz: float | None,
     script: str,
     states: str,
@@ -63,7 +63,11 @@ def asked(
 
 
 def conditions(
-    name: str | None, liberty: Path | None, clock_mhz: float | None, script: str, states: str
+    name: str | None,
+    liberty: Sequence[Path] | None,
+    clock_mhz: float | None,
+    script: str,
+    states: str,
 ) -> Conditions:
     """The conditions that a command's options name. Raises: UserError."""
     if script not in ABC_SCRIPTS:
@@ -72,7 +76,7 @@ def conditions(
         counting = choice("--states", States, states)
     except ValueError as error:
         raise UserError(str(error)) from None
-    found = find(name, liberty)
+    found = find(name, liberty or None)
     clock = found.clock_mhz if clock_mhz is None else clock_mhz
     return Conditions(pdk=found, clock_mhz=clock, script=script, states=counting)
 

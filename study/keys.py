@@ -83,7 +83,8 @@ def _circumstances(adders: Adders, conditions: Conditions, workload: Workload) -
     versions = {"numpy": np.__version__, **tool_versions()}
     del versions["amaranth"]  # the RTLIL says what it made
     return [
-        *(conditions.pdk.liberty.read_bytes(), settings, versions, adders.value),
+        *(path.read_bytes() for path in conditions.pdk.liberty),
+        *(settings, versions, adders.value),
         *(conditions.clock_mhz, conditions.script, conditions.states.value),
         *(workload.warm_up, workload.macs),
         *_ports(workload.inputs),
@@ -108,6 +109,6 @@ def sources() -> str:
 
 def tool_versions() -> dict[str, str | None]:
     """Versions of all that decides the results."""
-    packages = ("amaranth", "pyosys", "libparse")
+    packages = ("amaranth", "pyosys")
     versions: dict[str, str | None] = {name: importlib.metadata.version(name) for name in packages}
     return versions | {tool: version(tool) for tool in ("iverilog", "sta")}

@@ -1,7 +1,6 @@
 """Adder cells of a library, found by what their outputs compute."""
 
 from dataclasses import dataclass
-from fnmatch import fnmatch
 
 import numpy as np
 
@@ -27,11 +26,8 @@ def adder_cells(library: Library, pdk: Pdk) -> list[AdderCell]:
     """Half and full adders that mapping may use, the smallest first."""
     usable = (
         cell
-        for name, cell in library.cells.items()
-        if cell.flop is None
-        and len(cell.inputs) in (2, 3)
-        and len(cell.outputs) == 2
-        and not any(fnmatch(name, pattern) for pattern in pdk.dont_use)
+        for cell in library.usable(pdk.dont_use).values()
+        if cell.flop is None and len(cell.inputs) in (2, 3) and len(cell.outputs) == 2
     )
     found = [(cell.area_um2, adder) for cell in usable if (adder := _adder(cell))]
     return [adder for _, adder in sorted(found, key=lambda pair: (pair[0], pair[1].cell))]

@@ -20,7 +20,7 @@ from pathlib import Path
 from ...support.errors import ToolError, UserError
 from ...support.files import fill
 from ..liberty.adder_cells import adder_cells
-from ..liberty.library import Library, read_bytes
+from ..liberty.library import Library
 from ..liberty.pdk import Pdk
 from .hierarchy import distinct_modules
 from .recipes import ABC_SCRIPTS, RIPPLE, Adders, full_adder_map, yosys_script
@@ -56,7 +56,8 @@ def map_unit(
     script: str = "area",
     stages: Iterable[frozenset[str]] = (),
 ) -> MappedNetlist:
-    """Map the module `top` of the RTLIL text onto the cells of `pdk`, whose file `library` is.
+    """Map the module `top` of the RTLIL text onto the cells of `pdk` that are usable, whose files
+    `library` is.
 
     `stages` are sets of submodule names: where a module has all submodules of one of them, all its
     submodules are optimised apart. `script` is a key of `ABC_SCRIPTS`, used for gates; adders made
@@ -80,12 +81,9 @@ def map_unit(
         files["fa.v"] = full_adder_map(next(cell for cell in cells if len(cell.inputs) == 3))
     with tempfile.TemporaryDirectory(prefix="mlsmac-map-") as name:
         directory = Path(name)
-        fill(directory, {"cells.lib": read_bytes(pdk.liberty), **files})
-        run_yosys(directory, "map.ys")
-        results = {
-            f: (directory / f).read_text()
-            for f in ("generic.json", "out.json", "stat.json", "out.v")
-        }
+        fill(directory, {"cells.lib": _cells(pdk, library), **files})
+        told = run_yosys(directory, "map.ys")
+        results = _read(directory, ("generic.json", "out.json", "stat.json", "out.v"), told)
     generic, mapped = (_cell_kinds(results[file]) for file in ("generic.json", "out.json"))
     for kind, count in generic.items():
         if "LATCH" in kind or "_SR_" in kind:
@@ -99,14 +97,36 @@ def map_unit(
     return MappedNetlist(verilog, results["out.json"], mapped, area)
 
 
+def _cells(pdk: Pdk, library: Library) -> str:
+    """The cells that mapping may choose, and ties, which it is told to take."""
+    ties = {tie[0] for tie in (pdk.tie_high, pdk.tie_low) if tie}
+    return library.text(library.usable(pdk.dont_use).keys() | ties)
+
+
+def _read(directory: Path, files: Iterable[str], told: str) -> dict[str, str]:
+    """The texts that Yosys wrote. Raises: MappingError where it says that all went well, and yet
+    one is not there.
+    """
+    found = {}
+    for file in files:
+        try:
+            found[file] = (directory / file).read_text()
+        except FileNotFoundError:
+            raise MappingError(
+                f"Yosys must write {file}, but did not: {_complaint(told)}"
+            ) from None
+    return found
+
+
 def possible_adders(library: Library, pdk: Pdk) -> list[Adders]:
     """What adders can be made of: cells only where the library has a full adder."""
     full = any(len(cell.inputs) == 3 for cell in adder_cells(library, pdk))
     return list(Adders) if full else [Adders.GATES]
 
 
-def run_yosys(directory: Path, script: str) -> None:
-    """Run the script file in `directory`; Yosys's own error line becomes the exception.
+def run_yosys(directory: Path, script: str) -> str:
+    """Run the script file in `directory` and return what Yosys said; its own error line, with what
+    ABC said before it, becomes the exception.
 
     Raises: MappingError.
     """
@@ -116,9 +136,28 @@ def run_yosys(directory: Path, script: str) -> None:
     done = subprocess.run(
         command, cwd=directory, env=environment, capture_output=True, text=True, errors="replace"
     )
+    told = done.stdout + done.stderr
     if done.returncode:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
-        raise MappingError(lines[-1] if lines else f"Yosys ended with status {done.returncode}")
+        raise MappingError(_complaint(told) or f"Yosys ended with status {done.returncode}")
+    return told
+
+
+_ABC_FAULT = re.compile(
+    r"^ABC: (.*(?:error|fail|cannot|can't|abort|assert).*)$", re.I | re.MULTILINE
+)
+
+
+def _complaint(told: str) -> str:
+    """The last error in what Yosys said; ABC's own where ABC is the reason, since Yosys only misses
+    its output. Empty where there is none.
+    """
+    errors = [line for line in told.splitlines() if "ERROR" in line]
+    faults = _ABC_FAULT.findall(told)
+    if faults and (not errors or "ABC" in errors[-1]):
+        errors.append(
+            f"{errors[-1]}: {faults[-1].strip()}" if errors else f"ABC: {faults[-1].strip()}"
+        )
+    return errors[-1] if errors else ""
 
 
 def _cell_kinds(text: str) -> dict[str, int]:

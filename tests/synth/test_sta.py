@@ -6,14 +6,13 @@ from dataclasses import replace
 import pytest
 
 from mlsmac.support.errors import UserError
+from mlsmac.synth.liberty.library import Library
 from mlsmac.synth.mapping.mapper import map_unit
-from mlsmac.synth.timing import sta
 from mlsmac.synth.timing.sta import (
     StaError,
     TimingReport,
     analyse_paths,
     parse_report,
-    without_wire_loads,
 )
 from mlsmac.units import to_rtlil
 
@@ -63,11 +62,6 @@ def test_parse_errors(text, message):
         parse_report(text, 20.0)
 
 
-def test_without_wire_loads():
-    text = b'a : 1;\n default_wire_load : "Small";\n  default_wire_load_mode : top ;\nb : 2;\n'
-    assert without_wire_loads(text).split() == [b"a", b":", b"1;", b"b", b":", b"2;"]
-
-
 def test_missing_tool(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="sta not found: install the Debian package opensta"):
@@ -92,15 +86,16 @@ def test_small_netlist(osu018, tmp_path, monkeypatch):
 @pytest.mark.eda
 def test_wire_loads_of_the_library_do_not_count(osu018, tmp_path):
     """A compressed Liberty file with a default wire load gives the same path."""
-    text = osu018.liberty.read_text()
+    text = osu018.liberty[0].read_text()
     model = "wire_load(big) { capacitance : 1; resistance : 0; slope : 9; fanout_length(1, 1); }"
     wires = f'default_wire_load : "big";\n {model}\n'
     path = tmp_path / "wires.lib.gz"
     path.write_bytes(gzip.compress(text.replace("nom_process", wires + "nom_process", 1).encode()))
     plain = analyse_paths(GATES, "top", osu018.liberty, clock_ns=10.0)
     assert analyse_paths(GATES, "top", path, clock_ns=10.0) == plain
+    whole = Library.text
     with pytest.MonkeyPatch.context() as patch:  # the file would matter otherwise
-        patch.setattr(sta, "without_wire_loads", lambda data: data)
+        patch.setattr(Library, "text", lambda self, kinds, wire_loads: whole(self, kinds))
         assert analyse_paths(GATES, "top", path, clock_ns=10.0) != plain
 
 

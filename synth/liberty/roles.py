@@ -1,0 +1,100 @@
+"""Cells of a library by what they do for the flow: gate equivalent, driver, flops, ties."""
+
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
+
+from .boolean import Op, truth_table
+from .cells import LibertyCell, LibertyError
+from .library import Library
+
+Cells = Mapping[str, LibertyCell]
+TiePin = tuple[str, str]
+"""A cell and its pin that is constant."""
+
+
+def nand2(library: Library, cells: Cells) -> LibertyCell:
+    """The smallest two-input NAND among `cells`. Raises: LibertyError."""
+    return _smallest(library, cells, "a two-input NAND", [True, True, True, False])
+
+
+def inverter(library: Library, cells: Cells) -> LibertyCell:
+    """The smallest inverter among `cells`. Raises: LibertyError."""
+    return _smallest(library, cells, "an inverter", [True, False])
+
+
+def _smallest(library: Library, cells: Cells, what: str, table: list[bool]) -> LibertyCell:
+    found = [cell for cell in cells.values() if _computes(cell, table)]
+    if found:
+        return min(found, key=lambda cell: (cell.area_um2, cell.name))
+    raise _missing(library, what, lambda cell: _computes(cell, table))
+
+
+def _computes(cell: LibertyCell, table: list[bool]) -> bool:
+    names = [pin.name for pin in cell.inputs]
+    if 1 << len(names) != len(table) or len(cell.outputs) != 1 or cell.flop:
+        return False
+    function = cell.outputs[0].function
+    if function is None or function.pins != set(names):
+        return False
+    return bool(function.evaluate(truth_table(names)).tolist() == table)
+
+
+def _missing(library: Library, what: str, is_one: Callable[[LibertyCell], bool]) -> LibertyError:
+    """None of a role is usable: names what comes nearest, with the rule that keeps it out."""
+    files = ", ".join(library.files)
+    for kind, reason in library.unusable.items():
+        try:
+            if is_one(library.cells[kind]):
+                return LibertyError(
+                    f"{files} must have {what} to map with: {kind} is none: {reason}"
+                )
+        except LibertyError:
+            continue
+    odd = [f"{reason}" for reason in library.unusable.values() if " must " in reason]
+    more = f"; {odd[0]}" if odd else ""
+    return LibertyError(f"{files} must have {what}, but has none{more}")
+
+
+def is_rising(cell: LibertyCell) -> bool:
+    """Whether a flop takes its clock pin's rising edge."""
+    return cell.flop is not None and cell.flop.clocked_on.op is Op.PIN
+
+
+def is_plain(cell: LibertyCell) -> bool:
+    """Whether a flop takes one pin, or its inverse, and no more (scan, enable)."""
+    return cell.flop is not None and len(cell.flop.next_state.pins) == 1
+
+
+def check_flops(library: Library, cells: Cells) -> None:
+    """Raise LibertyError unless `cells` have a flop for every register: they all take the rising
+    edge, and an inverter in the clock would be a second, later one.
+    """
+    flops = [cell for cell in cells.values() if cell.flop]
+    if any(is_rising(cell) and is_plain(cell) for cell in flops):
+        return
+    what = "a flop that takes one data pin on a rising edge"
+    if not flops:
+        raise _missing(library, what, lambda cell: cell.flop is not None)
+    cell = flops[0]
+    assert cell.flop is not None
+    data, clock = (expr.verilog() for expr in (cell.flop.next_state, cell.flop.clocked_on))
+    how = f"takes {data} on a rising edge of {clock}"
+    raise LibertyError(f"{', '.join(library.files)} must have {what}: {cell.name} {how}")
+
+
+def tie(library: Library, value: bool, patterns: Iterable[str] = ()) -> TiePin | None:
+    """The smallest cell that gives a constant, None where there is none. Mapping never chooses it
+    by itself, so that `dont_use` does not count, but `patterns` of names do.
+    """
+    found = [
+        (cell.area_um2, kind, pin.name)
+        for kind in library.cells
+        if library.unusable.get(kind) in (None, "dont_use")
+        and not (cell := library.cells[kind]).inputs
+        and not any(fnmatchcase(kind, pattern) for pattern in patterns)
+        for pin in cell.outputs
+        if pin.function is not None
+        and not pin.function.pins
+        and bool(pin.function.evaluate({})) is value
+    ]
+    return min(found)[1:] if found else None
