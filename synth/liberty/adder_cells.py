@@ -1,5 +1,6 @@
 """Adder cells of a library, found by what their outputs compute."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,6 @@ import numpy as np
 from .boolean import truth_table
 from .cells import LibertyCell, Pin
 from .library import Library
-from .pdk import Pdk
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,13 @@ class AdderCell:
     sum_inverted: bool
 
 
-def adder_cells(library: Library, pdk: Pdk) -> list[AdderCell]:
-    """Half and full adders that mapping may use, the smallest first."""
+def adder_cells(library: Library, dont_use: Collection[str]) -> list[AdderCell]:
+    """Half and full adders that mapping may use, the smallest first; `dont_use` as in
+    `Library.usable`.
+    """
     usable = (
         cell
-        for cell in library.usable(pdk.dont_use).values()
+        for cell in library.usable(dont_use).values()
         if cell.flop is None and len(cell.inputs) in (2, 3) and len(cell.outputs) == 2
     )
     found = [(cell.area_um2, adder) for cell in usable if (adder := _adder(cell))]

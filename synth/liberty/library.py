@@ -74,6 +74,29 @@ class Library:
                 reasons[kind] = str(error)
         return reasons
 
+    @cached_property
+    def readable(self) -> dict[str, LibertyCell]:
+        """Cells that can be converted, usable or not: latches and clock gates too."""
+        return {kind: cell for kind in self.cells if (cell := self._converted(kind))}
+
+    def _converted(self, kind: str) -> LibertyCell | None:
+        try:
+            return self.cells[kind]
+        except LibertyError:
+            return None
+
+    @property
+    def row_height_um(self) -> float | None:
+        """Of the first cell that gives a height or a width, which Liberty does not define but some
+        files have; None where none does.
+        """
+        for head in self.heads:
+            for cell in head.of("cell"):
+                height, width, area = map(cell.get, ("cell_height", "cell_width", "area"))
+                if height or (width and area):
+                    return float(height) if height else float(area) / float(width)
+        return None
+
     def usable(self, dont_use: Collection[str] = ()) -> dict[str, LibertyCell]:
         """Cells that mapping may use, less those whose names match one of the patterns
         `dont_use`.

@@ -70,7 +70,7 @@ def map_unit(
         raise UserError(f"script must be one of {', '.join(ABC_SCRIPTS)}, not {script!r}")
     if adders not in possible_adders(library, pdk):
         raise UserError(f"adders must be gates in {library.name}, not {adders.value!r}")
-    cells = adder_cells(library, pdk)
+    cells = adder_cells(library, pdk.dont_use)
     files = {
         "unit.il": distinct_modules(rtlil, top, stages),
         "constraints": f"set_driving_cell {pdk.driver}\nset_load {pdk.load_ff}\n",
@@ -120,7 +120,7 @@ def _read(directory: Path, files: Iterable[str], told: str) -> dict[str, str]:
 
 def possible_adders(library: Library, pdk: Pdk) -> list[Adders]:
     """What adders can be made of: cells only where the library has a full adder."""
-    full = any(len(cell.inputs) == 3 for cell in adder_cells(library, pdk))
+    full = any(len(cell.inputs) == 3 for cell in adder_cells(library, pdk.dont_use))
     return list(Adders) if full else [Adders.GATES]
 
 
