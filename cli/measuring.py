@@ -22,11 +22,12 @@ from ..study.systems import BASELINES, Entry
 from ..support.cache import Cache
 from ..support.errors import UserError
 from ..support.files import write_whole
+from ..synth.liberty.library import load
 from ..synth.liberty.pdk import find
 from ..synth.mapping.mapper import ABC_SCRIPTS
 from ..units.workloads import WARM_UP_CYCLES
 from .options import check_range
-from .output import json_text
+from .output import err, json_text
 
 CACHE = Path("build/cache")
 
@@ -57,6 +58,10 @@ def asked(
         conditions(pdk, liberty, clock_mhz, script, states),
         stimulus(operations, seed, quick),
     )
+    library = load(given.pdk.liberty)
+    if library.odd:
+        files = ", ".join(library.files)
+        err.print(f"{files}: not used: {library.oddities()}", highlight=False, soft_wrap=True)
     if output is not None:
         check_writable(output)
     return Asked(given, pairs, cache(use_cache))

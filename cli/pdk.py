@@ -71,7 +71,7 @@ def _by_reason(library: Library, usable: Mapping[str, Any]) -> dict[str, list[st
     found: dict[str, list[str]] = {}
     for kind in library.cells:
         if kind not in usable:
-            reason = library.unusable.get(kind, "name, by the PDK's rules")
+            reason = library.unusable.get(kind, "the PDK's rules, by name")
             found.setdefault(reason, []).append(kind)
     return found
 

@@ -58,32 +58,38 @@ class Library:
         return cell
 
     @cached_property
-    def unusable(self) -> dict[str, str]:
-        """Cells that mapping must not use, with why: what they are in two words, or the rule that
-        they break in one line.
-        """
-        reasons: dict[str, str] = {}
+    def odd(self) -> dict[str, str]:
+        """Cells that we cannot read, or that lack something, and the rule that they break."""
+        found: dict[str, str] = {}
         for kind in self.cells:
             try:
-                cell = self.cells[kind]
-                if reason := cell.barred or (None if cell.outputs else "no output"):
-                    reasons[kind] = reason
-                else:
-                    check_cell(cell)
+                if _kept_out(self.cells[kind]) is None:
+                    check_cell(self.cells[kind])
             except LibertyError as error:
-                reasons[kind] = str(error)
-        return reasons
+                found[kind] = str(error)
+        return found
+
+    def oddities(self, limit: int = 3) -> str:
+        """The rules that cells break, some of them and how many more."""
+        some = "; ".join(list(self.odd.values())[:limit])
+        more = len(self.odd) - limit
+        return some + (f"; and {more} more" if more > 0 else "")
+
+    @cached_property
+    def unusable(self) -> dict[str, str]:
+        """Cells that mapping must not use, with why: what they are in two words, or the rule that
+        they break.
+        """
+        return {
+            kind: reason
+            for kind in self.cells
+            if (reason := self.odd.get(kind) or _kept_out(self.cells[kind]))
+        }
 
     @cached_property
     def readable(self) -> dict[str, LibertyCell]:
         """Cells that can be converted, usable or not: latches and clock gates too."""
-        return {kind: cell for kind in self.cells if (cell := self._converted(kind))}
-
-    def _converted(self, kind: str) -> LibertyCell | None:
-        try:
-            return self.cells[kind]
-        except LibertyError:
-            return None
+        return {kind: self.cells[kind] for kind in self.cells if kind not in self.odd}
 
     @property
     def row_height_um(self) -> float | None:
@@ -133,6 +139,10 @@ class Library:
                     cells += written(group, renamed)
         *start, end = written(head)
         return "".join([*start, *known.values(), *cells, end])
+
+
+def _kept_out(cell: LibertyCell) -> str | None:
+    return cell.barred or (None if cell.outputs else "no output")
 
 
 def _named(group: Group, name: str) -> Group:

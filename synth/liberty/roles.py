@@ -26,7 +26,7 @@ def _smallest(library: Library, cells: Cells, what: str, table: list[bool]) -> L
     found = [cell for cell in cells.values() if _computes(cell, table)]
     if found:
         return min(found, key=lambda cell: (cell.area_um2, cell.name))
-    raise _missing(library, what, lambda cell: _computes(cell, table))
+    raise _missing(library, cells, what, lambda cell: _computes(cell, table))
 
 
 def _computes(cell: LibertyCell, table: list[bool]) -> bool:
@@ -39,20 +39,17 @@ def _computes(cell: LibertyCell, table: list[bool]) -> bool:
     return bool(function.evaluate(truth_table(names)).tolist() == table)
 
 
-def _missing(library: Library, what: str, is_one: Callable[[LibertyCell], bool]) -> LibertyError:
-    """None of a role is usable: names what comes nearest, with the rule that keeps it out."""
+def _missing(
+    library: Library, cells: Cells, what: str, is_one: Callable[[LibertyCell], bool]
+) -> LibertyError:
+    """No cell of a role is usable: says which one would be it, and why it is not."""
     files = ", ".join(library.files)
-    for kind, reason in library.unusable.items():
-        try:
-            if is_one(library.cells[kind]):
-                return LibertyError(
-                    f"{files} must have {what} to map with: {kind} is none: {reason}"
-                )
-        except LibertyError:
-            continue
-    odd = [f"{reason}" for reason in library.unusable.values() if " must " in reason]
-    more = f"; {odd[0]}" if odd else ""
-    return LibertyError(f"{files} must have {what}, but has none{more}")
+    for kind in library.cells:
+        if kind not in cells and kind not in library.odd and is_one(library.cells[kind]):
+            reason = library.unusable.get(kind, "a name that the PDK's rules exclude")
+            return LibertyError(f"{files} must have {what} to map to, but {kind} is none: {reason}")
+    odd = f"; odd: {library.oddities()}" if library.odd else ""
+    return LibertyError(f"{files} must have {what}, but has none{odd}")
 
 
 def is_rising(cell: LibertyCell) -> bool:
@@ -74,7 +71,7 @@ def check_flops(library: Library, cells: Cells) -> None:
         return
     what = "a flop that takes one data pin on a rising edge"
     if not flops:
-        raise _missing(library, what, lambda cell: cell.flop is not None)
+        raise _missing(library, cells, what, lambda cell: cell.flop is not None)
     cell = flops[0]
     assert cell.flop is not None
     data, clock = (expr.verilog() for expr in (cell.flop.next_state, cell.flop.clocked_on))

@@ -107,7 +107,7 @@ def cleaned(text: str, name: str) -> str:
         if token[1] == "" or token[2] == "":
             what = "string" if whole[0] == '"' else "comment"
             line = text.count("\n", 0, token.start()) + 1
-            raise _bad_syntax(name, line, f"the {what} that begins here must end")
+            raise _bad_syntax(name, line, f"the {what} that begins here must end: is it cut off?")
         if whole[0] == '"':
             return _ESCAPE.sub(_unescaped, whole) if "\\" in whole else whole
         return _CONTINUED if whole[0] == "\\" else " " + "\n" * whole.count("\n")

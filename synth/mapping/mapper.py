@@ -82,8 +82,8 @@ def map_unit(
     with tempfile.TemporaryDirectory(prefix="mlsmac-map-") as name:
         directory = Path(name)
         fill(directory, {"cells.lib": _cells(pdk, library), **files})
-        told = run_yosys(directory, "map.ys")
-        results = _read(directory, ("generic.json", "out.json", "stat.json", "out.v"), told)
+        run_yosys(directory, "map.ys")
+        results = _read(directory, ("generic.json", "out.json", "stat.json", "out.v"))
     generic, mapped = (_cell_kinds(results[file]) for file in ("generic.json", "out.json"))
     for kind, count in generic.items():
         if "LATCH" in kind or "_SR_" in kind:
@@ -103,18 +103,14 @@ def _cells(pdk: Pdk, library: Library) -> str:
     return library.text(library.usable(pdk.dont_use).keys() | ties)
 
 
-def _read(directory: Path, files: Iterable[str], told: str) -> dict[str, str]:
-    """The texts that Yosys wrote. Raises: MappingError where it says that all went well, and yet
-    one is not there.
-    """
+def _read(directory: Path, files: Iterable[str]) -> dict[str, str]:
+    """The texts that Yosys wrote. Raises: MappingError where it ended well without one."""
     found = {}
     for file in files:
         try:
             found[file] = (directory / file).read_text()
         except FileNotFoundError:
-            raise MappingError(
-                f"Yosys must write {file}, but did not: {_complaint(told)}"
-            ) from None
+            raise MappingError(f"Yosys must write {file}, but did not") from None
     return found
 
 
@@ -124,9 +120,9 @@ def possible_adders(library: Library, pdk: Pdk) -> list[Adders]:
     return list(Adders) if full else [Adders.GATES]
 
 
-def run_yosys(directory: Path, script: str) -> str:
-    """Run the script file in `directory` and return what Yosys said; its own error line, with what
-    ABC said before it, becomes the exception.
+def run_yosys(directory: Path, script: str) -> None:
+    """Run the script file in `directory`; Yosys's own error line, with ABC's, becomes the
+    exception.
 
     Raises: MappingError.
     """
@@ -136,28 +132,25 @@ def run_yosys(directory: Path, script: str) -> str:
     done = subprocess.run(
         command, cwd=directory, env=environment, capture_output=True, text=True, errors="replace"
     )
-    told = done.stdout + done.stderr
     if done.returncode:
-        raise MappingError(_complaint(told) or f"Yosys ended with status {done.returncode}")
-    return told
+        why = _complaint(done.stdout + done.stderr)
+        raise MappingError(why or f"Yosys ended with status {done.returncode}")
 
 
 _ABC_FAULT = re.compile(
-    r"^ABC: (.*(?:error|fail|cannot|can't|abort|assert).*)$", re.I | re.MULTILINE
+    r"^ABC: (.*(?:error|cannot|can't|failed|aborted|killed|fault).*)$", re.IGNORECASE | re.MULTILINE
 )
 
 
 def _complaint(told: str) -> str:
-    """The last error in what Yosys said; ABC's own where ABC is the reason, since Yosys only misses
-    its output. Empty where there is none.
+    """The last error in what Yosys said, empty where there is none. Of ABC it only says that the
+    output is missing: its own first error is added.
     """
     errors = [line for line in told.splitlines() if "ERROR" in line]
-    faults = _ABC_FAULT.findall(told)
-    if faults and (not errors or "ABC" in errors[-1]):
-        errors.append(
-            f"{errors[-1]}: {faults[-1].strip()}" if errors else f"ABC: {faults[-1].strip()}"
-        )
-    return errors[-1] if errors else ""
+    if not errors or "ABC" not in errors[-1]:
+        return errors[-1] if errors else ""
+    fault = _ABC_FAULT.search(told)
+    return f"{errors[-1]} ABC: {fault[1].strip() if fault else 'nothing of an error'}"
 
 
 def _cell_kinds(text: str) -> dict[str, int]:
