@@ -27,10 +27,10 @@ def check_text(texts: Sequence[str], names: Sequence[str]) -> None:
     whole.
     """
     for text, name in zip(texts, names, strict=True):
-        if not re.match(r"\s*library\b", text):
-            raise LibertyError(f"{name} must begin with a library group")
         if re.search(r"\binclude_file\s*\(", text):
             raise LibertyError(f"{name} must be whole: put the file that include_file names in it")
+        if not re.match(r"\s*library\b", text):
+            raise LibertyError(f"{name} must begin with a library group")
     for what, mark in _REQUIRED.items():
         if not any(re.search(mark, text) for text in texts):
             raise LibertyError(f"{', '.join(names)} must have {what}, but there is none")
@@ -96,9 +96,9 @@ def corner(library: Group) -> Corner:
     Raises: LibertyError where there is no supply.
     """
     every = {group.name: group for group in library.of("operating_conditions")}
-    wanted = library.get("default_operating_conditions")
-    only = next(iter(every)) if len(every) == 1 and library.get("nom_voltage") is None else None
-    chosen = every.get(wanted or only or "")
+    chosen = every.get(library.get("default_operating_conditions") or "")
+    if chosen is None and len(every) == 1 and library.get("nom_voltage") is None:
+        (chosen,) = every.values()
 
     def value(key: str) -> float | None:
         found = (chosen.get(key) if chosen else None) or library.get(f"nom_{key}")

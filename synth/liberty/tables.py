@@ -163,7 +163,7 @@ class TableReader:
             size = f"{len(slews)}x{len(loads)}"
             raise LibertyError(f"{key} of {cell} must have {size} values, not {values.size}")
         if not values.size or any(b <= a for axis in (slews, loads) for a, b in pairwise(axis)):
-            raise LibertyError(f"{key} of {cell} must have axes that increase, not {name!r}'s")
+            raise LibertyError(f"{key} of {cell} must be over axes that increase, not {name!r}")
         if axes[:1] == (_Axis.LOAD,):
             values = values.reshape(len(loads), len(slews)).T
         rows = values.reshape(len(slews), len(loads)).tolist()
