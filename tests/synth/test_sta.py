@@ -1,7 +1,9 @@
 """Critical path from OpenSTA: the parser on text, and the tool on a small netlist."""
 
 import gzip
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,7 @@ from mlsmac.synth.timing.sta import (
 )
 from mlsmac.units import to_rtlil
 
+TINY = Path(__file__).parents[1] / "data" / "power" / "tiny.liberty"
 REPORT = """\
 Startpoint: multiplier.g518 (rising edge-triggered flip-flop clocked by clock)
 Endpoint: acc[3] (output port clocked by clock)
@@ -66,6 +69,26 @@ def test_missing_tool(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="sta not found: install the Debian package opensta"):
         analyse_paths(GATES, "top", tmp_path, clock_ns=10.0)
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        ("echo 'no license' >&2; exit 3", r"^OpenSTA ended with status 3: no license$"),
+        ("exit 1", r"^OpenSTA ended with status 1$"),
+        ("kill -9 $$", r"^OpenSTA ended with status -9$"),
+        ("echo 'Error: cells.lib, line 1 odd.' >&2", r"^OpenSTA failed: cells.lib, line 1 odd.$"),
+        ("true", "no path between registers and ports"),
+    ],
+)
+def test_failures_of_the_tool(monkeypatch, tmp_path, program, message):
+    """Its status counts, and what it says on stderr."""
+    tool = tmp_path / "sta"
+    tool.write_text(f"#!/bin/sh\n{program}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(StaError, match=message):
+        analyse_paths(GATES, "top", TINY, clock_ns=10.0)
 
 
 @pytest.mark.eda
