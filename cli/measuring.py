@@ -58,13 +58,14 @@ def asked(
         conditions(pdk, liberty, clock_mhz, script, states),
         stimulus(operations, seed, quick),
     )
+    if output is not None:
+        check_writable(output)
+    results = cache(use_cache)
     library = load(given.pdk.liberty)
     if library.odd:
         files = ", ".join(library.files)
         err.print(f"{files}: not used: {library.oddities()}", highlight=False, soft_wrap=True)
-    if output is not None:
-        check_writable(output)
-    return Asked(given, pairs, cache(use_cache))
+    return Asked(given, pairs, results)
 
 
 def conditions(

@@ -61,6 +61,7 @@ def _facts(library: Library, pdk: Pdk | None, refusal: UserError | None) -> dict
         "clock_gates": {k: cell.clock_gate.kind for k, cell in read.items() if cell.clock_gate},
         "tie_high": " ".join(ties[0]) if ties[0] else None,
         "tie_low": " ".join(ties[1]) if ties[1] else None,
+        "giving_energy": [k for k, c in usable.items() if roles.gives_energy(c, library.volts)],
         "unusable": _by_reason(library, usable),
         "missing": list(_missing(pdk, refusal, adders, height)),
     }

@@ -99,8 +99,10 @@ class Library:
         for head in self.heads:
             for cell in head.of("cell"):
                 height, width, area = map(cell.get, ("cell_height", "cell_width", "area"))
-                if height or (width and area):
-                    return float(height) if height else float(area) / float(width)
+                if height:
+                    return float(height)
+                if width and area:
+                    return float(area) / float(width)
         return None
 
     def usable(self, dont_use: Collection[str] = ()) -> dict[str, LibertyCell]:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 
+import numpy as np
+
 from .boolean import Op, truth_table
 from .cells import LibertyCell, LibertyError
 from .library import Library
@@ -77,6 +79,20 @@ def check_flops(library: Library, cells: Cells) -> None:
     data, clock = (expr.verilog() for expr in (cell.flop.next_state, cell.flop.clocked_on))
     how = f"takes {data} on a rising edge of {clock}"
     raise LibertyError(f"{', '.join(library.files)} must have {what}: {cell.name} {how}")
+
+
+def gives_energy(cell: LibertyCell, volts: float) -> bool:
+    """Whether some rise and fall of an output give back more energy than they take from the supply,
+    at some point of the tables: rise + fall + C V^2 < 0. No circuit does; some files say so.
+    """
+    for pin in cell.outputs:
+        for group in pin.energies:
+            slews = np.array(sorted({*group.rise.slews, *group.fall.slews}))[:, None]
+            loads = np.array(sorted({*group.rise.loads, *group.fall.loads}))
+            both = group.rise.each(slews, loads) + group.fall.each(slews, loads)
+            if np.any(both + loads * volts**2 < 0):
+                return True
+    return False
 
 
 def tie(library: Library, value: bool, patterns: Iterable[str] = ()) -> TiePin | None:

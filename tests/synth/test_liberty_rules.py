@@ -11,6 +11,7 @@ from mlsmac.synth.liberty.boolean import parse
 from mlsmac.synth.liberty.cells import ArcKind, ClockGate, Latch
 from mlsmac.synth.liberty.library import LibertyError, load
 from mlsmac.synth.liberty.pdk import find
+from mlsmac.synth.liberty.roles import gives_energy
 
 TEXT = (Path(__file__).parents[1] / "data" / "power" / "tiny.liberty").read_text()
 ODD = "  cell (ODD) {{ area : 1; cell_leakage_power : 1; {} }}\n"
@@ -341,6 +342,14 @@ def test_latches_are_read(with_cell):
     assert cell.pins["Q"].arcs[0].kind is ArcKind.COMBINATIONAL
     assert cell.pins["Q"].arcs[0].cell_rise(0.0, 1.0) == 11.0
     assert library.unusable["ODD"] == "latch"
+
+
+@pytest.mark.parametrize(("picojoules", "gives"), [("-1.9", False), ("-2.1", True)])
+def test_cells_that_give_energy(with_cell, picojoules, gives):
+    """A rise and a fall, without load or with 1 pF at 2 V, which takes 4 pJ."""
+    table = 'power (energy) { values ("0, 0", "%s, %s"); }'.replace("%s", picojoules)
+    cell = _buffer(power=POWER.replace('power (scalar) { values ("1"); }', table))
+    assert gives_energy(with_cell(cell)["ODD"], 2.0) is gives
 
 
 @pytest.mark.parametrize(
