@@ -124,23 +124,25 @@ class Library:
         is_dropped = () if wire_loads else "default_wire_load"
         values = {k: v for k, v in first.values.items() if not k.startswith(is_dropped)}
         head = Group(first.kind, first.args, values, first.lists)
-        head.groups = [g for g in first.groups if g.kind not in ("cell", *TEMPLATES)]
-        known: dict[tuple[str, str], str] = {}  # texts of the templates so far
+        templates: dict[tuple[str, str], str] = {}  # texts so far
         cells: list[str] = []
         for number, library in enumerate(self.heads):
+            known = {(group.kind, group.name) for group in head.groups}
             renamed: dict[str, str] = {}
             for group in library.of(*TEMPLATES):
                 whole = "".join(written(group))
-                if known.setdefault((group.kind, group.name), whole) != whole:
+                if templates.setdefault((group.kind, group.name), whole) != whole:
                     renamed[group.name] = f"{group.name}__{number}"
-            for group in library.of(*TEMPLATES):
-                name = renamed.get(group.name, group.name)
-                known[group.kind, name] = "".join(written(_named(group, name)))
-            for group in library.of("cell"):
-                if group.name in kinds:
-                    cells += written(group, renamed)
+            for group in library.groups:
+                if group.kind in TEMPLATES:
+                    name = renamed.get(group.name, group.name)
+                    templates[group.kind, name] = "".join(written(_named(group, name)))
+                elif group.kind == "cell":
+                    cells += written(group, renamed) if group.name in kinds else ()
+                elif (group.kind, group.name) not in known:
+                    head.groups.append(group)
         *start, end = written(head)
-        return "".join([*start, *known.values(), *cells, end])
+        return "".join([*start, *templates.values(), *cells, end])
 
 
 def _kept_out(cell: LibertyCell) -> str | None:

@@ -85,7 +85,12 @@ class CellReader:
 
     def _cell(self, node: Group) -> LibertyCell:
         leakage, leakage_watts = self._leakage(node)
-        pins = {name: self._pin(name, group) for group in node.of("pin") for name in group.names}
+        pins: dict[str, Pin] = {}
+        for group in node.of("pin"):
+            for name in group.names:
+                if name in pins:
+                    raise LibertyError(f"pin {name} of {self._kind} must stand once, not twice")
+                pins[name] = self._pin(name, group)
         area = node.get("area")
         if area is None:
             raise LibertyError(f"cell {self._kind} must have an area, but has none")

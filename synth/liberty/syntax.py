@@ -178,7 +178,9 @@ def _bad_syntax(name: str, line: int, rule: str) -> LibertyError:
 
 
 _PLAIN = re.compile(r"[\w.+-]+")
-_BLANKS = str.maketrans("\n\v\t", "   ")
+# ABC's reader takes braces, semicolons and comment marks for what they are outside strings; only
+# words about a library have them.
+_BLANKS = str.maketrans(dict.fromkeys("\n\v\t{};/", " "))
 
 
 def written(group: Group, names: Mapping[str, str] = {}) -> Iterator[str]:

@@ -126,9 +126,11 @@ class TableReader:
     def of(library: Group) -> "TableReader":
         """Of a library group. Raises: LibertyError."""
         units = Units.of(library)
-        templates = {
-            (group.kind, group.name): _template(group, units) for group in library.of(*TEMPLATES)
-        }
+        templates: dict[tuple[str, str], Template] = {}
+        for group in library.of(*TEMPLATES):
+            template = _template(group, units)
+            if templates.setdefault((group.kind, group.name), template) != template:
+                raise LibertyError(f"{group.kind} {group.name} must stand once, but stands twice")
         return TableReader(units, templates)
 
     def delay(self, group: Group, key: str, cell: str) -> Table | None:
@@ -149,7 +151,7 @@ class TableReader:
             return None
         name = group.name
         known = (self.templates.get((kind, name)) for kind in kinds)
-        template = _SCALAR if name in ("scalar", "") else next(filter(None, known), None)
+        template = _SCALAR if name.lower() in ("scalar", "") else next(filter(None, known), None)
         axes = () if template is None else template.axes
         if template is None or _Axis.OTHER in axes or len(set(axes)) < len(axes):
             raise LibertyError(f"{key} of {cell} must be over slew and load, not {name!r}")

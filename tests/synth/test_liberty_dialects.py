@@ -135,11 +135,13 @@ def test_cut_compressed_file(tmp_path):
 
 def test_text_for_tools_has_nothing_of_a_dialect():
     text = (
-        'library (a) {\n  b : 1 ; // c\n  d (e, \\\n "f\n g");/* h */ w : A + B; cell(x) { } };\n'
+        'library (a) {\n  b : 1 ; // c\n  d (e, \\\n "f\n g");/* h */ w : A + B; cell(x) { }'
+        'comment : "} /* ; // {"; };\n'
     )
     (group,) = parse(cleaned(decoded(text.encode(), ""), ""), "")
     assert "".join(written(group)) == (
-        'library (a) {\nb : 1;\nw : "A + B";\nd (e, "f  g");\ncell (x) {\n}\n}\n'
+        'library (a) {\nb : 1;\nw : "A + B";\ncomment : "   *       ";\nd (e, "f  g");\n'
+        "cell (x) {\n}\n}\n"
     )
 
 

@@ -86,6 +86,7 @@ def test_attributes_that_are_false_say_nothing(with_cell):
         (_buffer().replace("area : 1;", "area : big;"), "cell ODD must be readable: .*big"),
         (_buffer("capacitance : wide;"), "cell ODD must be readable: .*wide"),
         (_buffer().replace("direction : input", "direction : into"), "must be readable: .*into"),
+        (_buffer(more="pin (A) { direction : input; }"), "pin A of ODD must stand once"),
         (_buffer(power=""), "cell ODD must have power tables, but has none"),
         (
             _buffer(power=POWER.replace('related_pin : "A";', "")),
@@ -151,6 +152,11 @@ def test_odd_cells_are_unusable_and_no_more(write, cell, rule):
             "library(tiny)",
             'include_file ("y.lib");\nlibrary(tiny)',
             "x.lib must be whole: put the ",
+        ),
+        (
+            "(passive) { variable_1",
+            "(energy) { variable_1",
+            "x.lib: power_lut_template energy must",
         ),
         ("cell (NAND2)", "cell (INV)", "x.lib: cell INV must stand once, but stands twice"),
         (
