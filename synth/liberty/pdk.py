@@ -61,12 +61,10 @@ class _Known:
 
     def is_of(self, cells: Mapping[str, LibertyCell]) -> bool:
         """Whether these are the cells of the library that the Pdk describes."""
-        gate = cells.get(self.pdk.nand2)
-        return (
-            gate is not None
-            and self.pdk.driver in cells
-            and math.isclose(gate.area_um2, self.nand2_um2, rel_tol=1e-3)
-        )
+        ties = {tie[0] for tie in (self.pdk.tie_high, self.pdk.tie_low) if tie}
+        if not {self.pdk.nand2, self.pdk.driver, *ties} <= cells.keys():
+            return False
+        return math.isclose(cells[self.pdk.nand2].area_um2, self.nand2_um2, rel_tol=1e-3)
 
 
 _SKY130 = "sky130_fd_sc_hd__tt_025C_1v80.lib"
