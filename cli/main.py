@@ -411,6 +411,27 @@ def quality(
 
 
 @app.command()
+def pdk(
+    library: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME|FILE...", help="A PDK, or a library's Liberty files."),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Show what is understood of a cell library; exit 2 if units cannot be mapped to it."""
+    from ..study.terminal import pairs
+    from .pdk import lines, overview
+
+    facts, refusal = overview(library)
+    if as_json:
+        print_json(facts)
+    else:
+        out.print(pairs(facts["library"], lines(facts)))
+    if refusal:
+        raise refusal
+
+
+@app.command()
 def doctor(as_json: Json = False) -> None:
     """Show which tools and PDKs are found; exit 1 if something the main job needs is missing."""
     from .doctor import findings

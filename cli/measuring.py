@@ -1,7 +1,7 @@
 """`mlsmac synth` and `mlsmac report`: options to measurements to tables."""
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -22,12 +22,13 @@ from ..study.systems import BASELINES, Entry
 from ..support.cache import Cache
 from ..support.errors import UserError
 from ..support.files import write_whole
+from ..synth.liberty.library import load
 from ..synth.liberty.pdk import find
 from ..synth.mapping.mapper import ABC_SCRIPTS
 from ..synth.simulation.simulate import Simulator
 from ..units.workloads import WARM_UP_CYCLES
 from .options import check_range
-from .output import json_text
+from .output import err, json_text
 
 CACHE = Path("build/cache")
 
@@ -44,7 +45,7 @@ def asked(
     output: Path | None = None,
     *,
     pdk: str | None,
-    liberty: Path | None,
+    liberty: Sequence[Path] | None,
     clock_mhz: float | None,
     script: str,
     states: str,
@@ -62,12 +63,17 @@ def asked(
     )
     if output is not None:
         check_writable(output)
-    return Asked(given, pairs, cache(use_cache))
+    results = cache(use_cache)
+    library = load(given.pdk.liberty)
+    if library.odd:
+        files = ", ".join(library.files)
+        err.print(f"{files}: not used: {library.oddities()}", highlight=False, soft_wrap=True)
+    return Asked(given, pairs, results)
 
 
 def conditions(
     name: str | None,
-    liberty: Path | None,
+    liberty: Sequence[Path] | None,
     clock_mhz: float | None,
     script: str,
     states: str,
@@ -83,7 +89,7 @@ def conditions(
         wanted = choice("--simulator", Simulator, simulator or Simulator.default().value)
     except ValueError as error:
         raise UserError(str(error)) from None
-    found = find(name, liberty)
+    found = find(name, liberty or None)
     clock = found.clock_mhz if clock_mhz is None else clock_mhz
     if wanted is Simulator.EVENTS is not Simulator.default():
         raise UserError("--simulator events needs numba: pip install 'mlsmac[fast]'")

@@ -36,7 +36,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Pdk = Annotated[
     str | None, typer.Option(help="osu018 (default), sky130, sg13g2, asap7; see mlsmac doctor.")
 ]
-Liberty = Annotated[Path | None, typer.Option(help="Any Liberty file instead of a named PDK.")]
+Liberty = Annotated[
+    list[Path] | None,
+    typer.Option(help="Any Liberty file instead of a named PDK; again for more files of it."),
+]
 Clock = Annotated[
     float | None, typer.Option(help="Clock in MHz; default: the PDK's, 100 for a Liberty file.")
 ]

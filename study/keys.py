@@ -84,7 +84,8 @@ def _circumstances(adders: Adders, conditions: Conditions, workload: Workload) -
     versions = {"numpy": np.__version__, **tool_versions(conditions.simulator)}
     del versions["amaranth"]  # the RTLIL says what it made
     return [
-        *(conditions.pdk.liberty.read_bytes(), settings, versions, adders.value),
+        *(path.read_bytes() for path in conditions.pdk.liberty),
+        *(settings, versions, adders.value),
         *(conditions.clock_mhz, conditions.script, conditions.states.value),
         conditions.simulator.value,
         *vars(workload.batches).values(),
@@ -112,7 +113,7 @@ def tool_versions(simulator: Simulator) -> dict[str, str | None]:
     """Versions of all that decides the results. The project's own simulator is none: integers alone
     are what numba makes.
     """
-    packages = ("amaranth", "pyosys", "libparse")
+    packages = ("amaranth", "pyosys")
     versions: dict[str, str | None] = {name: importlib.metadata.version(name) for name in packages}
     tools = ("sta", "iverilog") if simulator is Simulator.ICARUS else ("sta",)
     return versions | {tool: version(tool) for tool in tools}

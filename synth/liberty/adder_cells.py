@@ -1,14 +1,13 @@
 """Adder cells of a library, found by what their outputs compute."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from fnmatch import fnmatch
 
 import numpy as np
 
 from .boolean import truth_table
 from .cells import LibertyCell, Pin
 from .library import Library
-from .pdk import Pdk
 
 
 @dataclass(frozen=True)
@@ -23,15 +22,14 @@ class AdderCell:
     sum_inverted: bool
 
 
-def adder_cells(library: Library, pdk: Pdk) -> list[AdderCell]:
-    """Half and full adders that mapping may use, the smallest first."""
+def adder_cells(library: Library, dont_use: Collection[str]) -> list[AdderCell]:
+    """Half and full adders that mapping may use, the smallest first; `dont_use` as in
+    `Library.usable`.
+    """
     usable = (
         cell
-        for name, cell in library.cells.items()
-        if cell.flop is None
-        and len(cell.inputs) in (2, 3)
-        and len(cell.outputs) == 2
-        and not any(fnmatch(name, pattern) for pattern in pdk.dont_use)
+        for cell in library.usable(dont_use).values()
+        if cell.flop is None and len(cell.inputs) in (2, 3) and len(cell.outputs) == 2
     )
     found = [(cell.area_um2, adder) for cell in usable if (adder := _adder(cell))]
     return [adder for _, adder in sorted(found, key=lambda pair: (pair[0], pair[1].cell))]

@@ -4,6 +4,7 @@ One small tree serves the power engine (truth tables) and whoever writes cell mo
 """
 
 import enum
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -81,17 +82,22 @@ def truth_table(pins: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 _TOKEN = re.compile(r"\s*([A-Za-z_][\w\[\].]*|[01]|[!'&*|+^()])")
+_OTHER_WORDS = {"&&": "&", "||": "|", "~": "!"}
 _BINARY: tuple[tuple[Op, str], ...] = ((Op.OR, "|+"), (Op.AND, "&*"), (Op.XOR, "^"))
 
 
+@functools.lru_cache(maxsize=4096)
 def parse(text: str) -> Expr:
     """Expression of a Liberty string.
 
-    Operators from the tightest: `!x` and `x'` (not), `^`, `&` `*` or nothing (and), `|` `+` (or).
+    Operators from the tightest: `!x`, `~x` and `x'` (not), `^`, `&` `&&` `*` or nothing (and), `|`
+    `||` `+` (or).
     Raises: ValueError, with the text.
     """
     tokens: list[str] = []
     at, clean = 0, text.strip().strip('"').strip()
+    for other, own in _OTHER_WORDS.items():
+        clean = clean.replace(other, own)
     while at < len(clean):
         match = _TOKEN.match(clean, at)
         if not match:

@@ -1,6 +1,6 @@
 """Standard cells as the flow sees them: pins, delay and energy tables, flops, leakage.
 
-Plain data in one set of units: ns, pF, pJ, W, um^2. `liberty.load` makes them.
+Plain data in one set of units: ns, pF, pJ, W, um^2. `library.load` makes them.
 """
 
 import enum
@@ -160,6 +160,31 @@ class Flop:
 
 
 @dataclass(frozen=True)
+class Latch:
+    """A `latch` group; `data_in` and `enable` are None where it only has set and reset."""
+
+    state: str
+    inverse: str
+    data_in: Expr | None
+    enable: Expr | None
+    clear: Expr | None
+    preset: Expr | None
+
+
+@dataclass(frozen=True)
+class ClockGate:
+    """A clock gate by its `clock_gating_integrated_cell` (such as `latch_posedge`) and the pins of
+    its roles.
+    """
+
+    kind: str
+    clock: str | None
+    enable: str | None
+    test: str | None
+    output: str | None
+
+
+@dataclass(frozen=True)
 class Leakage:
     """Watts while `when` holds."""
 
@@ -172,7 +197,8 @@ class LibertyCell:
     """A cell: area in um^2, pins, the flop if it is one, leakage.
 
     `leakage` holds the state-dependent values, `leakage_watts` the value in every other state (None
-    where the file gives neither).
+    where the file gives neither). `barred` says in two words why mapping must not use the cell, by
+    what its own attributes say; None where they do not.
     """
 
     name: str
@@ -181,6 +207,9 @@ class LibertyCell:
     flop: Flop | None
     leakage: tuple[Leakage, ...]
     leakage_watts: float | None
+    latch: Latch | None = None
+    clock_gate: ClockGate | None = None
+    barred: str | None = None
 
     def of(self, direction: Direction) -> list[Pin]:
         """Pins of one direction, in the file's order."""

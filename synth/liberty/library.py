@@ -1,93 +1,169 @@
-"""Liberty files: areas, pins, delay and energy tables of standard cells, in one set of units.
+"""Cell libraries: what one or several Liberty files say, in one set of units.
 
-Units everywhere: ns, pF, pJ, W, V, um^2. The parser is `libparse` (Yosys's own); cells are
-converted when first asked for, since a mapped netlist uses a few dozen of several hundred.
+Units everywhere: ns, pF, pJ, W, V, um^2. Cells are converted when first asked for.
 Source: Liberty User Guide (NLDM, internal_power, leakage_power); energies in power tables are in
 capacitive_load_unit * voltage_unit^2, leakage is in leakage_power_unit.
 """
 
 import functools
-import gzip
-import os
-import re
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
-from ...support.files import fill
-from .boolean import Expr, parse
-from .cells import (
-    Arc,
-    ArcKind,
-    Direction,
-    EnergyGroup,
-    Flop,
-    Leakage,
-    LibertyCell,
-    LibertyError,
-    Pin,
-    Sense,
-    Table,
-)
-from .tables import Node, TableReader, Units, attribute, groups, read_template, unquote
+from .cells import LibertyCell, LibertyError
+from .reader import CellReader
+from .rules import Corner, check_cell, check_head, check_text, corner, family
+from .syntax import Group, cleaned, decoded, parse, written
+from .tables import TEMPLATES
+
+Files: TypeAlias = Path | str | Sequence[Path]
+"""A Liberty file, or several that make one library."""
 
 
-@dataclass(frozen=True)
+def paths(files: Files) -> tuple[Path, ...]:
+    """Each file's path."""
+    return (Path(files),) if isinstance(files, str | Path) else tuple(files)
+
+
+@dataclass(frozen=True, eq=False)
 class Library:
-    """A Liberty file: `volts` is the supply of the default operating conditions.
+    """A library: `volts` is the supply of the default operating conditions.
 
     `cells` converts a cell when it is first asked for; `library[kind]` also checks it is complete.
     """
 
     name: str
-    volts: float
+    files: tuple[str, ...]
+    """File names, for messages."""
+    corner: Corner
     cells: Mapping[str, LibertyCell]
-    parser: object = field(repr=False, compare=False)
-    """Owns the tree that cells are read from: in C++, where nothing else keeps it."""
+    heads: tuple[Group, ...] = field(repr=False)
+    """The library groups, one or more, all of one corner and in one set of units."""
+
+    @property
+    def volts(self) -> float:
+        """The supply, V."""
+        return self.corner.volts
 
     def __getitem__(self, kind: str) -> LibertyCell:
         """The cell `kind`, for timing and power. Raises: LibertyError (absent, incomplete)."""
         if kind not in self.cells:
             raise LibertyError(f"cell must be one of library {self.name}, not {kind!r}")
         cell = self.cells[kind]
-        _check(cell)
+        check_cell(cell)
         return cell
 
+    @cached_property
+    def odd(self) -> dict[str, str]:
+        """Cells that we cannot read, or that lack something, and the rule that they break."""
+        found: dict[str, str] = {}
+        for kind in self.cells:
+            try:
+                if _kept_out(self.cells[kind]) is None:
+                    check_cell(self.cells[kind])
+            except LibertyError as error:
+                found[kind] = str(error)
+        return found
 
-def _check(cell: LibertyCell) -> None:
-    """Raise LibertyError where timing, power or simulation would lack something."""
-    known = {pin.name for pin in cell.inputs} | (
-        {cell.flop.state, cell.flop.inverse} if cell.flop else set()
-    )
-    for pin in cell.outputs:
-        if pin.function is None or not pin.function.pins <= known:
-            raise LibertyError(
-                f"output {pin.name} of {cell.name} must be a function of inputs or of an ff group"
-            )
-        if pin.function.pins and not pin.arcs:
-            raise LibertyError(
-                f"output {pin.name} of {cell.name} must have delay tables, but has none"
-            )
-    if cell.inputs and cell.outputs and not any(pin.energies for pin in cell.pins.values()):
-        raise LibertyError(f"cell {cell.name} must have power tables, but has none")
-    if cell.inputs and cell.leakage_watts is None:
-        raise LibertyError(f"cell {cell.name} must have leakage, but has none")
+    def oddities(self, limit: int = 3) -> str:
+        """The rules that cells break, some of them and how many more."""
+        some = "; ".join(list(self.odd.values())[:limit])
+        more = len(self.odd) - limit
+        return some + (f"; and {more} more" if more > 0 else "")
+
+    @cached_property
+    def unusable(self) -> dict[str, str]:
+        """Cells that mapping must not use, with why: what they are in two words, or the rule that
+        they break.
+        """
+        return {
+            kind: reason
+            for kind in self.cells
+            if (reason := self.odd.get(kind) or _kept_out(self.cells[kind]))
+        }
+
+    @cached_property
+    def readable(self) -> dict[str, LibertyCell]:
+        """Cells that can be converted, usable or not: latches and clock gates too."""
+        return {kind: self.cells[kind] for kind in self.cells if kind not in self.odd}
+
+    @property
+    def row_height_um(self) -> float | None:
+        """Of the first cell that gives a height or a width, which Liberty does not define but some
+        files have; None where none does.
+        """
+        for head in self.heads:
+            for cell in head.of("cell"):
+                height, width, area = map(cell.get, ("cell_height", "cell_width", "area"))
+                if height:
+                    return float(height)
+                if width and area:
+                    return float(area) / float(width)
+        return None
+
+    def usable(self, dont_use: Collection[str] = ()) -> dict[str, LibertyCell]:
+        """Cells that mapping may use, less those whose names match one of the patterns
+        `dont_use`.
+        """
+        return {
+            kind: self.cells[kind]
+            for kind in self.cells
+            if kind not in self.unusable
+            and not any(fnmatchcase(kind, pattern) for pattern in dont_use)
+        }
+
+    def text(self, kinds: Collection[str], *, wire_loads: bool = True) -> str:
+        """One Liberty text with the cells `kinds`, for tools that read fewer dialects and one file:
+        no comments, no continued lines, and without `wire_loads` no default ones.
+        """
+        first = self.heads[0]
+        is_dropped = () if wire_loads else "default_wire_load"
+        values = {k: v for k, v in first.values.items() if not k.startswith(is_dropped)}
+        head = Group(first.kind, first.args, values, first.lists)
+        templates: dict[tuple[str, str], str] = {}  # texts so far
+        cells: list[str] = []
+        for number, library in enumerate(self.heads):
+            known = {(group.kind, group.name) for group in head.groups}
+            renamed: dict[str, str] = {}
+            for group in library.of(*TEMPLATES):
+                whole = "".join(written(group))
+                if templates.setdefault((group.kind, group.name), whole) != whole:
+                    renamed[group.name] = f"{group.name}__{number}"
+            for group in library.groups:
+                if group.kind in TEMPLATES:
+                    name = renamed.get(group.name, group.name)
+                    templates[group.kind, name] = "".join(written(_named(group, name)))
+                elif group.kind == "cell":
+                    cells += written(group, renamed) if group.name in kinds else ()
+                elif (group.kind, group.name) not in known:
+                    head.groups.append(group)
+        *start, end = written(head)
+        return "".join([*start, *templates.values(), *cells, end])
+
+
+def _kept_out(cell: LibertyCell) -> str | None:
+    return cell.barred or (None if cell.outputs else "no output")
+
+
+def _named(group: Group, name: str) -> Group:
+    return Group(group.kind, (name,), group.values, group.lists, group.groups)
 
 
 class _LazyCells(Mapping[str, LibertyCell]):
-    """Cells by name, each converted from its tree on first use."""
+    """Cells by name, each converted from its group on first use."""
 
-    def __init__(self, nodes: Mapping[str, Node], read: Callable[[str, Node], LibertyCell]) -> None:
-        self._nodes, self._read = nodes, read
+    def __init__(self, nodes: Mapping[str, tuple[CellReader, Group]]) -> None:
+        self._nodes = nodes
         self._cells: dict[str, LibertyCell] = {}
 
     def __getitem__(self, kind: str) -> LibertyCell:
         if kind not in self._cells:
-            self._cells[kind] = self._read(kind, self._nodes[kind])
+            reader, node = self._nodes[kind]
+            self._cells[kind] = reader.cell(node)
         return self._cells[kind]
 
     def __contains__(self, kind: object) -> bool:
@@ -100,213 +176,47 @@ class _LazyCells(Mapping[str, LibertyCell]):
         return len(self._nodes)
 
 
-def read_bytes(path: Path) -> bytes:
-    """The text of a Liberty file, plain or compressed (`.gz`)."""
-    data = path.read_bytes()
-    return gzip.decompress(data) if path.suffix == ".gz" else data
+def load(files: Files) -> Library:
+    """Read a library from a Liberty file, plain or compressed, or from several of one family.
 
-
-def load(path: Path | str) -> Library:
-    """Read a Liberty file, plain or `.gz`.
-
-    Raises: FileNotFoundError; LibertyError (not a Liberty file, no power tables, leakage, area or
-    flop description at all, unreadable units); cells are checked one by one when first used.
-    A syntax error inside the library ends the process (see `check_syntax`). Equal files are parsed
-    once a process.
+    Raises: FileNotFoundError; LibertyError, in one line with the file (no Liberty file, no power
+    tables, leakage, area or flop description at all, unreadable units, and what `rules` has);
+    cells are checked one by one when first used. Equal files are parsed once a process.
     """
-    path = Path(path)
-    data = read_bytes(path)
-    text = re.sub(rb"/\*.*?\*/", b"", data[:10_000], flags=re.DOTALL).lstrip()
-    if not text.startswith(b"library"):  # the parser would end the process
-        raise LibertyError(f"{path.name} must begin with a library group")
-    if not data.rstrip().endswith((b"}", b"*/")):  # the parser would take what there is
-        raise LibertyError(f"{path.name} must end with the library's closing brace: is it cut off?")
-    for what, mark in _REQUIRED.items():
-        if not re.search(mark, data):
-            raise LibertyError(f"{path.name} must have {what}, but there is none")
-    return _parsed(data)
+    every = paths(files)
+    return _parsed(tuple(path.name for path in every), tuple(path.read_bytes() for path in every))
 
 
 @functools.lru_cache(maxsize=4)
-def _parsed(data: bytes) -> Library:
-    """Once a process: whoever reads the same text shares the cells that were converted."""
-    return _library(_parser(data))
+def _parsed(names: tuple[str, ...], contents: tuple[bytes, ...]) -> Library:
+    """Once a process: whoever reads the same files shares the cells that were converted."""
+    texts = [cleaned(decoded(d, name), name) for name, d in zip(names, contents, strict=True)]
+    check_text(texts, names)
+    found = [
+        (name, group)
+        for name, text in zip(names, texts, strict=True)
+        for group in parse(text, name)
+    ]
+    return _library(found, names)
 
 
-def check_syntax(path: Path) -> None:
-    """Raise LibertyError where the parser cannot read the file: it ends its process, so it is tried
-    in another one.
-    """
-    program = (
-        f"import sys; from {__package__} import library; "
-        "cells = library.load(sys.argv[1]).cells; [cells[kind] for kind in cells]"
-    )
-    command = [sys.executable, "-c", program, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
-    if done.returncode:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        why = lines[-1].strip() if lines else f"the parser ended with status {done.returncode}"
-        raise LibertyError(f"{path.name} must be a Liberty file: {why}")
-
-
-_REQUIRED: Mapping[str, bytes] = {
-    "power tables (internal_power groups)": rb"internal_power\s*\(",
-    "leakage (cell_leakage_power or leakage_power)": rb"cell_leakage_power\s*:|leakage_power\s*\(",
-    "cell areas": rb"\barea\s*:",
-    "flop descriptions (ff groups)": rb"\bff\s*\(",
-}
-
-
-def _parser(data: bytes) -> Any:
-    """The parser of a Liberty text, its tree in `ast`."""
-    import libparse  # only whoever reads a Liberty file needs it
-
-    with tempfile.TemporaryDirectory(prefix="mlsmac-liberty-") as folder:
-        fill(Path(folder), {"cells.lib": data})  # libparse wants a C FILE
-        # The parser closes the descriptor itself.
-        descriptor = os.open(Path(folder, "cells.lib"), os.O_RDONLY)
-        handle = open(descriptor, closefd=False)  # noqa: SIM115
-        return libparse.LibertyParser(handle)
-
-
-def _library(parser: Any) -> Library:
-    root: Node = parser.ast
-    head = list(root.children)
-    values = {node.id: unquote(node.value) for node in head if node.value}
-    name = unquote(root.args[0])
-    volts = values.get("nom_voltage", "")
-    wanted = values.get("default_operating_conditions")
-    for node in head:
-        if node.id == "operating_conditions" and unquote(node.args[0]) == wanted:
-            volts = next((unquote(c.value) for c in node.children if c.id == "voltage"), volts)
-    if not volts:
-        raise LibertyError(f"library {name} must give its supply (nom_voltage), but does not")
-    load_unit = next((n.args for n in head if n.id == "capacitive_load_unit"), None)
-    if load_unit is None:
-        raise LibertyError(f"library {name} must give capacitive_load_unit, but does not")
-    factor, unit = (unquote(arg) for arg in load_unit)
-    units = Units.of(values, f"{float(factor):g}{unit}", name)
-    templates = {
-        unquote(n.args[0]): read_template(n, units)
-        for n in head
-        if n.id in ("lu_table_template", "power_lut_template")
-    }
-    cells = {unquote(node.args[0]): node for node in head if node.id == "cell"}
-    read = _CellReader(TableReader(units, templates)).cell
-    return Library(name, float(volts) * units.volt, _LazyCells(cells, read), parser)
-
-
-class _CellReader:
-    """Turns the tree of a cell into a LibertyCell."""
-
-    def __init__(self, tables: TableReader) -> None:
-        self._tables = tables
-        self._kind = ""  # of the cell being read, for messages
-
-    def cell(self, kind: str, node: Node) -> LibertyCell:
-        """The cell of a `cell` group. Raises: LibertyError."""
-        self._kind = kind
-        leakage, leakage_watts = self._leakage(node)
-        flop = self._flop(node)
-        pins: dict[str, Pin] = {}
-        for group in groups(node, "pin"):
-            for name in map(unquote, group.args):
-                pins[name] = self._pin(name, group)
-        area = attribute(node, "area")
-        if area is None:
-            raise LibertyError(f"cell {self._kind} must have an area, but has none")
-        return LibertyCell(kind, float(area), pins, flop, leakage, leakage_watts)
-
-    def _flop(self, node: Node) -> Flop | None:
-        group = next(groups(node, "ff"), None)
-        if group is None:
-            return None
-        state, inverse = map(unquote, group.args)
-        found = {
-            key: self._expr(group, key) for key in ("next_state", "clocked_on", "clear", "preset")
-        }
-        if found["next_state"] is None or found["clocked_on"] is None:
-            raise LibertyError(f"flop {self._kind} must give next_state and clocked_on")
-        return Flop(
-            state,
-            inverse,
-            found["next_state"],
-            found["clocked_on"],
-            found["clear"],
-            found["preset"],
-        )
-
-    def _leakage(self, node: Node) -> tuple[tuple[Leakage, ...], float | None]:
-        """Watts by state, summed over supplies, and in every other state.
-
-        The latter is `cell_leakage_power`; without it, 0 where states are given, else the value
-        without a condition; None where the file is silent.
-        """
-        states: dict[Expr, float] = {}
-        plain: list[float] = []
-        for group in groups(node, "leakage_power"):
-            watts = float(attribute(group, "value") or 0) * self._tables.units.watt
-            when = self._expr(group, "when")
-            if when is None:
-                plain.append(watts)
-            else:
-                states[when] = states.get(when, 0.0) + watts
-        whole = attribute(node, "cell_leakage_power")
-        if whole is not None:
-            other: float | None = float(whole) * self._tables.units.watt
-        else:
-            other = 0.0 if states else (sum(plain) if plain else None)
-        return tuple(Leakage(watts, when) for when, watts in states.items()), other
-
-    def _pin(self, name: str, node: Node) -> Pin:
-        direction = Direction(attribute(node, "direction") or "input")
-        function = self._expr(node, "function")
-        both = float(attribute(node, "capacitance") or 0)
-        rise, fall = (
-            float(attribute(node, f"{edge}_capacitance") or both) * self._tables.units.pf
-            for edge in ("rise", "fall")
-        )
-        arcs = (a for group in groups(node, "timing") for a in self._arcs(group))
-        energies = (e for group in groups(node, "internal_power") for e in self._energies(group))
-        clock = attribute(node, "clock") == "true"
-        return Pin(name, direction, rise, fall, clock, function, tuple(arcs), tuple(energies))
-
-    def _arcs(self, node: Node) -> Iterator[Arc]:
-        kind = _ARC_KINDS.get(attribute(node, "timing_type") or "combinational")
-        if kind is None:  # a constraint, or a three-state arc: of cells that mapping leaves out
-            return
-        tables = {
-            name: self._tables.table(node, name, self._tables.units.ns, self._kind)
-            for name in ("cell_rise", "cell_fall", "rise_transition", "fall_transition")
-        }
-        if kind is ArcKind.COMBINATIONAL_RISE:
-            tables["cell_fall"] = tables["fall_transition"] = None
-        if kind is ArcKind.COMBINATIONAL_FALL:
-            tables["cell_rise"] = tables["rise_transition"] = None
-        sense = Sense(attribute(node, "timing_sense") or "non_unate")
-        for related in (attribute(node, "related_pin") or "").split():
-            yield Arc(related, kind, sense, self._expr(node, "when"), **tables)
-
-    def _energies(self, node: Node) -> Iterator[EnergyGroup]:
-        power = self._tables.table(node, "power", self._tables.units.pj, self._kind)
-        rise, fall = (
-            self._tables.table(node, f"{edge}_power", self._tables.units.pj, self._kind)
-            or power
-            or _NO_ENERGY
-            for edge in ("rise", "fall")
-        )
-        supply, when = attribute(node, "related_pg_pin"), self._expr(node, "when")
-        related = (attribute(node, "related_pin") or "").split()
-        yield from (EnergyGroup(pin, when, supply, rise, fall) for pin in related or (None,))
-
-    def _expr(self, node: Node, key: str) -> Expr | None:
-        text = attribute(node, key)
+def _library(found: Sequence[tuple[str, Group]], names: tuple[str, ...]) -> Library:
+    nodes: dict[str, tuple[CellReader, Group]] = {}
+    places: dict[str, str] = {}
+    for file, group in found:
         try:
-            return None if text is None else parse(text)
+            check_head(group)
+            reader = CellReader(group)
+            where = corner(group)
         except ValueError as error:
-            raise LibertyError(f"{key} of cell {self._kind}: {error}") from None
-
-
-_NO_ENERGY = Table((0.0,), (0.0,), ((0.0,),))
-
-_ARC_KINDS: Mapping[str, ArcKind] = {kind.value: kind for kind in ArcKind}
+            raise LibertyError(f"{file}: {error}") from None
+        for node in group.of("cell"):
+            if node.name in nodes:
+                both = " and ".join(dict.fromkeys([places[node.name], file]))
+                raise LibertyError(f"{both}: cell {node.name} must stand once, but stands twice")
+            nodes[node.name], places[node.name] = (reader, node), file
+    for (one, first), (two, second) in itertools.pairwise(found):
+        if differing := family(first, second):
+            raise LibertyError(f"{one} and {two} must agree in {differing} to be one library")
+    heads = tuple(group for _, group in found)
+    return Library(heads[0].name, names, where, _LazyCells(nodes), heads)

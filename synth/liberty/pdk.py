@@ -1,19 +1,21 @@
-"""PDK look-up: which Liberty file, at which clock, with which reference cells.
+"""PDK look-up: which Liberty files, at which clock, with which reference cells.
 
-A name resolves, in this order, to: a file in the directory named by `MLSMAC_PDK_DIR`, a file of an
-installed PDK under `PDK_ROOT`, `~/.ciel` or `~/.volare` (the layout of open_pdks and ciel),
+A name resolves, in this order, to: its files in the directory named by `MLSMAC_PDK_DIR`, those of
+an installed PDK under `PDK_ROOT`, `~/.ciel` or `~/.volare` (the layout of open_pdks and ciel),
 Debian's package (osu018). `.gz` files are accepted everywhere.
 """
 
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ...support.errors import UserError
-from .boolean import truth_table
 from .cells import LibertyCell
-from .library import LibertyError, Library, check_syntax, load
+from .library import Files, load, paths
+from .roles import check_flops, inverter, nand2, tie
 
 DEFAULT_PDK = "osu018"
 PDK_DIR_VARIABLE = "MLSMAC_PDK_DIR"
@@ -23,14 +25,15 @@ PDK_DIR_VARIABLE = "MLSMAC_PDK_DIR"
 class Pdk:
     """A cell library and the conditions under which every unit is mapped and measured with it.
 
-    `clock_mhz` is the default clock; `nand2` the cell whose area is one gate equivalent; `driver`
-    the cell assumed to drive the inputs and `load_ff` the load (fF) on every output while mapping;
-    `dont_use` are glob patterns of cell names that mapping must not use; `tie_high` and `tie_low`
-    are (cell, pin), None where constants stay constants.
+    `liberty` are its files, one or several; `clock_mhz` is the default clock; `nand2` the cell
+    whose area is one gate equivalent; `driver` the cell assumed to drive the inputs and `load_ff`
+    the load (fF) on every output while mapping; `dont_use` are glob patterns of cell names that
+    mapping must not use; `tie_high` and `tie_low` are (cell, pin), None where constants stay
+    constants.
     """
 
     name: str
-    liberty: Path
+    liberty: tuple[Path, ...]
     clock_mhz: float
     nand2: str
     driver: str
@@ -42,13 +45,26 @@ class Pdk:
 
 @dataclass(frozen=True)
 class _Known:
-    """A row of the table: candidate files below a directory, advice if none exists, and the Pdk
-    less its file.
+    """A row of the table: candidate files below a directory (glob patterns, each candidate one set
+    of files), advice if none exists, how the library is known by its content, whatever its files'
+    names and its corner, and the Pdk less its files.
+
+    `mark` is a pattern that cells of the family have, to which the Pdk's `dont_use` applies;
+    `nand2_um2` the area of the Pdk's NAND in the very library that the Pdk describes.
     """
 
-    files: tuple[str, ...]
+    files: tuple[tuple[str, ...], ...]
     install: str
+    mark: str
+    nand2_um2: float
     pdk: Pdk
+
+    def is_of(self, cells: Mapping[str, LibertyCell]) -> bool:
+        """Whether these are the cells of the library that the Pdk describes."""
+        ties = {tie[0] for tie in (self.pdk.tie_high, self.pdk.tie_low) if tie}
+        if not {self.pdk.nand2, self.pdk.driver, *ties} <= cells.keys():
+            return False
+        return math.isclose(cells[self.pdk.nand2].area_um2, self.nand2_um2, rel_tol=1e-3)
 
 
 _SKY130 = "sky130_fd_sc_hd__tt_025C_1v80.lib"
@@ -59,11 +75,13 @@ _SG13G2 = "sg13g2_stdcell_typ_1p20V_25C.lib"
 # drivers, level shifters, isolation, scan; ABC would take some of them for plain buffers or gates.
 _KNOWN = {
     "osu018": _Known(
-        files=("osu018_stdcells.lib",),
+        files=(("osu018_stdcells.lib",),),
         install="install the Debian package qflow-tech-osu018",
+        mark="DFFPOSX1",
+        nand2_um2=24,
         pdk=Pdk(
             name="osu018",
-            liberty=Path(),
+            liberty=(),
             clock_mhz=40,
             nand2="NAND2X1",
             driver="INVX4",
@@ -73,20 +91,22 @@ _KNOWN = {
     ),
     "sky130": _Known(
         files=(
-            _SKY130,
-            f"sky130A/libs.ref/sky130_fd_sc_hd/lib/{_SKY130}",
-            f"sky130B/libs.ref/sky130_fd_sc_hd/lib/{_SKY130}",
+            (_SKY130,),
+            (f"sky130A/libs.ref/sky130_fd_sc_hd/lib/{_SKY130}",),
+            (f"sky130B/libs.ref/sky130_fd_sc_hd/lib/{_SKY130}",),
         ),
         install="install it with `ciel enable --pdk-family sky130` or set PDK_ROOT",
+        mark="sky130_fd_sc_*__*",
+        nand2_um2=3.7536,
         pdk=Pdk(
             name="sky130",
-            liberty=Path(),
+            liberty=(),
             clock_mhz=33,
             nand2="sky130_fd_sc_hd__nand2_1",
             driver="sky130_fd_sc_hd__inv_2",
             load_ff=10,
             dont_use=tuple(
-                f"sky130_fd_sc_hd__{kind}"
+                f"sky130_fd_sc_*__{kind}"
                 for kind in (
                     "lpflow_*",
                     "probe*",
@@ -103,11 +123,13 @@ _KNOWN = {
         ),
     ),
     "sg13g2": _Known(
-        files=(_SG13G2, f"ihp-sg13g2/libs.ref/sg13g2_stdcell/lib/{_SG13G2}"),
+        files=((_SG13G2,), (f"ihp-sg13g2/libs.ref/sg13g2_stdcell/lib/{_SG13G2}",)),
         install="install it with `ciel enable --pdk-family ihp-sg13g2` or set PDK_ROOT",
+        mark="sg13g2_*",
+        nand2_um2=7.2576,
         pdk=Pdk(
             name="sg13g2",
-            liberty=Path(),
+            liberty=(),
             clock_mhz=50,
             nand2="sg13g2_nand2_1",
             driver="sg13g2_inv_2",
@@ -124,11 +146,19 @@ _KNOWN = {
         ),
     ),
     "asap7": _Known(
-        files=("asap7_rvt_tt_merged.lib",),
-        install=f"merge its five RVT TT files into one library and set {PDK_DIR_VARIABLE}",
+        files=(
+            ("asap7_rvt_tt_merged.lib",),
+            tuple(
+                f"asap7sc7p5t_{part}_RVT_TT_nldm_*.lib"
+                for part in ("AO", "INVBUF", "OA", "SEQ", "SIMPLE")
+            ),
+        ),
+        install=f"put its five RVT TT files (NLDM) into a folder and set {PDK_DIR_VARIABLE}",
+        mark="*_ASAP7_75t_*",
+        nand2_um2=0.05832,
         pdk=Pdk(
             name="asap7",
-            liberty=Path(),
+            liberty=(),
             clock_mhz=100,
             nand2="NAND2xp33_ASAP7_75t_R",
             driver="INVx2_ASAP7_75t_R",
@@ -154,83 +184,69 @@ def _directories() -> Iterator[Path]:
     yield _DEBIAN_DIR
 
 
-def _existing(path: Path) -> Path | None:
-    """`path`, or its `.gz` neighbour, whichever exists."""
-    return next((p for p in (path, path.with_name(path.name + ".gz")) if p.is_file()), None)
+def _existing(directory: Path, patterns: tuple[str, ...]) -> tuple[Path, ...] | None:
+    """The file of each pattern, or its `.gz` neighbour; None unless there is one of each."""
+    found = [
+        next((path for end in ("", ".gz") for path in sorted(directory.glob(pattern + end))), None)
+        for pattern in patterns
+    ]
+    whole = tuple(path for path in found if path is not None and path.is_file())
+    return whole if len(whole) == len(patterns) else None
 
 
-def find(name: str | None = None, liberty: Path | None = None) -> Pdk:
-    """The PDK called `name` (default osu018), or the one made of any Liberty file `liberty`.
+def find(name: str | None = None, liberty: Files | None = None) -> Pdk:
+    """The PDK called `name` (default osu018), or the one made of any Liberty file `liberty`, or of
+    several of one family.
 
-    A custom file gets 100 MHz, its smallest two-input NAND as gate equivalent and driver, and four
-    of its inputs as load.
+    Files get 100 MHz. A known library, by whatever name and at whatever corner, has its own cells
+    and rules; any other its smallest two-input NAND as gate equivalent, its smallest inverter as
+    driver, four of the NAND's inputs as load, and its tie cells.
     Raises: UserError where the name is unknown, both are given, no file is found (the message says
-    what to install), or a custom file is no complete Liberty file.
+    what to install), or a custom file is no library that units can be mapped to.
     """
     if liberty is not None:
         if name is not None:
             raise UserError("pdk and liberty must not both be given")
-        return _custom(Path(liberty))
+        return _custom(paths(liberty))
     name = DEFAULT_PDK if name is None else name
     if name not in _KNOWN:
         raise UserError(f"pdk must be one of {', '.join(NAMES)}, not {name!r}")
     known = _KNOWN[name]
-    candidates = (directory / file for directory in _directories() for file in known.files)
-    path = next((hit for hit in map(_existing, candidates) if hit), None)
-    if path is None:
-        raise UserError(
-            f"no Liberty file of {name} found (looked for {known.files[-1]}): {known.install}"
-        )
-    return replace(known.pdk, liberty=path)
+    for directory in _directories():
+        for patterns in known.files:
+            if files := _existing(directory, patterns):
+                return replace(known.pdk, liberty=files)
+    looked = ", ".join(known.files[-1])
+    raise UserError(f"no Liberty file of {name} found (looked for {looked}): {known.install}")
 
 
-def _custom(path: Path) -> Pdk:
-    """A Pdk from a Liberty file: a known one by the file's name, else from what its cells
-    compute.
-    """
-    if not path.is_file():
-        raise UserError(f"Liberty file {str(path)!r} not found: check the path given as liberty")
-    try:
-        check_syntax(path)
-        library = load(path)
-        nand2 = _smallest(library, "nand2", [True, True, True, False])
-        inverter = _smallest(library, "inv", [True, False])
-    except LibertyError as error:
-        raise UserError(str(error)) from error
-    file = path.name.removesuffix(".gz")
-    for known in _KNOWN.values():
-        if file in known.files:
-            return replace(known.pdk, liberty=path, clock_mhz=CUSTOM_CLOCK_MHZ)
-    load_ff = 4e3 * max(pin.capacitance for pin in nand2.inputs)
+def _custom(files: tuple[Path, ...]) -> Pdk:
+    """A Pdk from Liberty files: a known one by its cells, else from what its cells compute."""
+    for path in files:
+        if not path.is_file():
+            rule = "check the path given as liberty"
+            raise UserError(f"Liberty file {str(path)!r} not found: {rule}")
+    library = load(files)
+    known = next((row for row in _KNOWN.values() if _has(library.cells, row.mark)), None)
+    dont_use = known.pdk.dont_use if known else ()
+    cells = library.usable(dont_use)
+    check_flops(library, cells)
+    gate, driver = nand2(library, cells), inverter(library, cells)
+    if known and known.is_of(cells):
+        return replace(known.pdk, liberty=files, clock_mhz=CUSTOM_CLOCK_MHZ)
+    load_ff = 4e3 * max(pin.capacitance for pin in gate.inputs)
     return Pdk(
         name=library.name,
-        liberty=path,
+        liberty=files,
         clock_mhz=CUSTOM_CLOCK_MHZ,
-        nand2=nand2.name,
-        driver=inverter.name,
+        nand2=gate.name,
+        driver=driver.name,
         load_ff=round(load_ff, 3),
+        dont_use=dont_use,
+        tie_high=tie(library, True, dont_use),
+        tie_low=tie(library, False, dont_use),
     )
 
 
-def _smallest(library: Library, word: str, table: list[bool]) -> LibertyCell:
-    """The cell of least area whose only function has this truth table.
-
-    Raises: UserError if there is none.
-    """
-    # Converting every cell of a large library takes seconds, and nearly all have a cell so named.
-    named = [kind for kind in library.cells if word in kind.lower()]
-    for kinds in (named, library.cells):
-        found = [cell for kind in kinds if _computes(cell := library.cells[kind], table)]
-        if found:
-            return min(found, key=lambda cell: (cell.area_um2, cell.name))
-    raise UserError(f"library {library.name} must have a cell like {word}, but has none")
-
-
-def _computes(cell: LibertyCell, table: list[bool]) -> bool:
-    names = [pin.name for pin in cell.inputs]
-    if 1 << len(names) != len(table) or len(cell.outputs) != 1 or cell.flop:
-        return False
-    function = cell.outputs[0].function
-    if function is None or function.pins != set(names):
-        return False
-    return bool(function.evaluate(truth_table(names)).tolist() == table)
+def _has(cells: Iterable[str], pattern: str) -> bool:
+    return any(fnmatchcase(kind, pattern) for kind in cells)

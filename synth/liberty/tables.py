@@ -5,38 +5,23 @@ always over input slew (ns) and load (pF).
 """
 
 import enum
+import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from itertools import pairwise
 
 import numpy as np
 
 from .cells import LibertyError, Table
-
-Node: TypeAlias = Any
-"""A node of libparse's tree: `id`, `value`, `args`, `children`."""
-
-
-def groups(node: Node, kind: str) -> Iterator[Node]:
-    return (child for child in node.children if child.id == kind)
-
-
-def attribute(node: Node, key: str) -> str | None:
-    """Value of a simple attribute, None if the group does not have it."""
-    return next((unquote(child.value) for child in node.children if child.id == key), None)
-
-
-def unquote(text: str) -> str:
-    return text.strip().strip('"').strip()
-
+from .syntax import Group, unquote
 
 _PREFIX = {"f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0}
 
 
 def _scale(text: str, base: str, target: float, where: str) -> float:
     """Factor from a unit such as `1nW` to `target` (in SI): 1000 for 1nW and 1e-12."""
-    match = re.fullmatch(rf"([\d.]+)\s*([fpnum]?){base}", text, flags=re.IGNORECASE)
+    match = re.fullmatch(rf"([\d.]+(?:e[+-]?\d+)?)\s*([fpnum]?){base}", text, flags=re.IGNORECASE)
     if not match:
         raise LibertyError(f"{where} must be a number of {base}, not {text!r}")
     return float(match[1]) * _PREFIX[match[2].lower()] / target
@@ -52,10 +37,17 @@ class Units:
     watt: float
 
     @staticmethod
-    def of(values: Mapping[str, str], load_unit: str, name: str) -> "Units":
-        def unit(key: str, base: str, target: float) -> float:
-            return _scale(values.get(key, ""), base, target, f"{key} of library {name}")
+    def of(library: Group) -> "Units":
+        """Of a library's head. Raises: LibertyError."""
+        name = library.name
 
+        def unit(key: str, base: str, target: float) -> float:
+            return _scale(library.get(key) or "", base, target, f"{key} of library {name}")
+
+        load = library.arguments("capacitive_load_unit")
+        if load is None:
+            raise LibertyError(f"library {name} must give capacitive_load_unit, but does not")
+        load_unit = "".join(map(unquote, load))
         return Units(
             ns=unit("time_unit", "s", 1e-9),
             pf=_scale(load_unit, "f", 1e-12, f"capacitive_load_unit of library {name}"),
@@ -90,62 +82,90 @@ class Template:
     points: tuple[tuple[float, ...], ...]
 
 
-def _numbers(texts: Any, factor: float) -> tuple[float, ...]:
-    return tuple(
-        float(x) * factor for text in texts for x in unquote(text).replace(",", " ").split()
-    )
+@functools.lru_cache(maxsize=4096)
+def _axis(texts: tuple[str, ...], factor: float) -> tuple[float, ...]:
+    """Points of an axis: a library has few axes, which its tables repeat."""
+    return tuple(_numbers(texts, factor))
 
 
-def read_template(node: Node, units: Units) -> Template:
-    values = {child.id: child for child in node.children}
-    axes = tuple(
-        _VARIABLES.get(unquote(values[f"variable_{i}"].value), _Axis.OTHER)
-        for i in (1, 2, 3)
-        if f"variable_{i}" in values
-    )
-    points = tuple(
-        _numbers(values[f"index_{i}"].args, _axis_factor(axis, units))
-        if f"index_{i}" in values
-        else ()
-        for i, axis in enumerate(axes, 1)
-    )
-    return Template(axes, points)
+def _numbers(texts: tuple[str, ...], factor: float) -> list[float]:
+    words = " ".join(map(unquote, texts)).replace(",", " ").split()
+    return [float(word) * factor for word in words]
+
+
+def _template(group: Group, units: Units) -> Template:
+    axes: list[_Axis] = []
+    points: list[tuple[float, ...]] = []
+    for i in (1, 2, 3):
+        variable = group.get(f"variable_{i}")
+        if variable is None:
+            break
+        axes.append(_VARIABLES.get(variable, _Axis.OTHER))
+        points.append(_axis(group.arguments(f"index_{i}") or (), _axis_factor(axes[-1], units)))
+    return Template(tuple(axes), tuple(points))
 
 
 def _axis_factor(axis: _Axis, units: Units) -> float:
     return units.pf if axis is _Axis.LOAD else units.ns
 
 
+DELAY, POWER = TEMPLATES = ("lu_table_template", "power_lut_template")
+"""Groups that declare templates: a name may stand for one of delays and another of energies."""
+
+_SCALAR = Template((), ())
+
+
 @dataclass(frozen=True)
 class TableReader:
-    """Reads tables of a library, given its units and templates by name."""
+    """Reads tables of a library, given its units and its templates by kind and name."""
 
     units: Units
-    templates: Mapping[str, Template]
+    templates: Mapping[tuple[str, str], Template]
 
-    def table(self, node: Node, key: str, factor: float, cell: str) -> Table | None:
-        """The table `key` of a group, None if it has none; `factor` brings its values to our unit.
+    @staticmethod
+    def of(library: Group) -> "TableReader":
+        """Of a library group. Raises: LibertyError."""
+        units = Units.of(library)
+        templates: dict[tuple[str, str], Template] = {}
+        for group in library.of(*TEMPLATES):
+            template = _template(group, units)
+            if templates.setdefault((group.kind, group.name), template) != template:
+                raise LibertyError(f"{group.kind} {group.name} must stand once, but stands twice")
+        return TableReader(units, templates)
 
-        `cell` names the cell in messages. Raises: LibertyError.
+    def delay(self, group: Group, key: str, cell: str) -> Table | None:
+        """The table `key` of a timing group in ns, None where there is none; `cell` names the cell
+        in messages. Raises: LibertyError.
         """
-        group = next(groups(node, key), None)
+        return self._table(group, key, (DELAY, POWER), self.units.ns, cell)
+
+    def energy(self, group: Group, key: str, cell: str) -> Table | None:
+        """The table `key` of an internal_power group in pJ, as `delay`."""
+        return self._table(group, key, (POWER, DELAY), self.units.pj, cell)
+
+    def _table(
+        self, node: Group, key: str, kinds: tuple[str, ...], factor: float, cell: str
+    ) -> Table | None:
+        group = next(node.of(key), None)
         if group is None:
             return None
-        name = unquote(group.args[0])
-        template = Template((), ()) if name == "scalar" else self.templates.get(name)
+        name = group.name
+        known = (self.templates.get((kind, name)) for kind in kinds)
+        template = _SCALAR if name.lower() in ("scalar", "") else next(filter(None, known), None)
         axes = () if template is None else template.axes
         if template is None or _Axis.OTHER in axes or len(set(axes)) < len(axes):
             raise LibertyError(f"{key} of {cell} must be over slew and load, not {name!r}")
-        children = {child.id: child.args for child in group.children}
-        values = np.array(_numbers(children["values"], factor))
+        values = np.array(_numbers(group.arguments("values") or (), factor))
         points: dict[_Axis, tuple[float, ...]] = {_Axis.SLEW: (0.0,), _Axis.LOAD: (0.0,)}
         for i, (axis, default) in enumerate(zip(axes, template.points, strict=True), 1):
-            own = children.get(f"index_{i}")
-            points[axis] = _numbers(own, _axis_factor(axis, self.units)) if own else default
+            own = group.arguments(f"index_{i}")
+            points[axis] = _axis(own, _axis_factor(axis, self.units)) if own else default
         slews, loads = points[_Axis.SLEW], points[_Axis.LOAD]
         if values.size != len(slews) * len(loads):
             size = f"{len(slews)}x{len(loads)}"
             raise LibertyError(f"{key} of {cell} must have {size} values, not {values.size}")
+        if not values.size or any(b <= a for axis in (slews, loads) for a, b in pairwise(axis)):
+            raise LibertyError(f"{key} of {cell} must be over axes that increase, not {name!r}")
         if axes[:1] == (_Axis.LOAD,):
             values = values.reshape(len(loads), len(slews)).T
         rows = values.reshape(len(slews), len(loads)).tolist()

@@ -20,7 +20,7 @@ from pathlib import Path
 from ...support.errors import ToolError, UserError
 from ...support.files import fill
 from ..liberty.adder_cells import adder_cells
-from ..liberty.library import Library, read_bytes
+from ..liberty.library import Library
 from ..liberty.pdk import Pdk
 from .hierarchy import distinct_modules
 from .recipes import ABC_SCRIPTS, RIPPLE, Adders, full_adder_map, yosys_script
@@ -56,7 +56,8 @@ def map_unit(
     script: str = "area",
     stages: Iterable[frozenset[str]] = (),
 ) -> MappedNetlist:
-    """Map the module `top` of the RTLIL text onto the cells of `pdk`, whose file `library` is.
+    """Map the module `top` of the RTLIL text onto the cells of `pdk` that are usable, whose files
+    `library` is.
 
     `stages` are sets of submodule names: where a module has all submodules of one of them, all its
     submodules are optimised apart. `script` is a key of `ABC_SCRIPTS`, used for gates; adders made
@@ -69,7 +70,7 @@ def map_unit(
         raise UserError(f"script must be one of {', '.join(ABC_SCRIPTS)}, not {script!r}")
     if adders not in possible_adders(library, pdk):
         raise UserError(f"adders must be gates in {library.name}, not {adders.value!r}")
-    cells = adder_cells(library, pdk)
+    cells = adder_cells(library, pdk.dont_use)
     files = {
         "unit.il": distinct_modules(rtlil, top, stages),
         "constraints": f"set_driving_cell {pdk.driver}\nset_load {pdk.load_ff}\n",
@@ -80,12 +81,9 @@ def map_unit(
         files["fa.v"] = full_adder_map(next(cell for cell in cells if len(cell.inputs) == 3))
     with tempfile.TemporaryDirectory(prefix="mlsmac-map-") as name:
         directory = Path(name)
-        fill(directory, {"cells.lib": read_bytes(pdk.liberty), **files})
+        fill(directory, {"cells.lib": _cells(pdk, library), **files})
         run_yosys(directory, "map.ys")
-        results = {
-            f: (directory / f).read_text()
-            for f in ("generic.json", "out.json", "stat.json", "out.v")
-        }
+        results = _read(directory, ("generic.json", "out.json", "stat.json", "out.v"))
     generic, mapped = (_cell_kinds(results[file]) for file in ("generic.json", "out.json"))
     for kind, count in generic.items():
         if "LATCH" in kind or "_SR_" in kind:
@@ -99,14 +97,32 @@ def map_unit(
     return MappedNetlist(verilog, results["out.json"], mapped, area)
 
 
+def _cells(pdk: Pdk, library: Library) -> str:
+    """The cells that mapping may choose, and ties, which it is told to take."""
+    ties = {tie[0] for tie in (pdk.tie_high, pdk.tie_low) if tie}
+    return library.text(library.usable(pdk.dont_use).keys() | ties)
+
+
+def _read(directory: Path, files: Iterable[str]) -> dict[str, str]:
+    """The texts that Yosys wrote. Raises: MappingError where it ended well without one."""
+    found = {}
+    for file in files:
+        try:
+            found[file] = (directory / file).read_text()
+        except FileNotFoundError:
+            raise MappingError(f"Yosys must write {file}, but did not") from None
+    return found
+
+
 def possible_adders(library: Library, pdk: Pdk) -> list[Adders]:
     """What adders can be made of: cells only where the library has a full adder."""
-    full = any(len(cell.inputs) == 3 for cell in adder_cells(library, pdk))
+    full = any(len(cell.inputs) == 3 for cell in adder_cells(library, pdk.dont_use))
     return list(Adders) if full else [Adders.GATES]
 
 
 def run_yosys(directory: Path, script: str) -> None:
-    """Run the script file in `directory`; Yosys's own error line becomes the exception.
+    """Run the script file in `directory`; Yosys's own error line, with ABC's, becomes the
+    exception.
 
     Raises: MappingError.
     """
@@ -117,8 +133,24 @@ def run_yosys(directory: Path, script: str) -> None:
         command, cwd=directory, env=environment, capture_output=True, text=True, errors="replace"
     )
     if done.returncode:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
-        raise MappingError(lines[-1] if lines else f"Yosys ended with status {done.returncode}")
+        why = _complaint(done.stdout + done.stderr)
+        raise MappingError(why or f"Yosys ended with status {done.returncode}")
+
+
+_ABC_FAULT = re.compile(
+    r"^ABC: (.*(?:error|cannot|can't|failed|aborted|killed|fault).*)$", re.IGNORECASE | re.MULTILINE
+)
+
+
+def _complaint(told: str) -> str:
+    """The last error in what Yosys said, empty where there is none. Of ABC it only says that the
+    output is missing: its own first error is added.
+    """
+    errors = [line for line in told.splitlines() if "ERROR" in line]
+    if not errors or "ABC" not in errors[-1]:
+        return errors[-1] if errors else ""
+    fault = _ABC_FAULT.search(told)
+    return f"{errors[-1]} ABC: {fault[1].strip() if fault else 'nothing of an error'}"
 
 
 def _cell_kinds(text: str) -> dict[str, int]:

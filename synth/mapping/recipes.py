@@ -103,10 +103,10 @@ def yosys_script(
 ) -> str:
     """The Yosys commands that map `top`; file names are relative to the working directory.
 
-    Reads unit.il, cells.lib, constraints, and for adders other than gates ripple.v and fa.v; writes
-    generic.json (before cells are chosen), out.json, out.v and stat.json.
+    Reads unit.il, cells.lib (the cells that may be used), constraints, and for adders other than
+    gates ripple.v and fa.v; writes generic.json (before cells are chosen), out.json, out.v and
+    stat.json.
     """
-    dont_use = "".join(f" -dont_use {pattern}" for pattern in pdk.dont_use)
     ties = [
         f"-{option} {tie[0]} {tie[1]}"
         for option, tie in (("hicell", pdk.tie_high), ("locell", pdk.tie_low))
@@ -116,7 +116,7 @@ def yosys_script(
     def abc(commands: str) -> str:
         # Inline, since ABC cannot source a file with a space in its path; commas stand for blanks.
         inline = commands.replace(" ", ",")
-        return f"abc -liberty cells.lib -script +{inline} -constr constraints{dont_use}"
+        return f"abc -liberty cells.lib -script +{inline} -constr constraints"
 
     generic, mapped = {
         Adders.GATES: ([f"synth -noabc -flatten -top {top}"], [abc(ABC_SCRIPTS[script])]),
@@ -132,7 +132,7 @@ def yosys_script(
         "setattr -unset init w:*",
         *generic,
         "write_json generic.json",
-        f"dfflibmap{dont_use} -liberty cells.lib",
+        "dfflibmap -liberty cells.lib",
         "select -set flops c:* t:$* %d",
         *mapped,
         *([f"hilomap -singleton {' '.join(ties)}"] if ties else []),

@@ -13,7 +13,7 @@ from pathlib import Path
 from ...support.errors import ToolError
 from ...support.files import fill
 from ...support.tools import require
-from ..liberty.library import read_bytes
+from ..liberty.library import Files, load
 
 _DIGITS = 6
 
@@ -42,7 +42,7 @@ class TimingReport:
 def analyse_paths(
     verilog: str,
     top: str,
-    liberty: Path,
+    liberty: Files,
     *,
     clock_ns: float,
     clock: str | None = "clk",
@@ -65,13 +65,20 @@ def analyse_paths(
             load=output_load_ff * 1e-3,
             digits=_DIGITS,
         )
-        cells = without_wire_loads(read_bytes(liberty))
-        fill(directory, {"cells.lib": cells, "netlist.v": verilog, "script.tcl": script})
+        fill(
+            directory,
+            {"cells.lib": _cells(verilog, liberty), "netlist.v": verilog, "script.tcl": script},
+        )
         command = ["sta", "-no_init", "-no_splash", "-exit", "script.tcl"]
         done = subprocess.run(
             command, cwd=directory, capture_output=True, text=True, errors="replace"
         )
-    return parse_report(done.stdout + done.stderr, clock_ns)
+    told = done.stdout + done.stderr
+    if done.returncode:
+        lines = [line for line in told.splitlines() if line.strip()]
+        why = f": {lines[-1].strip()}" if lines else ""
+        raise StaError(f"OpenSTA ended with status {done.returncode}{why}")
+    return parse_report(told, clock_ns)
 
 
 _SCRIPT = """\
@@ -92,9 +99,13 @@ report_worst_slack -digits {digits}
 """
 
 
-def without_wire_loads(liberty: bytes) -> bytes:
-    """The Liberty text less its default wire loads, which OpenSTA would apply without a word."""
-    return re.sub(rb"\bdefault_wire_load\w*\s*:[^;\n]*;?", b"", liberty)
+def _cells(verilog: str, liberty: Files) -> str:
+    """The cells of a netlist, since OpenSTA reads a large library for seconds; no default wire
+    loads, which it would apply without a word.
+    """
+    library = load(liberty)
+    words = set(re.findall(r"[^\s();,\\]+", verilog))
+    return library.text(words & library.cells.keys(), wire_loads=False)
 
 
 def parse_report(text: str, clock_ns: float) -> TimingReport:

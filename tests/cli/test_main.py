@@ -12,7 +12,7 @@ import pytest
 
 import mlsmac
 
-COMMANDS = ("units", "generate", "verify", "synth", "report", "quantizers", "fpga", "doctor")
+COMMANDS = ("units", "generate", "verify", "synth", "report", "quantizers", "fpga", "pdk", "doctor")
 
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -133,6 +133,64 @@ def test_help_of_a_unit_lists_its_own_options(
 
 def test_unknown_option_exits_2() -> None:
     assert run("report", "--nonsense").returncode == 2
+
+
+TINY = Path(__file__).parents[1] / "data" / "power" / "tiny.liberty"
+
+
+def test_pdk_shows_what_is_understood(tmp_path: Path) -> None:
+    odd = tmp_path / "odd.lib"
+    cell = "cell (ODD) { pin (A) { direction : input; } }"
+    odd.write_text(TINY.read_text().replace("cell (INV)", f"{cell} cell (INV)"))
+    shown = run("pdk", str(odd), "--json")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    facts = json.loads(shown.stdout)
+    assert (facts["pdk"], facts["supply_v"], facts["corner"]["name"]) == ("tiny", 2.0, "typical")
+    assert (facts["cells"], facts["usable_cells"]) == (6, 4)
+    assert (facts["nand2"], facts["driver"], facts["flops"]) == ("NAND2", "INV", ["DFF"])
+    assert (facts["tie_high"], facts["tie_low"], facts["latches"]) == ("TIE Y", None, ["LATCH"])
+    assert facts["unusable"] == {
+        "cell ODD must have an area, but has none": ["ODD"],
+        "latch": ["LATCH"],
+    }
+    assert "a full adder: adders are made of gates" in facts["missing"]
+    table = run("pdk", str(odd)).stdout
+    assert all(word in table for word in ("supply v", "cell ODD must have an area", "TIE Y"))
+
+
+def test_pdk_of_several_files_and_of_one_that_is_refused(tmp_path: Path) -> None:
+    head, *cells = TINY.read_text().rstrip()[:-1].split("  cell (")
+    files = []
+    for kind in cells:
+        files.append(tmp_path / f"{kind.partition(')')[0]}.lib")
+        files[-1].write_text(f"{head}  cell ({kind}}}\n")
+    shown = run("pdk", *map(str, files), "--json")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    whole = json.loads(run("pdk", str(TINY), "--json").stdout)
+    assert json.loads(shown.stdout) | {"files": None} == whole | {"files": None}
+    refused = run("pdk", *map(str, files[:-2]), "--json")
+    assert refused.returncode == 2
+    assert "must have flop descriptions" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+def test_pdk_that_units_cannot_be_mapped_to_is_shown_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "falling.lib").write_text(TINY.read_text().replace('on : "CK"', 'on : "!CK"'))
+    done = run("pdk", "falling.lib", "--json", cwd=tmp_path)
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["other_flops"] == ["DFF"]
+    assert "DFF takes D on a rising edge of ~CK" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_every_liberty_file_given_counts(tmp_path: Path) -> None:
+    """Not the last one alone."""
+    (tmp_path / "copy.lib").write_text(TINY.read_text())
+    files = ("--liberty", str(TINY), "--liberty", "copy.lib")
+    done = run("synth", "mls_mac", *files, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "tiny.liberty and copy.lib: cell INV must stand once, but stands twice" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_liberty_without_power_tables_is_refused(tmp_path: Path) -> None:

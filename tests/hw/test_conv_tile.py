@@ -102,7 +102,7 @@ def test_registers_are_those_of_the_netlist(interface: str, tmp_path: Path) -> N
         "proc; memory; techmap; opt",
         "write_json netlist.json",
     )
-    # In a process of its own: Yosys and libparse define the same names, and would meet.
+    # In a process of its own: Yosys keeps its state in globals.
     program = f"from pyosys import libyosys; [libyosys.run_pass(c) for c in {commands!r}]"
     command = [sys.executable, "-c", program]
     subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)

@@ -95,7 +95,8 @@ def test_all_that_decides_a_result_is_in_its_key(job, tmp_path, monkeypatch):
     assert other.read_bytes() != TINY.read_bytes()
     pdk = conditions.pdk
     pdks = [
-        {"liberty": other},
+        {"liberty": (other,)},
+        {"liberty": (other, TINY)},
         {"driver": "NAND2"},
         {"nand2": "INV"},
         {"load_ff": 3.0},
@@ -124,7 +125,7 @@ def test_what_decides_nothing_is_not_in_it(job, tmp_path):
     conditions = job["conditions"]
     copy = tmp_path / "cells.lib"
     copy.write_bytes(TINY.read_bytes())
-    pdk = replace(conditions.pdk, name="copy", liberty=copy, clock_mhz=1.0)
+    pdk = replace(conditions.pdk, name="copy", liberty=(copy,), clock_mhz=1.0)
     assert len(keys(job, job | {"conditions": replace(conditions, pdk=pdk)}).of_content) == 1
 
 

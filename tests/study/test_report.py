@@ -231,7 +231,7 @@ def test_any_liberty_file_will_do(tmp_path: Path) -> None:
     """The same cells under another name: mapped, timed and measured from the file alone."""
     known = pdk.find()
     copy = tmp_path / "cells.lib"
-    copy.write_bytes(known.liberty.read_bytes())
+    copy.write_bytes(known.liberty[0].read_bytes())
     entry = Entry("MLS", "mls_mac", {"format": "2,1"})
     energies = []
     for found in (known, pdk.find(liberty=copy)):

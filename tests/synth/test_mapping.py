@@ -14,6 +14,9 @@ from amaranth.lib.wiring import In, Out
 from mlsmac.hw.parts.unsigned_multiplier import Recoding, UnsignedMultiplier
 from mlsmac.support.errors import UserError
 from mlsmac.synth.liberty.adder_cells import AdderCell, adder_cells
+from mlsmac.synth.liberty.library import load
+from mlsmac.synth.liberty.pdk import find
+from mlsmac.synth.mapping import mapper
 from mlsmac.synth.mapping.mapper import MappingError, map_unit, possible_adders
 from mlsmac.synth.mapping.netlist import parse_yosys_json
 from mlsmac.synth.mapping.recipes import ABC_SCRIPTS, Adders, full_adder_map
@@ -68,7 +71,7 @@ def test_deterministic_and_quiet(mac, tmp_path, monkeypatch, capfd):
     assert capfd.readouterr() == ("", "")
     assert list(tmp_path.iterdir()) == []
     for text in (again.verilog, again.json):
-        assert str(mac.pdk.liberty.parent) not in text
+        assert str(mac.pdk.liberty[0].parent) not in text
         assert "/tmp" not in text
 
 
@@ -104,7 +107,7 @@ def test_adders_are_made_of_what_was_asked(mac, adders):
 
 
 def test_adder_cells_are_found_by_function(osu018, osu_library):
-    found = {cell.cell: cell for cell in adder_cells(osu_library, osu018)}
+    found = {cell.cell: cell for cell in adder_cells(osu_library, osu018.dont_use)}
     assert list(found) == ["HAX1", "FAX1"]
     assert found["FAX1"] == AdderCell("FAX1", ("A", "B", "C"), "YC", "YS", False, False)
     assert possible_adders(osu_library, osu018) == list(Adders)
@@ -115,6 +118,48 @@ def test_a_library_without_full_adders_has_gates(osu018, osu_library):
     assert possible_adders(osu_library, without) == [Adders.GATES]
     with pytest.raises(UserError, match="adders must be gates in osu018"):
         map_unit("", "top", without, osu_library, adders=Adders.FULL_ADDERS)
+
+
+def test_cells_that_the_library_keeps_out(mac, tmp_path):
+    """By `dont_use`, or since they are odd: in no build, and no adder."""
+    text = mac.pdk.liberty[0].read_text()
+    for kind, old, new in (
+        ("FAX1", "{", "{ dont_use : true;"),
+        ("AOI21X1", "area :", "x :"),
+        ("OAI21X1", "{", '{ dont_use : "true" ;'),
+    ):
+        head, cell = re.split(rf"(?=cell ?\( ?{kind} ?\))", text)
+        text = head + cell.replace(old, new, 1)
+    (tmp_path / "cells.lib").write_text(text)
+    pdk = find(liberty=tmp_path / "cells.lib")
+    library = load(pdk.liberty)
+    assert possible_adders(library, pdk) == [Adders.GATES]
+    slug, stages = mac.configuration.slug, mac.configuration.build().stage_sets
+    mapped = map_unit(to_rtlil(mac.configuration), slug, pdk, library, stages=stages)
+    assert mapped.cells.keys().isdisjoint({"FAX1", "AOI21X1", "OAI21X1"})
+    assert {"AOI21X1", "OAI21X1"} <= mac.mapped.cells.keys()
+
+
+@pytest.mark.parametrize(
+    ("told", "fault"),
+    [
+        ("ABC: ** cmd error: unknown 'x'\nABC: ** cmd error: aborting\n", "cmd error: unknown 'x'"),
+        ("ABC: + map\nABC: Aborted\n", "Aborted"),
+        ("ABC: + map\n", "nothing of an error"),
+    ],
+)
+def test_abcs_own_words_are_told(monkeypatch, tmp_path, told, fault):
+    """Yosys itself only misses ABC's output."""
+    last = "ERROR: Can't open ABC output file `./output.blif'."
+    monkeypatch.setattr(mapper, "_YOSYS", f"print({told + last!r}); raise SystemExit(1)")
+    with pytest.raises(MappingError, match=rf"output\.blif'\. ABC: .*{fault}$"):
+        mapper.run_yosys(tmp_path, "map.ys")
+
+
+def test_a_file_that_yosys_did_not_write(monkeypatch, osu018, osu_library):
+    monkeypatch.setattr(mapper, "_YOSYS", "pass")
+    with pytest.raises(MappingError, match=r"^Yosys must write generic\.json, but did not$"):
+        map_unit(_module("connect \\o \\a"), "top", osu018, osu_library)
 
 
 def test_inverted_outputs_of_a_full_adder_are_inverted_back():

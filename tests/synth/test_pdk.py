@@ -4,6 +4,7 @@ import fnmatch
 import gzip
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from mlsmac.support.errors import UserError
 from mlsmac.synth.liberty import library
 from mlsmac.synth.liberty.library import load
 from mlsmac.synth.liberty.pdk import NAMES, find
+from mlsmac.synth.liberty.roles import check_flops, nand2
+from mlsmac.synth.liberty.syntax import decoded
 
 TINY = Path(__file__).parents[1] / "data" / "power" / "tiny.liberty"
 SKY130 = "sky130_fd_sc_hd__tt_025C_1v80.lib"
@@ -36,7 +39,7 @@ def _file(path):
 def test_own_directory(nowhere, monkeypatch, name):
     path = _file(nowhere / name)
     monkeypatch.setenv("MLSMAC_PDK_DIR", str(nowhere))
-    assert find("sky130").liberty == path
+    assert find("sky130").liberty == (path,)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +55,7 @@ def test_installed(nowhere, monkeypatch, root, name, file):
     base = nowhere / "root" if root == "PDK_ROOT" else nowhere / "home" / root
     monkeypatch.setenv("PDK_ROOT", str(nowhere / "root"))
     path = _file(base / file)
-    assert find(name).liberty == path
+    assert find(name).liberty == (path,)
 
 
 def test_own_directory_comes_first(nowhere, monkeypatch):
@@ -60,14 +63,14 @@ def test_own_directory_comes_first(nowhere, monkeypatch):
     path = _file(nowhere / "own" / SKY130)
     monkeypatch.setenv("PDK_ROOT", str(nowhere / "root"))
     monkeypatch.setenv("MLSMAC_PDK_DIR", str(nowhere / "own"))
-    assert find("sky130").liberty == path
+    assert find("sky130").liberty == (path,)
 
 
 def test_default_is_osu018(nowhere, monkeypatch):
     monkeypatch.setenv("MLSMAC_PDK_DIR", str(nowhere))
     path = _file(nowhere / "osu018_stdcells.lib")
     pdk = find()
-    assert (pdk.name, pdk.liberty, pdk.clock_mhz) == ("osu018", path, 40)
+    assert (pdk.name, pdk.liberty, pdk.clock_mhz) == ("osu018", (path,), 40)
 
 
 @pytest.mark.parametrize("name", ["sky130", "sg13g2", "asap7"])
@@ -92,16 +95,17 @@ def test_custom_file(tmp_path):
         if path is not TINY:
             path.write_bytes(gzip.compress(TINY.read_bytes()))
         pdk = find(liberty=path)
-        assert (pdk.name, pdk.liberty, pdk.clock_mhz) == ("tiny", path, 100)
+        assert (pdk.name, pdk.liberty, pdk.clock_mhz) == ("tiny", (path,), 100)
         assert (pdk.nand2, pdk.driver) == ("NAND2", "INV")
         assert pdk.load_ff == 2000  # four times 0.5 pF
 
 
 def test_custom_file_is_parsed_once(tmp_path, monkeypatch):
-    """In this process; another one tries it before, since the parser ends its own on an error."""
     parsed = []
-    parser = library._parser
-    monkeypatch.setattr(library, "_parser", lambda data: parsed.append(data) or parser(data))
+    parse = library.parse
+    monkeypatch.setattr(
+        library, "parse", lambda text, name: parsed.append(text) or parse(text, name)
+    )
     path = tmp_path / "tiny.lib"
     path.write_bytes(TINY.read_bytes() + b"/* first */")
     pdk = find(liberty=path)
@@ -125,7 +129,7 @@ def test_a_library_without_nand_is_refused(tmp_path):
     nand = TINY.read_text()
     function = re.search(r'function : "[^"]*"', nand[nand.index("cell (NAND2)") :])[0]
     path.write_text(nand.replace(function, 'function : "a"'))
-    with pytest.raises(UserError, match="library tiny must have a cell like nand2, but has none"):
+    with pytest.raises(UserError, match=r"tiny\.lib must have a two-input NAND, but has none"):
         find(liberty=path)
 
 
@@ -141,21 +145,93 @@ def test_custom_file_is_no_liberty(tmp_path):
         find(liberty=path)
 
 
+def test_asap7_in_its_five_files(nowhere, monkeypatch):
+    parts = ("AO", "INVBUF", "OA", "SEQ", "SIMPLE")
+    files = [_file(nowhere / f"asap7sc7p5t_{part}_RVT_TT_nldm_211120.lib.gz") for part in parts]
+    monkeypatch.setenv("MLSMAC_PDK_DIR", str(nowhere))
+    assert find("asap7").liberty == tuple(files)
+    files[2].unlink()
+    with pytest.raises(UserError, match="no Liberty file of asap7 found"):
+        find("asap7")
+
+
+def test_every_file_given_must_exist(tmp_path):
+    with pytest.raises(UserError, match=r"absent\.lib' not found"):
+        find(liberty=[TINY, tmp_path / "absent.lib"])
+
+
+SKY = "sky130_fd_sc_hd__"
+AS_SKY130 = {"INV": "inv_2", "NAND2": "nand2_1", "TIE": "conb_1", "DFF": "dfxtp_1"}
+
+
+@pytest.fixture
+def as_sky130(tmp_path):
+    """The tiny library with names of SKY130, and a cell more, by that library's rules no gate."""
+
+    def make(area, family=SKY):
+        text = TINY.read_text().replace("cell (NAND2) { area : 3", f"cell (NAND2) {{ area : {area}")
+        cell = text[text.index("  cell (INV)") : text.index("  cell (NAND2)")]
+        text = text.replace(
+            "  cell (INV)", cell.replace("INV", f"{family}lpflow_x") + "  cell (INV)"
+        )
+        for own, name in AS_SKY130.items():
+            text = text.replace(f"cell ({own})", f"cell ({family}{name})")
+        path = tmp_path / "corner.txt"
+        path.write_text(text)
+        return path
+
+    return make
+
+
+def test_a_known_library_is_known_by_its_cells(as_sky130):
+    """Whatever its file's name, its own name and its corner."""
+    pdk = find(liberty=as_sky130(3.7536))
+    assert (pdk.name, pdk.nand2, pdk.driver) == ("sky130", f"{SKY}nand2_1", f"{SKY}inv_2")
+    assert (pdk.tie_high, pdk.load_ff) == ((f"{SKY}conb_1", "HI"), 10)
+    assert f"{SKY}lpflow_x" not in load(pdk.liberty).usable(pdk.dont_use)
+
+
+@pytest.mark.parametrize(("area", "family"), [(4, SKY), (3.7536, "sky130_fd_sc_hs__")])
+def test_rules_of_a_family_hold_in_all_its_libraries(as_sky130, area, family):
+    pdk = find(liberty=as_sky130(area, family))
+    assert (pdk.name, pdk.driver, pdk.load_ff) == ("tiny", f"{family}inv_2", 2000)
+    assert pdk.tie_high == (f"{family}conb_1", "Y")
+    assert f"{family}lpflow_x" not in load(pdk.liberty).usable(pdk.dont_use)
+
+
+@pytest.mark.eda
+@pytest.mark.parametrize("name", NAMES)
+def test_a_renamed_file_is_treated_like_the_original(name, tmp_path):
+    pdk = _found(name)
+    text = decoded(pdk.liberty[0].read_bytes(), "")
+    (tmp_path / "cells").write_text(text)
+    renamed = find(liberty=tmp_path / "cells")
+    assert replace(renamed, liberty=pdk.liberty, clock_mhz=pdk.clock_mhz) == pdk
+
+
 @pytest.mark.eda
 @pytest.mark.parametrize("name", NAMES)
 def test_table_fits_the_library(name):
     """Every cell, pin and pattern of the table exists in the file."""
-    try:
-        pdk = find(name)
-    except UserError as error:
-        pytest.skip(f"{error}; MLSMAC_PDK_DIR is {os.environ.get('MLSMAC_PDK_DIR', 'unset')}")
+    pdk = _found(name)
     cells = load(pdk.liberty)
-    custom = find(liberty=pdk.liberty)
-    assert cells[pdk.nand2].area_um2 == cells[custom.nand2].area_um2
-    assert len(cells[pdk.driver].inputs) == 1
+    assert cells.odd == {}
+    usable = cells.usable(pdk.dont_use)
+    assert usable[pdk.nand2].area_um2 == nand2(cells, usable).area_um2
+    assert len(usable[pdk.driver].inputs) == 1
+    check_flops(cells, usable)
     for pattern in pdk.dont_use:
         assert fnmatch.filter(cells.cells, pattern), pattern
     for tie in filter(None, (pdk.tie_high, pdk.tie_low)):
         cell, pin = tie
         function = cells.cells[cell].pins[pin].function
         assert function.evaluate({}) == (tie == pdk.tie_high)
+
+
+def _found(name):
+    try:
+        return find(name)
+    except UserError as error:
+        return pytest.skip(
+            f"{error}; MLSMAC_PDK_DIR is {os.environ.get('MLSMAC_PDK_DIR', 'unset')}"
+        )

@@ -139,7 +139,7 @@ def test_glitches_are_seen_behind_gates_only(mac, results):
 @pytest.mark.parametrize("timed", [False, True])
 def test_same_activity_as_with_the_shipped_models(mac, results, monkeypatch, timed):
     """OSU's own Verilog, of which only the precision is changed from 10 ps to ours."""
-    shipped = mac.pdk.liberty.with_suffix(".v").read_text().replace("1ns/10ps", "1ns/1ps")
+    shipped = mac.pdk.liberty[0].with_suffix(".v").read_text().replace("1ns/10ps", "1ns/1ps")
     monkeypatch.setattr(gatesim, "verilog_models", lambda *_, **__: shipped)
     result = _simulate(mac, timing=mac.timing if timed else None)
     assert result == results[not timed]

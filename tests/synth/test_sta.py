@@ -1,22 +1,24 @@
 """Critical path from OpenSTA: the parser on text, and the tool on a small netlist."""
 
 import gzip
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from mlsmac.support.errors import UserError
+from mlsmac.synth.liberty.library import Library
 from mlsmac.synth.mapping.mapper import map_unit
-from mlsmac.synth.timing import sta
 from mlsmac.synth.timing.sta import (
     StaError,
     TimingReport,
     analyse_paths,
     parse_report,
-    without_wire_loads,
 )
 from mlsmac.units import to_rtlil
 
+TINY = Path(__file__).parents[1] / "data" / "power" / "tiny.liberty"
 REPORT = """\
 Startpoint: multiplier.g518 (rising edge-triggered flip-flop clocked by clock)
 Endpoint: acc[3] (output port clocked by clock)
@@ -63,15 +65,30 @@ def test_parse_errors(text, message):
         parse_report(text, 20.0)
 
 
-def test_without_wire_loads():
-    text = b'a : 1;\n default_wire_load : "Small";\n  default_wire_load_mode : top ;\nb : 2;\n'
-    assert without_wire_loads(text).split() == [b"a", b":", b"1;", b"b", b":", b"2;"]
-
-
 def test_missing_tool(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="sta not found: install the Debian package opensta"):
         analyse_paths(GATES, "top", tmp_path, clock_ns=10.0)
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        ("echo 'no license' >&2; exit 3", r"^OpenSTA ended with status 3: no license$"),
+        ("exit 1", r"^OpenSTA ended with status 1$"),
+        ("kill -9 $$", r"^OpenSTA ended with status -9$"),
+        ("echo 'Error: cells.lib, line 1 odd.' >&2", r"^OpenSTA failed: cells.lib, line 1 odd.$"),
+        ("true", "no path between registers and ports"),
+    ],
+)
+def test_failures_of_the_tool(monkeypatch, tmp_path, program, message):
+    """Its status counts, and what it says on stderr."""
+    tool = tmp_path / "sta"
+    tool.write_text(f"#!/bin/sh\n{program}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(StaError, match=message):
+        analyse_paths(GATES, "top", TINY, clock_ns=10.0)
 
 
 @pytest.mark.eda
@@ -92,15 +109,16 @@ def test_small_netlist(osu018, tmp_path, monkeypatch):
 @pytest.mark.eda
 def test_wire_loads_of_the_library_do_not_count(osu018, tmp_path):
     """A compressed Liberty file with a default wire load gives the same path."""
-    text = osu018.liberty.read_text()
+    text = osu018.liberty[0].read_text()
     model = "wire_load(big) { capacitance : 1; resistance : 0; slope : 9; fanout_length(1, 1); }"
     wires = f'default_wire_load : "big";\n {model}\n'
     path = tmp_path / "wires.lib.gz"
     path.write_bytes(gzip.compress(text.replace("nom_process", wires + "nom_process", 1).encode()))
     plain = analyse_paths(GATES, "top", osu018.liberty, clock_ns=10.0)
     assert analyse_paths(GATES, "top", path, clock_ns=10.0) == plain
+    whole = Library.text
     with pytest.MonkeyPatch.context() as patch:  # the file would matter otherwise
-        patch.setattr(sta, "without_wire_loads", lambda data: data)
+        patch.setattr(Library, "text", lambda self, kinds, wire_loads: whole(self, kinds))
         assert analyse_paths(GATES, "top", path, clock_ns=10.0) != plain
 
 
