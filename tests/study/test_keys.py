@@ -4,6 +4,7 @@ import ast
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,16 @@ import pytest
 
 from mlsmac.study import keys as kept_by
 from mlsmac.study import measure as measured
-from mlsmac.study.measure import Build, Conditions, States, Workload
+from mlsmac.study.conditions import Conditions, States
+from mlsmac.study.measure import Build
 from mlsmac.study.records import from_json
 from mlsmac.study.rows import Measurement
 from mlsmac.support.cache import Cache
 from mlsmac.synth.liberty.pdk import find
 from mlsmac.synth.mapping.recipes import Adders
-from mlsmac.units import Configuration, configure
+from mlsmac.synth.simulation.simulate import Simulator
+from mlsmac.units import Configuration, Workload, configure
+from mlsmac.units.workloads import Batches
 
 TINY = Path(__file__).parents[1] / "data" / "power" / "tiny.liberty"
 ROOT = Path(__file__).parents[2]
@@ -69,7 +73,7 @@ def job(tiny):
     return {
         "build": Build(configure("mls_multiplier", format="2,1"), Adders.GATES),
         "conditions": Conditions(pdk=tiny, clock_mhz=40.0),
-        "workload": Workload(inputs),
+        "workload": Workload(inputs, Batches((8,), (0,), (12.0,))),
     }
 
 
@@ -105,6 +109,7 @@ def test_all_that_decides_a_result_is_in_its_key(job, tmp_path, monkeypatch):
         {"tie_low": ("TIE", "L")},
     ]
     x = workload.inputs["x"]
+    others = set(Simulator) - {conditions.simulator}
     jobs = [
         job,
         *({"build": replace(build, adders=adders)} for adders in list(Adders)[1:]),
@@ -112,9 +117,11 @@ def test_all_that_decides_a_result_is_in_its_key(job, tmp_path, monkeypatch):
         *({"conditions": replace(conditions, pdk=replace(pdk, **change))} for change in pdks),
         {"conditions": replace(conditions, clock_mhz=41.0)},
         {"conditions": replace(conditions, script="speed")},
-        {"conditions": replace(conditions, states=States.COUNTED)},
-        {"workload": replace(workload, warm_up=9)},
-        {"workload": replace(workload, macs=2.0)},
+        {"conditions": replace(conditions, states=States.INDEPENDENT)},
+        *({"conditions": replace(conditions, simulator=one)} for one in others),
+        {"workload": replace(workload, batches=replace(workload.batches, starts=(9,)))},
+        {"workload": replace(workload, batches=replace(workload.batches, macs=(2.0,)))},
+        {"workload": replace(workload, batches=Batches((8, 14), (0, 0), (6.0, 6.0)))},
         {"workload": replace(workload, inputs=workload.inputs | {"x": x ^ (x == 3)})},
     ]
     kept = keys(*(job | change for change in jobs))
@@ -132,7 +139,7 @@ def test_what_decides_nothing_is_not_in_it(job, tmp_path):
 @pytest.mark.parametrize(
     "changed",
     [
-        (kept_by, "tool_versions", lambda: {"amaranth": "0.5", "pyosys": "0.71"}),
+        (kept_by, "tool_versions", lambda _: {"amaranth": "0.5", "pyosys": "0.71"}),
         (kept_by, "to_rtlil", lambda configuration: "module \\other\nend\n"),
         (Configuration, "reference", lambda *_: {"product": np.zeros(20, np.int64)}),
     ],
@@ -145,8 +152,8 @@ def test_tools_hardware_and_expected_results_are_in_the_key_of_content(job, chan
 
 
 def test_amaranths_version_is_in_the_rtlil_alone(job, monkeypatch):
-    before, versions = keys(job), kept_by.tool_versions()
-    monkeypatch.setattr(kept_by, "tool_versions", lambda: versions | {"amaranth": "0.5.99"})
+    before, versions = keys(job), kept_by.tool_versions(Simulator.EVENTS)
+    monkeypatch.setattr(kept_by, "tool_versions", lambda _: versions | {"amaranth": "0.5.99"})
     assert keys(job).of_content == before.of_content
 
 
@@ -157,7 +164,7 @@ def test_amaranths_version_is_in_the_rtlil_alone(job, monkeypatch):
         ("synth/power/engine.py", '"""Watts;', '"""In watts;', True, True),
         ("synth/power/engine.py", "0.5e-12", "0.6e-12", True, False),
         ("support/words.py", "1 << 10", "1 << 11", False, False),
-        ("study/measure.py", "MIN_ACTIVITY_SHARE = 0.99", "MIN_ACTIVITY_SHARE = 0.9", False, False),
+        ("study/errors.py", "TIE = 2.0", "TIE = 2.5", False, False),
         ("units/emit.py", "Verilog and", "Verilog with", False, True),
         ("golden/lfsr.py", "import", "import  ", False, True),
         ("hw/parts/values.py", "\n", "\n# A comment.\n", False, True),
@@ -203,7 +210,11 @@ def test_a_result_is_found_by_content_where_sources_changed(job, tmp_path, monke
     results = json.loads((ROOT / "docs" / "results" / "report.json").read_text(encoding="utf-8"))
     row = from_json(Measurement, results["rows"][0])
     monkeypatch.setattr(measured._Mapped, "metrics", lambda *_: row)
-    monkeypatch.setattr(measured, "map_unit", lambda *_, **__: None)
+    monkeypatch.setattr(
+        measured,
+        "map_unit",
+        lambda *_, **__: SimpleNamespace(verilog="", json="", cells={}, area=0),
+    )
     told = Told(tmp_path)
     first = measured.measure(**job, results=told)
     assert measured.measure(**job, results=told) == first

@@ -10,12 +10,22 @@ import pytest
 
 from mlsmac.hw.mac.mac import Mac
 from mlsmac.study import report
+from mlsmac.study.builds import best, contenders
 from mlsmac.study.columns import figure
+from mlsmac.study.conditions import Conditions
 from mlsmac.study.html import mac_html
-from mlsmac.study.measure import Build, Conditions, MeasureError, best, measure
+from mlsmac.study.measure import Build, MeasureError, measure
 from mlsmac.study.plots import area_plot, energy_plot
 from mlsmac.study.records import to_json
-from mlsmac.study.rows import MacReport, MacRow, Measurement, Split, StimulusRow, ZeroDelay
+from mlsmac.study.rows import (
+    Batches,
+    MacReport,
+    MacRow,
+    Measurement,
+    Split,
+    StimulusRow,
+    ZeroDelay,
+)
 from mlsmac.study.stimuli.pairs import build
 from mlsmac.study.systems import BASELINES, ENTRIES, Entry
 from mlsmac.support.cache import Cache
@@ -29,6 +39,16 @@ SHORT = (
     Entry("FP8 E5M2", "fp8_mac", {"format": "e5m2"}, ("fp8",)),
     Entry("MLS <2,4>", "mls_mac", {"format": "2,4"}),
 )
+
+
+def batches(*energies: float, macs: float = 10.0) -> Batches:
+    """Batches of two kinds: three of each, alike but for small differences, where one energy is
+    given.
+    """
+    if len(energies) == 1:
+        energies = tuple(energies[0] * macs * (1 + 0.01 * part) for part in (-1, 0, 1, -1, 0, 1))
+    strata = (0,) * (len(energies) // 2) + (1,) * (len(energies) - len(energies) // 2)
+    return Batches(strata=strata, macs=(macs,) * len(energies), energy_pj=energies)
 
 
 def measured(energy: float | None, **changes: Any) -> Measurement:
@@ -50,6 +70,10 @@ def measured(energy: float | None, **changes: Any) -> Measurement:
         "critical_path_ns": 9.5,
         "meets_timing": energy is not None,
         "energy_pj": energy,
+        "energy_pj_se": energy and 0.01 * energy,
+        "combinational_pj_by_stage": {},
+        "cycles": 120,
+        "batches": energy and batches(energy),
         "energy_pj_by_stage": {
             "multiplier": 0.6 * (energy or 0),
             "accumulator": 0.4 * (energy or 0),
@@ -59,8 +83,7 @@ def measured(energy: float | None, **changes: Any) -> Measurement:
         "energy_pj_zero_delay": 7.0,
         "leakage_uw": 0.1 if energy else None,
         "energy_split_pj": split if energy else None,
-        "zero_delay": ZeroDelay(by_stage_pj={}, split_pj=split),
-        "activity_share": 1.0,
+        "zero_delay": ZeroDelay(by_stage_pj={}, combinational_by_stage_pj={}, split_pj=split),
         "toggled_share": 0.97,
         "mismatches": 0 if energy else 5,
         "mismatches_zero_delay": 0,
@@ -79,6 +102,12 @@ def row(unit: str, energy: float | None, **changes: Any) -> MacRow:
         "ratio_to_fp32": None,
         "ratio_to_fp8": None,
         "ratio_to_fp8_any": None,
+        "ratio_to_fp32_se": None,
+        "ratio_to_fp8_se": None,
+        "ratio_to_fp8_any_se": None,
+        "combinational_ratio_to_fp32": None,
+        "combinational_ratio_to_fp8": None,
+        "ties": (),
         "claim": None,
     }
     return MacRow(**values | changes)
@@ -87,11 +116,13 @@ def row(unit: str, energy: float | None, **changes: Any) -> MacRow:
 def page(rows: list[MacRow]) -> MacReport:
     """A report around rows."""
     return MacReport(
-        schema=2,
+        schema=3,
         pdk="osu018",
         clock_mhz=40.0,
         script="area",
-        states="independent",
+        states="counted",
+        simulator="events",
+        precision=0.02,
         stimulus=StimulusRow(operations=120, seed=7, kinds=("wa", "we", "ae"), digest=""),
         tools={"pyosys": "0.70"},
         baselines={"fp32": "FP32 flush"},
@@ -125,6 +156,20 @@ def test_best_build_computes_at_the_clock_and_takes_least_energy() -> None:
     assert best([later, late]).slug == "late"
     told = best([dear, cheap]).builds
     assert [(build.slug, build.energy_pj) for build in told] == [("dear", 9.0), ("cheap", 8.0)]
+    short = measured(7.0, slug="short", cycles=20)
+    assert best([short, dear]).slug == "dear"
+
+
+def test_builds_that_may_be_the_best_run_in_full() -> None:
+    dear, cheap, late = measured(9.0), measured(8.0), measured(None)
+    assert contenders([late, dear, cheap]) == [2]
+    assert contenders([measured(None, critical_path_ns=30.0), late]) == [1]
+    close = measured(8.07)
+    assert contenders([close, cheap]) == [0, 1]
+    # As close, but by batches that vary in unlike ways.
+    apart = measured(8.5, batches=batches(90.0, 80.0, 85.0, 60.0, 85.0, 110.0))
+    assert contenders([apart, cheap]) == [0, 1]
+    assert contenders([measured(8.5), cheap]) == [1]
 
 
 def test_a_wrong_build_is_told_even_if_another_wins() -> None:
@@ -197,13 +242,17 @@ def test_report_from_unit_to_rows(tmp_path: Path) -> None:
         results=Cache(tmp_path),
         progress=lambda *step: steps.append(step),
     )
-    total = 2 * len(Adders) * len(SHORT)
-    assert [step[1:] for step in steps] == [(i + 1, total) for i in range(total)]
+    short = 2 * len(Adders) * len(SHORT)
+    assert [step[1:] for step in steps[:short]] == [(i + 1, short) for i in range(short)]
+    full = len(steps) - short
+    assert len(SHORT) <= full < short
+    assert [step[1:] for step in steps[short:]] == [
+        (short + i + 1, short + full) for i in range(full)
+    ]
     json.dumps(to_json(made))
     for line in (row.measured for row in made.rows):
         assert line.mismatches == line.mismatches_zero_delay == 0
         assert line.meets_timing
-        assert line.activity_share == 1.0
         assert line.energy_pj > line.energy_pj_zero_delay > 0
         stages = line.multiplier_pj + line.accumulator_pj
         assert stages == pytest.approx(line.energy_pj, rel=1e-4)
