@@ -2,11 +2,9 @@
 timestamps.
 """
 
-import gc
 import importlib.metadata
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -19,6 +17,7 @@ from amaranth.lib.data import ArrayLayout, Layout
 from amaranth.lib.wiring import In, Member
 
 from ..hw.parts.component import Component
+from ..support.collection import no_collection
 from ..support.files import write_whole
 from .catalogue import Configuration
 
@@ -56,7 +55,7 @@ def _convert(
 ) -> str:
     component = configuration.build()
     ports = [Value.cast(value) for _, _, value in component.signature.flatten(component)]
-    with _no_collection():
+    with no_collection():
         fragment = Fragment.get(component, platform)
         if clocks := _clock_ports(component):
             # Only streams have a reset; else no register is reset, and the top has no `rst` port.
@@ -66,20 +65,6 @@ def _convert(
         return back_end.convert(
             fragment, name=configuration.slug, ports=ports, emit_src=False, **options
         )
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Elaboration makes objects by the million and drops few: to look for garbage among them over
-    and over takes a third of the time.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _clock_ports(component: Component) -> list[str]:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ...support.collection import no_collection
+
 CONSTANT_NETS: Mapping[str, int] = {"1'0": 0, "1'1": 1}
 """The nets that stand for a pin tied to a constant, and their value."""
 
@@ -38,6 +40,7 @@ class Netlist:
     outputs: dict[str, list[str]]
 
 
+@no_collection()
 def parse_yosys_json(text: str) -> Netlist:
     """Netlist of the top module of a Yosys `write_json` text, the modules below it flattened: their
     cells and nets are called `instance.name`.

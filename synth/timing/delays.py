@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...support.collection import no_collection
 from ..liberty.boolean import truth_table
 from ..liberty.cells import Arc, ArcKind, LibertyCell, Sense, Table
 from ..liberty.library import LibertyError, Library
@@ -71,6 +72,7 @@ class Timing:
     delays: tuple[ArcDelay, ...]
 
 
+@no_collection()
 def analyse(
     netlist: Netlist,
     library: Library,
@@ -114,23 +116,19 @@ def analyse(
 def _loads(netlist: Netlist, kinds: _Kinds, output_load_pf: float) -> dict[str, Edges]:
     rise: dict[str, float] = {}
     fall: dict[str, float] = {}
-
-    def add(net: str, rise_pf: float, fall_pf: float) -> None:
-        rise[net] = rise.get(net, 0.0) + rise_pf
-        fall[net] = fall.get(net, 0.0) + fall_pf
-
     for cell in netlist.cells.values():
         pins = kinds[cell.kind].pins
-        for pin, net in cell.pins.items():
-            if pin not in pins:
-                raise LibertyError(f"pin of {cell.name} must be one of {cell.kind}, not {pin!r}")
-            add(net, pins[pin].rise_capacitance, pins[pin].fall_capacitance)
-    for nets in netlist.inputs.values():
-        for net in nets:
-            add(net, 0.0, 0.0)
-    for nets in netlist.outputs.values():
-        for net in nets:
-            add(net, output_load_pf, output_load_pf)
+        for name, net in cell.pins.items():
+            pin = pins.get(name)
+            if pin is None:
+                raise LibertyError(f"pin of {cell.name} must be one of {cell.kind}, not {name!r}")
+            rise[net] = rise.get(net, 0.0) + pin.rise_capacitance
+            fall[net] = fall.get(net, 0.0) + pin.fall_capacitance
+    for ports, load in ((netlist.inputs, 0.0), (netlist.outputs, output_load_pf)):
+        for nets in ports.values():
+            for net in nets:
+                rise[net] = rise.get(net, 0.0) + load
+                fall[net] = fall.get(net, 0.0) + load
     return {net: Edges(rise[net], fall[net]) for net in rise if net not in CONSTANT_NETS}
 
 
@@ -143,27 +141,51 @@ def _order(
     netlist: Netlist, kinds: _Kinds, related: Mapping[str, frozenset[str]], inputs: set[str]
 ) -> list[str]:
     """Instances, each after those that drive the pins its arcs start from."""
+    drivers = _drivers(netlist, kinds, inputs)
+    waits = dict.fromkeys(netlist.cells, 0)  # for how many pins that are not yet driven
+    readers: dict[str, list[str]] = {}
+    for name, cell in netlist.cells.items():
+        for pin in related[cell.kind]:
+            if driver := drivers.get(cell.pins[pin]):
+                readers.setdefault(driver, []).append(name)
+                waits[name] += 1
+    order = [name for name, count in waits.items() if not count]
+    for name in order:  # which grows
+        for reader in readers.get(name, ()):
+            waits[reader] -= 1
+            if not waits[reader]:
+                order.append(reader)
+    if len(order) < len(waits):
+        raise ValueError(f"the netlist must have no combinational loop, not {_loop(readers)}")
+    return order
+
+
+def _drivers(netlist: Netlist, kinds: _Kinds, inputs: set[str]) -> dict[str, str]:
+    """The instance that drives each net, "" for an input port; every net that a pin reads has
+    one.
+    """
     drivers: dict[str, str] = dict.fromkeys(inputs, "")
-    for cell in netlist.cells.values():
+    for name, cell in netlist.cells.items():
         for pin in kinds[cell.kind].outputs:
             net = cell.pins.get(pin.name)
-            if net is not None and drivers.setdefault(net, cell.name) != cell.name:
-                raise ValueError(
-                    f"net {net} must have one driver, not {drivers[net]} and {cell.name}"
-                )
-    before: dict[str, set[str]] = {}
-    for cell in netlist.cells.values():
+            if net is not None and drivers.setdefault(net, name) != name:
+                raise ValueError(f"net {net} must have one driver, not {drivers[net]} and {name}")
+    for name, cell in netlist.cells.items():
         for pin in kinds[cell.kind].inputs:
             net = cell.pins.get(pin.name)
             if net is None or (net not in drivers and net not in CONSTANT_NETS):
-                raise ValueError(f"pin {pin.name} of {cell.name} must have a driver, but has none")
-        starts = related[cell.kind]
-        before[cell.name] = {drivers.get(cell.pins[pin], "") for pin in starts} - {""}
+                raise ValueError(f"pin {pin.name} of {name} must have a driver, but has none")
+    return drivers
+
+
+def _loop(readers: Mapping[str, list[str]]) -> str:
+    """A loop among instances, as text."""
     try:
-        return list(graphlib.TopologicalSorter(before).static_order())
+        graphlib.TopologicalSorter(readers).prepare()
     except graphlib.CycleError as error:
-        loop = " -> ".join(error.args[1])
-        raise ValueError(f"the netlist must have no combinational loop, not {loop}") from None
+        # Sorted are readers before drivers.
+        return " -> ".join(reversed(error.args[1]))
+    return ""
 
 
 def _surroundings(
