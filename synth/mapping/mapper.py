@@ -117,7 +117,8 @@ def run_yosys(directory: Path, script: str) -> None:
     """
     command = [sys.executable, "-c", _YOSYS, script]
     # Yosys leaves a cache of the Liberty file in TMPDIR; relative, since ABC trips over spaces.
-    environment = os.environ | {"TMPDIR": "."}
+    # Among several threads the first decides names of nets, and together they take longer.
+    environment = os.environ | {"TMPDIR": ".", "YOSYS_MAX_THREADS": "1"}
     done = subprocess.run(
         command, cwd=directory, env=environment, capture_output=True, text=True, errors="replace"
     )
