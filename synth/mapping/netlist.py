@@ -147,7 +147,7 @@ class _Flat:
 
 
 def _read(module: dict[str, Any], modules: dict[str, Any]) -> _Local:
-    names: dict[_Bit, str] = dict(_net_names(module))
+    names = _net_names(module)
 
     def checked(bits: list[_Bit], where: str) -> list[_Bit]:
         for bit in bits:
@@ -191,7 +191,7 @@ def _top_module(modules: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return found[0], modules[found[0]]
 
 
-def _net_names(module: dict[str, Any]) -> dict[int, str]:
+def _net_names(module: dict[str, Any]) -> dict[_Bit, str]:
     """The preferred name of each bit number."""
     best: dict[int, tuple[bool, bool, int, str]] = {}
     for wire, net in module["netnames"].items():
