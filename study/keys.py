@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..hw.parts.platforms import OUTLINED
 from ..support.cache import Cache, code_digest, digest, source_digest
 from ..support.tools import version
 from ..support.words import Codes
@@ -54,8 +55,8 @@ class Made:
 
     @cached_property
     def rtlil(self) -> str:
-        """The hardware."""
-        return to_rtlil(self.configuration)
+        """The hardware, as mapping takes it."""
+        return to_rtlil(self.configuration, platform=OUTLINED)
 
     @cached_property
     def expected(self) -> Mapping[str, Codes]:

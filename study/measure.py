@@ -4,6 +4,7 @@ power.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ..support.cache import Cache, digest
 from ..support.errors import ToolError
@@ -56,27 +57,35 @@ def measure(
     def compute() -> Measurement:
         library = load(conditions.pdk.liberty)
         configuration = build.configuration
-        kept = maps.get(
-            digest([configuration.slug, build.adders.value]),
-            lambda: vars(_map(made, build.adders, conditions, library)),
-        )
-        netlist = _Mapped.of(configuration, conditions, library, MappedNetlist(**kept))
+        mapped = _map(made, build.adders, conditions, library, maps)
+        netlist = _Mapped.of(configuration, conditions, library, mapped)
         return netlist.metrics(workload, made.expected, build.adders)
 
     key = result_key(made, build.adders, conditions, results)
     return from_json(Measurement, results.get(key, lambda: to_json(compute())))
 
 
-def _map(made: Made, adders: Adders, conditions: Conditions, library: Library) -> MappedNetlist:
-    return map_unit(
-        made.rtlil,
-        made.configuration.slug,
-        conditions.pdk,
-        library,
-        adders=adders,
-        script=conditions.script,
-        stages=made.component.stage_sets,
-    )
+def _map(
+    made: Made, adders: Adders, conditions: Conditions, library: Library, maps: Cache
+) -> MappedNetlist:
+    """The build's netlist; where it is new, `maps` gets what it can be read from."""
+    new: list[MappedNetlist] = []
+
+    def compute() -> dict[str, Any]:
+        mapped = map_unit(
+            made.rtlil,
+            made.configuration.slug,
+            conditions.pdk,
+            library,
+            adders=adders,
+            script=conditions.script,
+            stages=made.component.stage_sets,
+        )
+        new.append(mapped)
+        return {"json": mapped.json, "cells": mapped.cells, "area": mapped.area}
+
+    kept = maps.get(digest([made.configuration.slug, adders.value]), compute)
+    return new[0] if new else MappedNetlist(netlist=parse_yosys_json(kept["json"]), **kept)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +129,7 @@ class _Mapped:
         library: Library,
         mapped: MappedNetlist,
     ) -> "_Mapped":
-        netlist = parse_yosys_json(mapped.json)
+        netlist = mapped.netlist
         flops = sum(library[cell.kind].flop is not None for cell in netlist.cells.values())
         component = configuration.build()
         if flops != component.registers:

@@ -17,6 +17,7 @@ from amaranth.lib.data import ArrayLayout, Layout
 from amaranth.lib.wiring import In, Member
 
 from ..hw.parts.component import Component
+from ..support.collection import no_collection
 from ..support.files import write_whole
 from .catalogue import Configuration
 
@@ -53,16 +54,17 @@ def _convert(
     back_end: ModuleType, configuration: Configuration, platform: str | None = None, **options: Any
 ) -> str:
     component = configuration.build()
-    fragment = Fragment.get(component, platform)
     ports = [Value.cast(value) for _, _, value in component.signature.flatten(component)]
-    if clocks := _clock_ports(component):
-        # Only streams have a reset; else no register is reset, and the top has no `rst` port.
-        domain = ClockDomain("sync", reset_less="rst" not in clocks)
-        fragment.add_domains(domain)
-        ports = [*(getattr(domain, name) for name in clocks), *ports]
-    return back_end.convert(
-        fragment, name=configuration.slug, ports=ports, emit_src=False, **options
-    )
+    with no_collection():
+        fragment = Fragment.get(component, platform)
+        if clocks := _clock_ports(component):
+            # Only streams have a reset; else no register is reset, and the top has no `rst` port.
+            domain = ClockDomain("sync", reset_less="rst" not in clocks)
+            fragment.add_domains(domain)
+            ports = [*(getattr(domain, name) for name in clocks), *ports]
+        return back_end.convert(
+            fragment, name=configuration.slug, ports=ports, emit_src=False, **options
+        )
 
 
 def _clock_ports(component: Component) -> list[str]:
@@ -75,7 +77,8 @@ def _clock_ports(component: Component) -> list[str]:
 def to_rtlil(configuration: Configuration, *, platform: str | None = None) -> str:
     """RTLIL of a configuration, its top module named by the slug. Needs no external tool.
 
-    `platform`: what components elaborate for: None for gates, the name of an FPGA's family.
+    `platform`: what components elaborate for: None for gates, `OUTLINED` for those that mapping
+    needs, the name of an FPGA's family.
     """
     return _convert(rtlil, configuration, platform)
 

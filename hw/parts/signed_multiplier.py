@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from ...golden.spec import check_int
 from .combinational import Combinational
 from .component import parameter
+from .platforms import has_multipliers
 from .unsigned_multiplier import (
     AND_ARRIVAL,
     BOOTH_ARRIVAL,
@@ -62,7 +63,7 @@ class SignedMultiplier(Combinational):
 
     def elaborate(self, platform):
         m = Module()
-        if platform is not None:
+        if has_multipliers(platform):
             m.d.comb += self.product.eq(self.x.as_signed() * self.y.as_signed())
             return m
         tree = CompressionTree(m, self.product_width)

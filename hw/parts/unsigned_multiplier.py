@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from .combinational import Combinational
 from .component import parameter
+from .platforms import has_multipliers
 from .values import named
 
 
@@ -64,7 +65,7 @@ class UnsignedMultiplier(Combinational):
 
     def elaborate(self, platform):
         m = Module()
-        if platform is not None:
+        if has_multipliers(platform):
             m.d.comb += self.product.eq(self.x * self.y)
             return m
         tree = CompressionTree(m, 2 * self.width)

@@ -11,6 +11,7 @@ from ..floating.float_adder import FloatAdder
 from ..floating.float_multiplier import FloatMultiplier
 from ..mac.mac import Mac
 from ..parts.component import Component, parameter
+from ..parts.platforms import OUTLINED, outline
 from ..parts.unsigned_multiplier import Recoding
 from ..parts.values import registered
 from .adder_trees import AdderTree, Fp32AdderTree
@@ -56,7 +57,8 @@ class Lanes(Component):
     def elaborate(self, platform):
         m = Module()
         for lane, mac in enumerate(self.macs):
-            m.submodules[f"lane{lane}"] = mac
+            outlined = platform == OUTLINED and lane > 0
+            m.submodules[f"lane{lane}"] = outline(mac, "lane0") if outlined else mac
             m.d.comb += [
                 mac.start.eq(self.start),
                 mac.w.eq(self.w[lane]),

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from ...support.attributes import SAME_AS
+
 WORTHWHILE = 64
 """Cells, those of its submodules included, from which on a module that is used several times is
 optimised once instead of with each of its surroundings.
@@ -19,6 +21,9 @@ _BLOCKS = ("module", "cell", "process", "switch")
 """What `end` ends."""
 
 _NAME = re.compile(r"[\\$][^\s\]]+")
+_NUMBERED = re.compile(r"\\port\$(\d+)\$")
+"""A port that Amaranth named by the number of the cell that drives it."""
+_OUTLINE = re.compile(rf'^ *attribute \\{SAME_AS} "(.*)"$')
 _WIRE = re.compile(r"^ *wire (?:.* )?([\\$]\S+)(?: .*)?$")
 _PORT = re.compile(r" (?:input|output|inout) (\d+) ")
 
@@ -68,12 +73,16 @@ def merge(modules: Mapping[str, Module], top: str) -> dict[str, Module]:
     """The modules below `top`, each distinct one once, submodules first.
 
     Equal are those whose cells, wires and connections are in the same order and differ in the names
-    of wires, ports and generated cells alone. Instance names count.
+    of wires, ports and generated cells alone. Instance names count. An outline equals the module
+    that it names.
     """
     merged: dict[str, Module] = {}
     chosen: dict[str, str] = {}  # a module's name to the one that stands for it
     forms: dict[str, str] = {}
     for name in _bottom_up(modules, top):
+        if like := _outlined(modules[name]):
+            chosen[name] = chosen[like]
+            continue
         module = _retarget(modules[name], modules, merged, chosen)
         form = _canonical(module, merged)
         chosen[name] = forms.setdefault(form, name)
@@ -87,7 +96,8 @@ def distinct_modules(rtlil: str, top: str, stages: Iterable[frozenset[str]]) -> 
     `keep_hierarchy` on those that are optimised apart: every submodule of a module that has all
     the submodules of one of `stages`, and what is used several times and worth it.
 
-    Without a module `top`: the text as it is.
+    Ports that are named by numbers are numbered as they come: how many cells the modules had that
+    are gone does not matter. Without a module `top`: the text as it is.
     """
     modules, name = parse(rtlil), f"\\{top}"
     if name not in modules:
@@ -97,12 +107,14 @@ def distinct_modules(rtlil: str, top: str, stages: Iterable[frozenset[str]]) -> 
     mark = "attribute \\keep_hierarchy 1\n"
     # In the order of the text, which Yosys's results depend on.
     ordered = [distinct[name] for name in modules if name in distinct]
-    return "\n".join(
+    text = "\n".join(
         replace(module, attributes=mark + module.attributes).text
         if module.name in kept
         else module.text
         for module in ordered
     )
+    numbers: dict[str, int] = {}
+    return _NUMBERED.sub(lambda port: f"\\port${numbers.setdefault(port[1], len(numbers))}$", text)
 
 
 def _kept(modules: Mapping[str, Module], stages: Iterable[frozenset[str]]) -> set[str]:
@@ -132,6 +144,14 @@ def _bottom_up(modules: Mapping[str, Module], top: str) -> Iterator[str]:
             yield name
 
     return visit(top)
+
+
+def _outlined(module: Module) -> str | None:
+    """Name of the module that an outline stands for; None for any other module."""
+    for line in module.lines:
+        if found := _OUTLINE.match(line):
+            return f"{module.name.rpartition('.')[0]}.{found[1]}"
+    return None
 
 
 def _ports(module: Module) -> list[str]:

@@ -2,8 +2,9 @@
 
 The stages of a unit are optimised apart and flattened last, so every cell's name begins with the
 stage it came from (`stage.g12`) and area and power can be split. What a unit has several of is
-mapped once. Yosys keeps its state in globals and ends the process on an error, so it runs in a
-process of its own: the result is a function of the arguments, and callers may run several at once.
+mapped once, and copied here: Yosys takes longer. It keeps its state in globals and ends the process
+on an error, so it runs in a process of its own: the result is a function of the arguments, and
+callers may run several at once.
 """
 
 import json
@@ -15,6 +16,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from ...support.errors import ToolError, UserError
@@ -23,7 +25,9 @@ from ..liberty.adder_cells import adder_cells
 from ..liberty.library import Library
 from ..liberty.pdk import Pdk
 from .hierarchy import distinct_modules
+from .netlist import Netlist, parse_yosys_json
 from .recipes import ABC_SCRIPTS, RIPPLE, Adders, full_adder_map, yosys_script
+from .verilog import to_verilog
 
 _YOSYS = "import sys; from pyosys import libyosys; libyosys.run_pass('script ' + sys.argv[1])"
 
@@ -32,14 +36,19 @@ _YOSYS = "import sys; from pyosys import libyosys; libyosys.run_pass('script ' +
 class MappedNetlist:
     """A mapped unit.
 
-    `verilog` and `json` (Yosys `write_json`) hold the same flat netlist; `cells` counts its cells
-    by kind; `area` is the sum of the cells' Liberty areas (um2 in most libraries).
+    `json` is what Yosys wrote (`write_json`), each module once; `netlist` the same, flat; `cells`
+    counts its cells by kind; `area` is the sum of the cells' Liberty areas (um2 in most libraries).
     """
 
-    verilog: str
     json: str
+    netlist: Netlist
     cells: dict[str, int]
     area: float
+
+    @cached_property
+    def verilog(self) -> str:
+        """The flat netlist."""
+        return to_verilog(self.netlist)
 
 
 class MappingError(ToolError):
@@ -83,18 +92,18 @@ def map_unit(
         directory = Path(name)
         fill(directory, {"cells.lib": _cells(pdk, library), **files})
         run_yosys(directory, "map.ys")
-        results = _read(directory, ("generic.json", "out.json", "stat.json", "out.v"))
-    generic, mapped = (_cell_kinds(results[file]) for file in ("generic.json", "out.json"))
-    for kind, count in generic.items():
-        if "LATCH" in kind or "_SR_" in kind:
-            raise MappingError(f"{top} must have no latches, not {count} of {kind}")
-    _check(results["out.json"], mapped, top)
-    area = json.loads(results["stat.json"])["modules"][f"\\{top}"]["area"] if mapped else 0.0
-    # OpenSTA's reader stops at `signed`, which means nothing in a netlist of gates.
-    verilog = re.sub(
-        r"^( *(?:input|output|wire)) signed ", r"\1 ", results["out.v"], flags=re.MULTILINE
-    )
-    return MappedNetlist(verilog, results["out.json"], mapped, area)
+        generic, mapped = _read(directory, ("generic.json", "out.json"))
+    _check_generic(generic, top)
+    try:
+        netlist = parse_yosys_json(mapped)
+    except ValueError as error:
+        raise MappingError(f"{top}: {error}") from None
+    counts = Counter(cell.kind for cell in netlist.cells.values())
+    kinds = {kind: counts[kind] for kind in sorted(counts)}
+    if unmapped := [kind for kind in kinds if kind.startswith("$")]:
+        raise MappingError(f"{top} must be mapped completely, but has {', '.join(unmapped)}")
+    area = sum(library.cells[kind].area_um2 * count for kind, count in kinds.items())
+    return MappedNetlist(mapped, netlist, kinds, area)
 
 
 def _cells(pdk: Pdk, library: Library) -> str:
@@ -103,12 +112,12 @@ def _cells(pdk: Pdk, library: Library) -> str:
     return library.text(library.usable(pdk.dont_use).keys() | ties)
 
 
-def _read(directory: Path, files: Iterable[str]) -> dict[str, str]:
+def _read(directory: Path, files: Iterable[str]) -> list[str]:
     """The texts that Yosys wrote. Raises: MappingError where it ended well without one."""
-    found = {}
+    found = []
     for file in files:
         try:
-            found[file] = (directory / file).read_text()
+            found.append((directory / file).read_text())
         except FileNotFoundError:
             raise MappingError(f"Yosys must write {file}, but did not") from None
     return found
@@ -128,7 +137,8 @@ def run_yosys(directory: Path, script: str) -> None:
     """
     command = [sys.executable, "-c", _YOSYS, script]
     # Yosys leaves a cache of the Liberty file in TMPDIR; relative, since ABC trips over spaces.
-    environment = os.environ | {"TMPDIR": "."}
+    # Among several threads the first decides names of nets, and together they take longer.
+    environment = os.environ | {"TMPDIR": ".", "YOSYS_MAX_THREADS": "1"}
     done = subprocess.run(
         command, cwd=directory, env=environment, capture_output=True, text=True, errors="replace"
     )
@@ -153,28 +163,10 @@ def _complaint(told: str) -> str:
     return f"{errors[-1]} ABC: {fault[1].strip() if fault else 'nothing of an error'}"
 
 
-def _cell_kinds(text: str) -> dict[str, int]:
-    """Cells by kind over all modules of a Yosys JSON text; instances of its own modules do not
-    count.
-    """
-    modules = json.loads(text)["modules"]
-    counts = Counter(c["type"] for m in modules.values() for c in m["cells"].values())
-    return {
-        kind: counts[kind]
-        for kind in sorted(counts)
-        if kind not in modules and kind != "$scopeinfo"
-    }
-
-
-def _check(text: str, cells: dict[str, int], top: str) -> None:
-    """Raise MappingError unless every cell is a library cell and every pin has a defined value."""
-    unmapped = [kind for kind in cells if kind.startswith("$")]
-    if unmapped:
-        raise MappingError(f"{top} must be mapped completely, but has {', '.join(unmapped)}")
-    module = json.loads(text)["modules"][top]
-    ends = {f"port {name}": port["bits"] for name, port in module["ports"].items()}
-    for name, cell in module["cells"].items():
-        ends |= {f"pin {pin} of {name}": bits for pin, bits in cell["connections"].items()}
-    for end, bits in ends.items():
-        if "x" in bits or "z" in bits:
-            raise MappingError(f"{end} of {top} must be driven, not undefined")
+def _check_generic(text: str, top: str) -> None:
+    """Raise MappingError where a Yosys JSON text has latches."""
+    modules = json.loads(text)["modules"].values()
+    counts = Counter(cell["type"] for module in modules for cell in module["cells"].values())
+    for kind, count in sorted(counts.items()):
+        if "LATCH" in kind or "_SR_" in kind:
+            raise MappingError(f"{top} must have no latches, not {count} of {kind}")

@@ -104,8 +104,8 @@ def yosys_script(
     """The Yosys commands that map `top`; file names are relative to the working directory.
 
     Reads unit.il, cells.lib (the cells that may be used), constraints, and for adders other than
-    gates ripple.v and fa.v; writes generic.json (before cells are chosen), out.json, out.v and
-    stat.json.
+    gates ripple.v and fa.v; writes generic.json (before cells are chosen) and out.json, in which
+    each module stands once.
     """
     ties = [
         f"-{option} {tie[0]} {tie[1]}"
@@ -131,6 +131,7 @@ def yosys_script(
         f"hierarchy -check -top {top}",
         "setattr -unset init w:*",
         *generic,
+        # Sorts the design, too: what follows depends on the order.
         "write_json generic.json",
         "dfflibmap -liberty cells.lib",
         "select -set flops c:* t:$* %d",
@@ -142,11 +143,7 @@ def yosys_script(
         "opt_clean -purge",
         "rename -enumerate -pattern g% c:*",
         "rename -enumerate -pattern n% w:*",
-        "flatten",
-        "opt_clean -purge",
-        f"tee -q -o stat.json stat -json -top {top} -liberty cells.lib",
         "write_json out.json",
-        "write_verilog -noattr out.v",
     ]
     return "\n".join(lines) + "\n"
 

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...support.collection import no_collection
 from ..liberty.boolean import truth_table
-from ..liberty.cells import Arc, ArcKind, Sense, Table
+from ..liberty.cells import Arc, ArcKind, LibertyCell, Sense, Table
 from ..liberty.library import LibertyError, Library
 from ..mapping.netlist import CONSTANT_NETS, Cell, Netlist
 
@@ -40,6 +41,28 @@ class ArcDelay(NamedTuple):
     fall_ns: float | None
 
 
+class _ArcOfKind(NamedTuple):
+    """An `ArcDelay` of no instance in particular."""
+
+    from_pin: str
+    to_pin: str
+    kind: ArcKind
+    sense: Sense
+    rise_ns: float | None
+    fall_ns: float | None
+
+
+class _Through(NamedTuple):
+    """What an instance makes of its surroundings: delays, and slews by output pin."""
+
+    arcs: tuple[_ArcOfKind, ...]
+    slews: tuple[tuple[str, Edges], ...]
+
+
+_Surroundings = tuple[Edges | str | None, ...]
+_Kinds = Mapping[str, LibertyCell]
+
+
 @dataclass(frozen=True)
 class Timing:
     """Loads (pF) and slews (ns) by net, delays by instance in topological order."""
@@ -49,6 +72,7 @@ class Timing:
     delays: tuple[ArcDelay, ...]
 
 
+@no_collection()
 def analyse(
     netlist: Netlist,
     library: Library,
@@ -69,77 +93,137 @@ def analyse(
     inputs = {net for nets in netlist.inputs.values() for net in nets}
     if clock_net is not None and clock_net not in inputs:
         raise ValueError(f"clock_net must be an input port's net or None, not {clock_net!r}")
-    loads = _loads(netlist, library, output_load_pf)
+    kinds = {kind: library[kind] for kind in {cell.kind for cell in netlist.cells.values()}}
+    related = {kind: _related(liberty) for kind, liberty in kinds.items()}
+    loads = _loads(netlist, kinds, output_load_pf)
     slews = {net: Edges(input_slew_ns, input_slew_ns) for net in inputs}
     if clock_net is not None:
         slews[clock_net] = Edges(0.0, 0.0)
     delays: list[ArcDelay] = []
-    for name in _order(netlist, library, inputs):
-        delays += _through(netlist.cells[name], library, loads, slews)
+    known: dict[_Surroundings, _Through] = {}
+    for name in _order(netlist, kinds, related, inputs):
+        cell = netlist.cells[name]
+        around = _surroundings(cell, kinds[cell.kind], related[cell.kind], loads, slews)
+        through = known.get(around)
+        if through is None:
+            through = known[around] = _through(cell, kinds[cell.kind], loads, slews)
+        for pin, worst in through.slews:
+            slews[cell.pins[pin]] = worst
+        delays += [ArcDelay(name, *arc) for arc in through.arcs]
     return Timing(loads, slews, tuple(delays))
 
 
-def _loads(netlist: Netlist, library: Library, output_load_pf: float) -> dict[str, Edges]:
+def _loads(netlist: Netlist, kinds: _Kinds, output_load_pf: float) -> dict[str, Edges]:
     rise: dict[str, float] = {}
     fall: dict[str, float] = {}
-
-    def add(net: str, rise_pf: float, fall_pf: float) -> None:
-        rise[net] = rise.get(net, 0.0) + rise_pf
-        fall[net] = fall.get(net, 0.0) + fall_pf
-
     for cell in netlist.cells.values():
-        pins = library[cell.kind].pins
-        for pin, net in cell.pins.items():
-            if pin not in pins:
-                raise LibertyError(f"pin of {cell.name} must be one of {cell.kind}, not {pin!r}")
-            add(net, pins[pin].rise_capacitance, pins[pin].fall_capacitance)
-    for nets in netlist.inputs.values():
-        for net in nets:
-            add(net, 0.0, 0.0)
-    for nets in netlist.outputs.values():
-        for net in nets:
-            add(net, output_load_pf, output_load_pf)
+        pins = kinds[cell.kind].pins
+        for name, net in cell.pins.items():
+            pin = pins.get(name)
+            if pin is None:
+                raise LibertyError(f"pin of {cell.name} must be one of {cell.kind}, not {name!r}")
+            rise[net] = rise.get(net, 0.0) + pin.rise_capacitance
+            fall[net] = fall.get(net, 0.0) + pin.fall_capacitance
+    for ports, load in ((netlist.inputs, 0.0), (netlist.outputs, output_load_pf)):
+        for nets in ports.values():
+            for net in nets:
+                rise[net] = rise.get(net, 0.0) + load
+                fall[net] = fall.get(net, 0.0) + load
     return {net: Edges(rise[net], fall[net]) for net in rise if net not in CONSTANT_NETS}
 
 
-def _order(netlist: Netlist, library: Library, inputs: set[str]) -> list[str]:
+def _related(liberty: LibertyCell) -> frozenset[str]:
+    """The pins that arcs start from."""
+    return frozenset(arc.related for pin in liberty.outputs for arc in pin.arcs)
+
+
+def _order(
+    netlist: Netlist, kinds: _Kinds, related: Mapping[str, frozenset[str]], inputs: set[str]
+) -> list[str]:
     """Instances, each after those that drive the pins its arcs start from."""
+    drivers = _drivers(netlist, kinds, inputs)
+    waits = dict.fromkeys(netlist.cells, 0)  # for how many pins that are not yet driven
+    readers: dict[str, list[str]] = {}
+    for name, cell in netlist.cells.items():
+        for pin in related[cell.kind]:
+            if driver := drivers.get(cell.pins[pin]):
+                readers.setdefault(driver, []).append(name)
+                waits[name] += 1
+    order = [name for name, count in waits.items() if not count]
+    for name in order:  # which grows
+        for reader in readers.get(name, ()):
+            waits[reader] -= 1
+            if not waits[reader]:
+                order.append(reader)
+    if len(order) < len(waits):
+        raise ValueError(f"the netlist must have no combinational loop, not {_loop(readers)}")
+    return order
+
+
+def _drivers(netlist: Netlist, kinds: _Kinds, inputs: set[str]) -> dict[str, str]:
+    """The instance that drives each net, "" for an input port; every net that a pin reads has
+    one.
+    """
     drivers: dict[str, str] = dict.fromkeys(inputs, "")
-    for cell in netlist.cells.values():
-        for pin in library[cell.kind].outputs:
+    for name, cell in netlist.cells.items():
+        for pin in kinds[cell.kind].outputs:
             net = cell.pins.get(pin.name)
-            if net is not None and drivers.setdefault(net, cell.name) != cell.name:
-                raise ValueError(
-                    f"net {net} must have one driver, not {drivers[net]} and {cell.name}"
-                )
-    before: dict[str, set[str]] = {}
-    for cell in netlist.cells.values():
-        liberty = library[cell.kind]
-        for pin in liberty.inputs:
+            if net is not None and drivers.setdefault(net, name) != name:
+                raise ValueError(f"net {net} must have one driver, not {drivers[net]} and {name}")
+    for name, cell in netlist.cells.items():
+        for pin in kinds[cell.kind].inputs:
             net = cell.pins.get(pin.name)
             if net is None or (net not in drivers and net not in CONSTANT_NETS):
-                raise ValueError(f"pin {pin.name} of {cell.name} must have a driver, but has none")
-        related = {arc.related for pin in liberty.outputs for arc in pin.arcs}
-        before[cell.name] = {drivers.get(cell.pins[pin], "") for pin in related} - {""}
+                raise ValueError(f"pin {pin.name} of {name} must have a driver, but has none")
+    return drivers
+
+
+def _loop(readers: Mapping[str, list[str]]) -> str:
+    """A loop among instances, as text."""
     try:
-        return list(graphlib.TopologicalSorter(before).static_order())
+        graphlib.TopologicalSorter(readers).prepare()
     except graphlib.CycleError as error:
-        loop = " -> ".join(error.args[1])
-        raise ValueError(f"the netlist must have no combinational loop, not {loop}") from None
+        # Sorted are readers before drivers.
+        return " -> ".join(reversed(error.args[1]))
+    return ""
+
+
+def _surroundings(
+    cell: Cell,
+    liberty: LibertyCell,
+    related: frozenset[str],
+    loads: Mapping[str, Edges],
+    slews: Mapping[str, Edges],
+) -> _Surroundings:
+    """All that the delays of an instance depend on."""
+    found: list[Edges | str | None] = []
+    for pin in liberty.inputs:
+        net = cell.pins[pin.name]
+        if net in CONSTANT_NETS:
+            found.append(net)
+        elif pin.name in related:
+            found.append(slews[net])
+        else:
+            found.append(None)
+    for pin in liberty.outputs:
+        driven = cell.pins.get(pin.name)
+        found.append(None if driven is None else loads[driven])
+    return (cell.kind, *found)
 
 
 def _through(
-    cell: Cell, library: Library, loads: Mapping[str, Edges], slews: dict[str, Edges]
-) -> list[ArcDelay]:
-    """Delays of one instance; puts the slews of its output nets into `slews`."""
+    cell: Cell, liberty: LibertyCell, loads: Mapping[str, Edges], slews: Mapping[str, Edges]
+) -> _Through:
+    """Delays of one instance, and the slews of its output pins."""
     constants = {pin: CONSTANT_NETS[net] for pin, net in cell.pins.items() if net in CONSTANT_NETS}
-    delays: list[ArcDelay] = []
-    for pin in library[cell.kind].outputs:
+    arcs: list[_ArcOfKind] = []
+    worst: list[tuple[str, Edges]] = []
+    for pin in liberty.outputs:
         net = cell.pins.get(pin.name)
         if net is None:
             continue
         worst_rise = worst_fall = 0.0
-        found: dict[str, ArcDelay] = {}
+        found: dict[str, _ArcOfKind] = {}
         for arc in pin.arcs:
             if arc.related in constants or (constants and _never(arc, constants)):
                 continue
@@ -153,12 +237,12 @@ def _through(
             )
             worst_rise = max(worst_rise, rise_transition)
             worst_fall = max(worst_fall, fall_transition)
-            delay = ArcDelay(cell.name, arc.related, pin.name, arc.kind, arc.sense, rise, fall)
+            delay = _ArcOfKind(arc.related, pin.name, arc.kind, arc.sense, rise, fall)
             known = found.get(arc.related)
             found[arc.related] = delay if known is None else _worse(known, delay)
-        slews[net] = Edges(worst_rise, worst_fall)
-        delays += found.values()
-    return delays
+        worst.append((pin.name, Edges(worst_rise, worst_fall)))
+        arcs += found.values()
+    return _Through(tuple(arcs), tuple(worst))
 
 
 def _never(arc: Arc, constants: Mapping[str, int]) -> bool:
@@ -192,7 +276,7 @@ def _edge(
     return max(delay(slew, load) for slew in slews) if delay else None, worst
 
 
-def _worse(one: ArcDelay, two: ArcDelay) -> ArcDelay:
+def _worse(one: _ArcOfKind, two: _ArcOfKind) -> _ArcOfKind:
     """Two arcs between the same pins as one."""
     sense = one.sense if one.sense is two.sense else Sense.NON_UNATE
     return one._replace(

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from mlsmac.golden.spec import BF16
 from mlsmac.hw.floating.float_adder import FloatAdder
+from mlsmac.hw.parts.platforms import OUTLINED
 from mlsmac.synth.mapping.hierarchy import distinct_modules, merge, parse
 from mlsmac.units import configure, to_rtlil
 
@@ -128,3 +129,22 @@ def test_stages_and_lanes_of_a_tile_are_apart():
     }
     lane = {"macs.lane0", "macs.lane0.multiplier", "macs.lane0.accumulator"}
     assert marked >= {*component.stages, *lane, "scalers.scaler0"}
+
+
+@pytest.mark.parametrize(
+    ("unit", "options"),
+    [
+        ("mls_tile", {"lanes": 2}),
+        ("mls_tile", {"lanes": 4, "sharing": 2, "tensor_scale": False}),
+        ("mls_tile", {"lanes": 3, "tree": "aligned", "tensor_scale": False}),
+        ("mls_tile", {"lanes": 3, "tree": "exact", "scale": "4,1", "tensor_scale": False}),
+        ("fp8_tile", {"lanes": 3, "tensor_scale": False}),
+    ],
+)
+def test_outlines_of_lanes_stand_for_lanes(unit, options):
+    configuration = configure(unit, **options)
+    stages = configuration.build().stage_sets
+    whole, outlined = (to_rtlil(configuration, platform=x) for x in (None, OUTLINED))
+    assert len(outlined) < len(whole)
+    slug = configuration.slug
+    assert distinct_modules(outlined, slug, stages) == distinct_modules(whole, slug, stages)

@@ -195,7 +195,9 @@ def test_unmapped_cell(osu018, osu_library):
 
 
 def test_undriven_output(osu018, osu_library):
-    with pytest.raises(MappingError, match="port o of top must be driven, not undefined"):
+    with pytest.raises(
+        MappingError, match="top: port o must be connected to a net, 0 or 1, not 'x'"
+    ):
         map_unit(_module(), "top", osu018, osu_library)
 
 

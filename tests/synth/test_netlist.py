@@ -5,6 +5,7 @@ import json
 import pytest
 
 from mlsmac.synth.mapping.netlist import Cell, parse_yosys_json, verilog_to_json
+from mlsmac.synth.mapping.verilog import to_verilog
 
 
 def _module(**changes):
@@ -87,6 +88,72 @@ def test_refuses_inout():
     ports = {"a": {"direction": "inout", "bits": [2]}}
     with pytest.raises(ValueError, match="port a must be input or output, not 'inout'"):
         _parse(_module(ports=ports))
+
+
+def _part():
+    """An inverter, with its input, and a constant, on outputs as well."""
+    return {
+        "attributes": {},
+        "ports": {
+            "i": {"direction": "input", "bits": [2]},
+            "o": {"direction": "output", "bits": [3]},
+            "through": {"direction": "output", "bits": [2, "1"]},
+        },
+        "cells": {
+            "g0": {"type": "INV", "connections": {"A": [2], "Y": [4]}},
+            "g1": {"type": "INV", "connections": {"A": [4], "Y": [3]}},
+        },
+        "netnames": {"n0": {"hide_name": 0, "bits": [4]}},
+    }
+
+
+def _of_parts():
+    """Two parts, the second behind the first."""
+    first = {"i": [2], "o": [3], "through": [4, 5]}
+    second = {"i": [4], "o": [6], "through": [7, 8]}
+    return {
+        "attributes": {"top": "1"},
+        "ports": {
+            "a": {"direction": "input", "bits": [2]},
+            "y": {"direction": "output", "bits": [6, 7, 5]},
+        },
+        "cells": {
+            "g0": {"type": "NAND2", "connections": {"A": [3], "B": [8], "Y": [9]}},
+            "p1": {"type": "part", "connections": second},
+            "p0": {"type": "part", "connections": first},
+        },
+        "netnames": {
+            "a": {"hide_name": 0, "bits": [2]},
+            "y": {"hide_name": 0, "bits": [6, 7, 5]},
+            "middle": {"hide_name": 0, "bits": [3]},
+            "behind": {"hide_name": 0, "bits": [9]},
+        },
+    }
+
+
+def test_modules_are_flattened():
+    netlist = _parse(_of_parts(), part=_part())
+    assert list(netlist.cells.items()) == [
+        ("g0", Cell("g0", "NAND2", {"A": "middle", "B": "1'1", "Y": "behind"})),
+        ("p0.g0", Cell("p0.g0", "INV", {"A": "a", "Y": "p0.n0"})),
+        ("p0.g1", Cell("p0.g1", "INV", {"A": "p0.n0", "Y": "middle"})),
+        ("p1.g0", Cell("p1.g0", "INV", {"A": "a", "Y": "p1.n0"})),
+        ("p1.g1", Cell("p1.g1", "INV", {"A": "p1.n0", "Y": "y[0]"})),
+    ]
+    assert netlist.inputs == {"a": ["a"]}
+    assert netlist.outputs == {"y": ["y[0]", "a", "1'1"]}
+
+
+@pytest.mark.eda
+def test_written_as_verilog(tmp_path):
+    netlist = _parse(_of_parts(), part=_part())
+    source = tmp_path / "netlist.v"
+    source.write_text(to_verilog(netlist))
+    again = parse_yosys_json(verilog_to_json(source))
+    assert again.cells["p1.g0"].pins == {"A": "a", "Y": "p1.n0"}
+    assert again.cells["p1.g1"].pins == {"A": "p1.n0", "Y": "y[0]"}
+    assert again.cells["g0"].pins == {"A": "middle", "B": "1'1", "Y": "behind"}
+    assert (again.inputs, again.outputs) == (netlist.inputs, netlist.outputs)
 
 
 @pytest.mark.eda
