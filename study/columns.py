@@ -160,7 +160,7 @@ COMBINATIONAL = (
 """The same without registers and clock: the condition under which the MLS paper's ratios come."""
 
 SPLIT = tuple(
-    Column(heading, title, f"measured.energy_split_pj.{part}")
+    _energy(heading, title, f"energy_split_pj.{part}")
     for heading, title, part in (
         ("internal", "internal,\npJ", "internal"),
         ("switching", "switching,\npJ", "switching"),
