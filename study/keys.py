@@ -15,14 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from ..hw.parts.platforms import OUTLINED
 from ..support.cache import Cache, code_digest, digest, source_digest
 from ..support.tools import version
 from ..support.words import Codes
 from ..synth.mapping.recipes import Adders
 from ..synth.simulation.simulate import Simulator
 from ..units import Configuration, Workload
-from ..units.emit import parameters, to_rtlil
+from ..units.emit import parameters, to_outlined_rtlil
 from .conditions import Conditions
 from .records import documented
 from .rows import MAC_STAGES, Measurement
@@ -56,7 +55,7 @@ class Made:
     @cached_property
     def rtlil(self) -> str:
         """The hardware, as mapping takes it."""
-        return to_rtlil(self.configuration, platform=OUTLINED)
+        return to_outlined_rtlil(self.configuration)
 
     @cached_property
     def expected(self) -> Mapping[str, Codes]:

@@ -8,8 +8,8 @@ from ...support.attributes import SAME_AS
 from .component import Component
 
 OUTLINED = "outlined"
-"""Gates, but of equal parts the first alone: the others are outlines. Nothing but mapping, which
-knows an outline, can use it; with many lanes it takes a fraction of the time.
+"""Gates, but of equal parts the first alone: the others are outlines, which nothing but mapping
+knows.
 """
 
 

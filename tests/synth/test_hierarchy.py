@@ -10,9 +10,9 @@ from amaranth.lib.wiring import In, Out
 
 from mlsmac.golden.spec import BF16
 from mlsmac.hw.floating.float_adder import FloatAdder
-from mlsmac.hw.parts.platforms import OUTLINED
 from mlsmac.synth.mapping.hierarchy import distinct_modules, merge, parse
 from mlsmac.units import configure, to_rtlil
+from mlsmac.units.emit import to_outlined_rtlil
 
 INVERTER = """\
 module \\{name}
@@ -144,7 +144,7 @@ def test_stages_and_lanes_of_a_tile_are_apart():
 def test_outlines_of_lanes_stand_for_lanes(unit, options):
     configuration = configure(unit, **options)
     stages = configuration.build().stage_sets
-    whole, outlined = (to_rtlil(configuration, platform=x) for x in (None, OUTLINED))
+    whole, outlined = to_rtlil(configuration), to_outlined_rtlil(configuration)
     assert len(outlined) < len(whole)
     slug = configuration.slug
     assert distinct_modules(outlined, slug, stages) == distinct_modules(whole, slug, stages)
