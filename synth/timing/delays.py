@@ -112,15 +112,17 @@ def _order(netlist: Netlist, library: Library, inputs: set[str]) -> list[str]:
                 raise ValueError(
                     f"net {net} must have one driver, not {drivers[net]} and {cell.name}"
                 )
-    before: dict[str, set[str]] = {}
+    before: dict[str, list[str]] = {}
     for cell in netlist.cells.values():
         liberty = library[cell.kind]
         for pin in liberty.inputs:
             net = cell.pins.get(pin.name)
             if net is None or (net not in drivers and net not in CONSTANT_NETS):
                 raise ValueError(f"pin {pin.name} of {cell.name} must have a driver, but has none")
-        related = {arc.related for pin in liberty.outputs for arc in pin.arcs}
-        before[cell.name] = {drivers.get(cell.pins[pin], "") for pin in related} - {""}
+        # No sets, whose order differs from process to process.
+        related = dict.fromkeys(arc.related for pin in liberty.outputs for arc in pin.arcs)
+        driving = dict.fromkeys(drivers.get(cell.pins[pin], "") for pin in related)
+        before[cell.name] = [name for name in driving if name]
     try:
         return list(graphlib.TopologicalSorter(before).static_order())
     except graphlib.CycleError as error:
