@@ -54,17 +54,22 @@ def measure(
     made = Made(build.configuration, workload)
 
     def compute() -> Measurement:
-        library = load(conditions.pdk.liberty)
-        configuration = build.configuration
-        kept = maps.get(
-            digest([configuration.slug, build.adders.value]),
-            lambda: vars(_map(made, build.adders, conditions, library)),
-        )
-        netlist = _Mapped.of(configuration, conditions, library, MappedNetlist(**kept))
+        netlist = mapped(build, made, conditions, maps)
         return netlist.metrics(workload, made.expected, build.adders)
 
     key = result_key(made, build.adders, conditions, results)
     return from_json(Measurement, results.get(key, lambda: to_json(compute())))
+
+
+def mapped(build: Build, made: Made, conditions: Conditions, maps: Cache = _NOT_KEPT) -> "Mapped":
+    """The netlist of a build, of which `made` is the unit. Raises: as `measure`."""
+    library = load(conditions.pdk.liberty)
+    configuration = build.configuration
+    kept = maps.get(
+        digest([configuration.slug, build.adders.value]),
+        lambda: vars(_map(made, build.adders, conditions, library)),
+    )
+    return Mapped.of(configuration, conditions, library, MappedNetlist(**kept))
 
 
 def _map(made: Made, adders: Adders, conditions: Conditions, library: Library) -> MappedNetlist:
@@ -93,7 +98,7 @@ class _Energy:
 
 
 @dataclass(frozen=True)
-class _Mapped:
+class Mapped:
     """One mapped netlist of a unit and what the tools need to look at it."""
 
     configuration: Configuration
@@ -118,7 +123,7 @@ class _Mapped:
         conditions: Conditions,
         library: Library,
         mapped: MappedNetlist,
-    ) -> "_Mapped":
+    ) -> "Mapped":
         netlist = parse_yosys_json(mapped.json)
         flops = sum(library[cell.kind].flop is not None for cell in netlist.cells.values())
         component = configuration.build()
@@ -142,18 +147,7 @@ class _Mapped:
             clock_ns=self.conditions.clock_ns,
             clock=self.clock,
         )
-        simulation = Simulation(
-            self.netlist,
-            self.library,
-            workload.inputs,
-            expected,
-            clock_ns=self.conditions.clock_ns,
-            clock=self.clock,
-            latency=self.latency,
-            warm_up=workload.warm_up,
-            batches=workload.batches.starts[1:],
-            simulator=self.conditions.simulator,
-        )
+        simulation = self.simulation(workload, expected)
         zero = self._energy(workload, simulation.run(None))
         real = self._energy(workload, simulation.run(self.timing))
         return Measurement(
@@ -181,20 +175,39 @@ class _Mapped:
             mismatches_zero_delay=zero.mismatches,
         )
 
+    def simulation(self, workload: Workload, expected: Mapping[str, Codes]) -> Simulation:
+        """The workload at the clock."""
+        return Simulation(
+            self.netlist,
+            self.library,
+            workload.inputs,
+            expected,
+            clock_ns=self.conditions.clock_ns,
+            clock=self.clock,
+            latency=self.latency,
+            warm_up=workload.warm_up,
+            batches=workload.batches.starts[1:],
+            simulator=self.conditions.simulator,
+        )
+
+    def power(self, simulated: SimResult, states: States) -> PowerResult:
+        """What the simulated activity costs."""
+        return evaluate(
+            self.netlist,
+            self.library,
+            self.timing,
+            simulated.activity,
+            clock_net=self.clock,
+            shares=simulated.shares if states is States.COUNTED else None,
+        )
+
     def _energy(self, workload: Workload, simulated: SimResult) -> _Energy:
         checks = _Energy(
             mismatches=simulated.mismatches, toggled_share=round(simulated.toggled_share, 4)
         )
         if simulated.mismatches:
             return checks
-        power = evaluate(
-            self.netlist,
-            self.library,
-            self.timing,
-            simulated.activity,
-            clock_net=self.clock,
-            shares=simulated.shares if self.conditions.states is States.COUNTED else None,
-        )
+        power = self.power(simulated, self.conditions.states)
         own = simulated.batches
         seconds = own.cycles * self.conditions.clock_ns * 1e-9
         joules = batch_joules(power, own.nets, own.toggles, seconds)
@@ -216,7 +229,7 @@ class _Mapped:
         return replace(
             checks,
             total_pj=pj(power.total),
-            by_stage_pj={stage: pj(watts) for stage, watts in self._watts(power, clock)},
+            by_stage_pj={stage: pj(watts) for stage, watts in self.stage_watts(power, clock)},
             split_pj=Split(
                 internal=pj(cells.internal),
                 switching=pj(cells.switching + nets),
@@ -244,7 +257,7 @@ class _Mapped:
             for stage, names in self._by_stage().items()
         }
 
-    def _watts(self, power: PowerResult, clock: float) -> Iterator[tuple[str, float]]:
+    def stage_watts(self, power: PowerResult, clock: float) -> Iterator[tuple[str, float]]:
         """Watts of each stage: its cells, its share of the clock net by flops, and the nets of the
         input ports that no earlier stage reads.
         """
