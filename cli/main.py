@@ -200,6 +200,13 @@ def synth(
     unit: UnitName,
     options: Mapping[str, Any],
     given: Mapping[str, Any],
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write netlist, SDF, SAIF, stimulus and a bench there, for other tools.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure one unit at its best build: area, timing, and energy from simulated activity."""
@@ -209,9 +216,15 @@ def synth(
 
     configuration = configured(unit, options)
     entry = Entry(configuration.slug, unit, configuration.values)
-    result = measuring.run(measuring.asked(**given), err, entries=(entry,))
+    asked = measuring.asked(export, **given)
+    result = measuring.run(asked, err, entries=(entry,))
     show(result, as_json, [mac_sheet(result)], measuring.remarks(result))
     exit_if_wrong(row.measured for row in result.rows)
+    if export is not None:
+        with err.status(f"simulating {configuration.slug} for {export}"):
+            paths = measuring.export(asked, configuration, result.rows[0].measured, export)
+        for path in paths:
+            err.print(str(path), highlight=False, soft_wrap=True)
 
 
 @app.command()
