@@ -144,6 +144,8 @@ def _circumstances(unit: Mapped, workload: Workload, simulation: Simulation) -> 
         },
         "operations": bench.operations,
         "latency_cycles": bench.latency,
+        "stimulus_ports": bench.driven,
+        "expected_ports": bench.compared,
         "macs_per_cycle": workload.macs,
     }
 
