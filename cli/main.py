@@ -17,6 +17,7 @@ from ..units.emit import parameters
 from .options import (
     OF_UNIT,
     TILE_OPERATIONS,
+    Export,
     Interface,
     Json,
     Output,
@@ -32,7 +33,7 @@ from .options import (
     of_measuring,
     takes,
 )
-from .output import err, exit_if_wrong, out, present, print_json, show
+from .output import err, exit_if_wrong, out, present, print_json, print_paths, show
 
 app = typer.Typer(
     name="mlsmac",
@@ -200,13 +201,7 @@ def synth(
     unit: UnitName,
     options: Mapping[str, Any],
     given: Mapping[str, Any],
-    export: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Write netlist, SDF, SAIF, stimulus and a bench there, for other tools.",
-        ),
-    ] = None,
+    export: Export = None,
     as_json: Json = False,
 ) -> None:
     """Measure one unit at its best build: area, timing, and energy from simulated activity."""
@@ -223,8 +218,7 @@ def synth(
     if export is not None:
         with err.status(f"simulating {configuration.slug} for {export}"):
             paths = measuring.export(asked, configuration, result.rows[0].measured, export)
-        for path in paths:
-            err.print(str(path), highlight=False, soft_wrap=True)
+        print_paths(paths)
 
 
 @app.command()
