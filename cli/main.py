@@ -17,6 +17,7 @@ from ..units.emit import parameters
 from .options import (
     OF_UNIT,
     TILE_OPERATIONS,
+    Export,
     Interface,
     Json,
     Output,
@@ -32,7 +33,7 @@ from .options import (
     of_measuring,
     takes,
 )
-from .output import err, exit_if_wrong, out, present, print_json, show, warn
+from .output import err, exit_if_wrong, out, present, print_json, print_paths, show, warn
 
 app = typer.Typer(
     name="mlsmac",
@@ -200,6 +201,7 @@ def synth(
     unit: UnitName,
     options: Mapping[str, Any],
     given: Mapping[str, Any],
+    export: Export = None,
     as_json: Json = False,
 ) -> None:
     """Measure one unit at its best build: area, timing, and energy from simulated activity."""
@@ -209,10 +211,15 @@ def synth(
 
     configuration = configured(unit, options)
     entry = Entry(configuration.slug, unit, configuration.values)
-    result = measuring.run(measuring.asked(**given), err, entries=(entry,))
+    asked = measuring.asked(export, **given)
+    result = measuring.run(asked, err, entries=(entry,))
     show(result, as_json, [mac_sheet(result)], measuring.remarks(result))
     warn(measuring.cautions(((row.unit, row.measured) for row in result.rows), result))
     exit_if_wrong(row.measured for row in result.rows)
+    if export is not None:
+        with err.status(f"simulating {configuration.slug} for {export}"):
+            paths = measuring.export(asked, configuration, result.rows[0].measured, export)
+        print_paths(paths)
 
 
 @app.command()

@@ -13,6 +13,7 @@ from ..golden.spec import choice
 from ..study.builds import Progress as Tell
 from ..study.columns import figure
 from ..study.conditions import Conditions, States
+from ..study.export import export as make_export
 from ..study.html import mac_html
 from ..study.plots import area_plot, energy_plot
 from ..study.report import make_report
@@ -26,6 +27,7 @@ from ..synth.liberty.library import load
 from ..synth.liberty.pdk import find
 from ..synth.mapping.mapper import ABC_SCRIPTS
 from ..synth.simulation.simulate import Simulator
+from ..units import Configuration
 from ..units.workloads import WARM_UP_CYCLES
 from .options import check_range
 from .output import err, json_text
@@ -205,6 +207,16 @@ def write(report: MacReport, directory: Path) -> list[Path]:
         "report.html": mac_html(report, plots),
         **{f"{name}.svg": svg for name, svg in plots.items()},
     }
+    files = {directory / name: text for name, text in texts.items()}
+    write_whole(files)
+    return list(files)
+
+
+def export(
+    given: Asked, configuration: Configuration, measured: Best, directory: Path
+) -> list[Path]:
+    """Write what other tools need to repeat a measurement into `directory`, all files or none."""
+    texts = make_export(configuration, given.conditions, given.stimulus, measured)
     files = {directory / name: text for name, text in texts.items()}
     write_whole(files)
     return list(files)

@@ -55,6 +55,12 @@ Precision = Annotated[
 ]
 Operations = Annotated[int, typer.Option(help="Operations to simulate.")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="Directory to write to.")]
+Export = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR", help="Write netlist, SDF, SAIF, stimulus and a bench there, for other tools."
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Seed of the vectors or of the stimulus.")]
 WordSeed = Annotated[int, typer.Option(help="Seed of the random words of stochastic rounding.")]
 Scale = Annotated[str, typer.Option(help="Group scale format: E,M or e8m0, e8m1, nvfp4.")]

@@ -35,6 +35,11 @@ def present(
     """Write a report's files and print it; its command's module has both ways."""
     paths = module.write(report, output)
     show(report, as_json, tables, module.remarks(report))
+    print_paths(paths)
+
+
+def print_paths(paths: Iterable[Path]) -> None:
+    """Places of files on stderr."""
     for path in paths:
         err.print(str(path), highlight=False, soft_wrap=True)
 

@@ -55,37 +55,37 @@ def measure(
     made = Made(build.configuration, workload)
 
     def compute() -> Measurement:
-        library = load(conditions.pdk.liberty)
-        configuration = build.configuration
-        mapped = _map(made, build.adders, conditions, library, maps)
-        netlist = _Mapped.of(configuration, conditions, library, mapped)
+        netlist = mapped(build, made, conditions, maps)
         return netlist.metrics(workload, made.expected, build.adders)
 
     key = result_key(made, build.adders, conditions, results)
     return from_json(Measurement, results.get(key, lambda: to_json(compute())))
 
 
-def _map(
-    made: Made, adders: Adders, conditions: Conditions, library: Library, maps: Cache
-) -> MappedNetlist:
-    """The build's netlist; where it is new, `maps` gets what it can be read from."""
+def mapped(build: Build, made: Made, conditions: Conditions, maps: Cache = _NOT_KEPT) -> "Mapped":
+    """The netlist of a build, of which `made` is the unit; where it is new, `maps` gets what it can
+    be read from. Raises: as `measure`.
+    """
+    library = load(conditions.pdk.liberty)
+    configuration = build.configuration
     new: list[MappedNetlist] = []
 
     def compute() -> dict[str, Any]:
-        mapped = map_unit(
+        netlist = map_unit(
             made.rtlil,
-            made.configuration.slug,
+            configuration.slug,
             conditions.pdk,
             library,
-            adders=adders,
+            adders=build.adders,
             script=conditions.script,
             stages=made.component.stage_sets,
         )
-        new.append(mapped)
-        return {"json": mapped.json, "cells": mapped.cells, "area": mapped.area}
+        new.append(netlist)
+        return {"json": netlist.json, "cells": netlist.cells, "area": netlist.area}
 
-    kept = maps.get(digest([made.configuration.slug, adders.value]), compute)
-    return new[0] if new else MappedNetlist(netlist=parse_yosys_json(kept["json"]), **kept)
+    kept = maps.get(digest([configuration.slug, build.adders.value]), compute)
+    found = new[0] if new else MappedNetlist(netlist=parse_yosys_json(kept["json"]), **kept)
+    return Mapped.of(configuration, conditions, library, found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,7 @@ class _Energy:
 
 
 @dataclass(frozen=True)
-class _Mapped:
+class Mapped:
     """One mapped netlist of a unit and what the tools need to look at it."""
 
     configuration: Configuration
@@ -128,7 +128,7 @@ class _Mapped:
         conditions: Conditions,
         library: Library,
         mapped: MappedNetlist,
-    ) -> "_Mapped":
+    ) -> "Mapped":
         netlist = mapped.netlist
         flops = sum(library[cell.kind].flop is not None for cell in netlist.cells.values())
         component = configuration.build()
@@ -152,18 +152,7 @@ class _Mapped:
             clock_ns=self.conditions.clock_ns,
             clock=self.clock,
         )
-        simulation = Simulation(
-            self.netlist,
-            self.library,
-            workload.inputs,
-            expected,
-            clock_ns=self.conditions.clock_ns,
-            clock=self.clock,
-            latency=self.latency,
-            warm_up=workload.warm_up,
-            batches=workload.batches.starts[1:],
-            simulator=self.conditions.simulator,
-        )
+        simulation = self.simulation(workload, expected)
         zero = self._energy(workload, simulation.run(None))
         real = self._energy(workload, simulation.run(self.timing))
         return Measurement(
@@ -196,20 +185,39 @@ class _Mapped:
             mismatches_zero_delay=zero.mismatches,
         )
 
+    def simulation(self, workload: Workload, expected: Mapping[str, Codes]) -> Simulation:
+        """The workload at the clock."""
+        return Simulation(
+            self.netlist,
+            self.library,
+            workload.inputs,
+            expected,
+            clock_ns=self.conditions.clock_ns,
+            clock=self.clock,
+            latency=self.latency,
+            warm_up=workload.warm_up,
+            batches=workload.batches.starts[1:],
+            simulator=self.conditions.simulator,
+        )
+
+    def power(self, simulated: SimResult, states: States) -> PowerResult:
+        """What the simulated activity costs."""
+        return evaluate(
+            self.netlist,
+            self.library,
+            self.timing,
+            simulated.activity,
+            clock_net=self.clock,
+            shares=simulated.shares if states is States.COUNTED else None,
+        )
+
     def _energy(self, workload: Workload, simulated: SimResult) -> _Energy:
         checks = _Energy(
             mismatches=simulated.mismatches, toggled_share=round(simulated.toggled_share, 4)
         )
         if simulated.mismatches:
             return checks
-        power = evaluate(
-            self.netlist,
-            self.library,
-            self.timing,
-            simulated.activity,
-            clock_net=self.clock,
-            shares=simulated.shares if self.conditions.states is States.COUNTED else None,
-        )
+        power = self.power(simulated, self.conditions.states)
         own = simulated.batches
         seconds = own.cycles * self.conditions.clock_ns * 1e-9
         joules = batch_joules(power, own.nets, own.toggles, seconds)
@@ -231,7 +239,7 @@ class _Mapped:
         return replace(
             checks,
             total_pj=pj(power.total),
-            by_stage_pj={stage: pj(watts) for stage, watts in self._watts(power, clock)},
+            by_stage_pj={stage: pj(watts) for stage, watts in self.stage_watts(power, clock)},
             combinational_by_stage_pj={
                 stage: pj(power.of(set(names) - power.flops).total)
                 for stage, names in self._by_stage().items()
@@ -263,7 +271,7 @@ class _Mapped:
             for stage, names in self._by_stage().items()
         }
 
-    def _watts(self, power: PowerResult, clock: float) -> Iterator[tuple[str, float]]:
+    def stage_watts(self, power: PowerResult, clock: float) -> Iterator[tuple[str, float]]:
         """Watts of each stage: its cells, its share of the clock net by flops, and the nets of the
         input ports that no earlier stage reads.
         """

@@ -84,7 +84,8 @@ class Simulation:
     for every output port to compare (negative codes in two's complement). The result of operation i
     is expected `latency` rising edges after the one with which its operands switch. Activity counts
     from cycle `warm_up` on: by then every net must be defined; `batches` are cycles after it with
-    which another part of the window begins. `simulator` None: the default.
+    which another part of the window begins. `simulator` None: the default. `bench`: what follows of
+    it for a bench.
     Raises: ValueError (a port without codes, codes that do not fit, too few of them),
     SimulationError (an undefined net).
     """
@@ -108,7 +109,7 @@ class Simulation:
         if sorted(set(self._edges)) != self._edges:
             rule = f"batches must rise within {warm_up}..{operations}"
             raise ValueError(f"{rule}, not {list(batches)}")
-        self._bench = Bench(
+        self.bench = Bench(
             clock=clock,
             half=max(round(clock_ns * TICKS_PER_NS / 2), 2),
             latency=latency,
@@ -129,7 +130,7 @@ class Simulation:
         if self._simulator is Simulator.ICARUS:
             vectors = self._stimulus, self._expected
             mismatches, counts = icarus.run(
-                self._circuit, self._library, timing, self._bench, *vectors, self._edges
+                self._circuit, self._library, timing, self.bench, *vectors, self._edges
             )
         elif timing is None:
             mismatches, counts = self._events.without_delays()
@@ -142,7 +143,7 @@ class Simulation:
         from .events import EventSimulation  # numba is an extra
         from .kernels import Vectors
 
-        ports, bench = self._circuit.netlist, self._bench
+        ports, bench = self._circuit.netlist, self.bench
         input_nets, inputs = self._columns(self._stimulus, ports.inputs)
         output_nets, outputs = self._columns(self._expected, ports.outputs)
         vectors = Vectors(
@@ -166,7 +167,7 @@ class Simulation:
 
     def _result(self, mismatches: int, counts: Counts) -> SimResult:
         cells, cycles = self._circuit.netlist.cells, np.diff(self._edges)
-        duration = int(cycles.sum()) * 2 * self._bench.half
+        duration = int(cycles.sum()) * 2 * self.bench.half
         toggled = np.append(counts.toggles.sum(axis=0) > 0, [False, False])
         pins = self._circuit.numbers(net for cell in cells.values() for net in cell.pins.values())
         return SimResult(
@@ -175,7 +176,7 @@ class Simulation:
             batches=Batches(tuple(self._circuit.nets), counts.toggles, cycles),
             toggled_share=float(toggled[pins].mean()),
             mismatches=mismatches,
-            operations=self._bench.operations,
+            operations=self.bench.operations,
         )
 
 

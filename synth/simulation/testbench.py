@@ -6,7 +6,7 @@ needs escaping in Verilog, SDF or VCD, and its ports are single bits so that the
 only.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from numpy.typing import NDArray
@@ -33,7 +33,18 @@ cells and nets of a module, hours for a module of 100,000 cells.
 """
 
 
-class ShortNames:
+class Names:
+    """What the nets and the cells of a netlist are called in Verilog."""
+
+    nets: dict[str, str]
+    cells: dict[str, str]
+
+    def net(self, name: str) -> str:
+        """Verilog of a net or a constant."""
+        return self.nets[name] if name in self.nets else f"1'b{CONSTANT_NETS[name]}"
+
+
+class ShortNames(Names):
     """Short names in the netlist's order: `nets` net to `n<i>`, `cells` instance to `g<i>`;
     `blocks` holds the instances of each submodule `b<j>`.
     """
@@ -48,10 +59,6 @@ class ShortNames:
         own = list(netlist.cells)
         size = BLOCK if len(own) > LARGE else LARGE
         self.blocks = [own[first : first + size] for first in range(0, len(own), size)]
-
-    def net(self, name: str) -> str:
-        """Verilog of a net or a constant."""
-        return self.nets[name] if name in self.nets else f"1'b{CONSTANT_NETS[name]}"
 
 
 def unit_text(netlist: Netlist, names: ShortNames) -> str:
@@ -72,25 +79,27 @@ def unit_text(netlist: Netlist, names: ShortNames) -> str:
         lines.append(f"  block{number} b{number}({connections});")
         bodies += [f"module block{number}({', '.join(ports)});"]
         bodies += [f"  inout {net};" for net in ports]
-        bodies += [line for cell in cells for line in _cell_lines(cell, names)]
+        bodies += [line for cell in cells for line in cell_lines(cell, names)]
         bodies += ["endmodule"]
     return "\n".join([*lines, "endmodule", *bodies, ""])
 
 
-def _cell_lines(cell: Cell, names: ShortNames) -> Iterator[str]:
+def cell_lines(cell: Cell, names: Names) -> Iterator[str]:
     """A cell, after the wires that it needs."""
     own = names.cells[cell.name]
-    pins = []
-    seen: set[str] = set()
-    for pin, net in cell.pins.items():
-        wire = names.net(net)
-        if net in seen:
-            # Icarus merges the delays of two pins on one net, and SDF then finds one missing.
-            wire = f"{own}_{pin}"
-            yield f"  wire {wire} = {names.net(net)};"
-        seen.add(net)
-        pins.append(f".{pin}({wire})")
-    yield f"  {cell.kind} {own}({', '.join(pins)});"
+    pins = {pin: names.net(net) for pin, net in cell.pins.items()}
+    for pin in repeated(cell):
+        # Icarus merges the delays of two pins on one net, and SDF then finds one missing.
+        yield f"  wire {own}_{pin} = {pins[pin]};"
+        pins[pin] = f"{own}_{pin}"
+    connections = ", ".join(f".{pin}({wire})" for pin, wire in pins.items())
+    yield f"  {cell.kind} {own}({connections});"
+
+
+def repeated(cell: Cell) -> list[str]:
+    """Pins on a net that an earlier pin is on, which get wires of their own."""
+    nets = list(cell.pins.values())
+    return [pin for place, pin in enumerate(cell.pins) if nets[place] in nets[:place]]
 
 
 def _port_nets(netlist: Netlist, names: ShortNames) -> tuple[dict[str, str], dict[str, str]]:
@@ -131,35 +140,72 @@ def bench_text(netlist: Netlist, names: ShortNames, bench: Bench, *, timed: bool
         name = names.net(net)
         return inputs.get(name) or outputs.get(name) or name
 
-    results = [bit(net) for port in bench.compared for net in reversed(netlist.outputs[port])]
-    connections = ", ".join(f".{net}({text})" for net, text in (inputs | outputs).items())
+    annotate = [
+        f'$sdf_annotate("delays{number}.sdf", unit.b{number});'
+        for number in range(len(names.blocks) if timed else 0)
+    ]
+    report = [
+        'report = $fopen("mismatches");',
+        '$fdisplay(report, "%0d", mismatches);',
+    ]
+    return bench_module(
+        netlist,
+        bench,
+        unit="unit",
+        connections=inputs | outputs,
+        wires=[f"wire {text};" for text in outputs.values()] + ["integer report;"],
+        results=[bit(net) for port in bench.compared for net in reversed(netlist.outputs[port])],
+        before=[*annotate, '$dumpfile("activity.vcd");', "$dumpvars(1, unit);"],
+        after=report,
+    )
+
+
+def bench_module(
+    netlist: Netlist,
+    bench: Bench,
+    *,
+    unit: str,
+    connections: Mapping[str, str],
+    wires: Iterable[str],
+    results: Sequence[str],
+    before: Iterable[str],
+    each: Iterable[str] = (),
+    after: Iterable[str],
+) -> str:
+    """Module `bench` around the instance `unit` of a module: every input port is driven as
+    `in_<port>`, `results` are compared, the most significant first. Statements: `before` the first
+    cycle, one tick before the end of `each`, and `after` the last, when `mismatches` are counted.
+    """
     declarations = [
-        f"  wire [0:0] in_{port} = clock;"
+        f"wire [0:0] in_{port} = clock;"
         if port == bench.clock
-        else f"  reg [{len(nets) - 1}:0] in_{port} = 0;"
+        else f"reg [{len(nets) - 1}:0] in_{port} = 0;"
         for port, nets in netlist.inputs.items()
     ]
-    declarations += [f"  wire {text};" for text in outputs.values()]
     return _BENCH.format(
         timescale=TIMESCALE,
-        declarations="\n".join(declarations),
+        declarations=_lines(2, [*declarations, *wires]),
         stimulus_msb=sum(len(netlist.inputs[port]) for port in bench.driven) - 1,
-        expected_msb=len(results) - 1,
+        expected_msb=sum(len(netlist.outputs[port]) for port in bench.compared) - 1,
         last=bench.operations - 1,
         operations=bench.operations,
         latency=bench.latency,
         results=", ".join(results),
-        connections=connections,
-        annotate="".join(
-            f'    $sdf_annotate("delays{number}.sdf", unit.b{number});\n'
-            for number in range(len(names.blocks) if timed else 0)
-        ),
+        unit=unit,
+        connections=", ".join(f".{net}({text})" for net, text in connections.items()),
+        before=_lines(4, before),
+        each=_lines(6, each),
+        after=_lines(4, after),
         driven=", ".join(f"in_{port}" for port in bench.driven),
         lead=_ns(LEAD_TICKS),
         high=_ns(bench.half),
         low=_ns(bench.half - 1),
         margin=_ns(1),
     )
+
+
+def _lines(indent: int, statements: Iterable[str]) -> str:
+    return "".join(f"{' ' * indent}{statement}\n" for statement in statements)
 
 
 def _ns(ticks: int) -> str:
@@ -169,20 +215,17 @@ def _ns(ticks: int) -> str:
 _BENCH = """\
 {timescale}module bench;
   reg clock = 0;
-{declarations}
-  reg [{stimulus_msb}:0] stimulus [0:{last}];
+{declarations}  reg [{stimulus_msb}:0] stimulus [0:{last}];
   reg [{expected_msb}:0] expected [0:{last}];
   wire [{expected_msb}:0] result = {{{results}}};
-  integer cycle, mismatches, report;
+  integer cycle, mismatches;
 
-  unit unit({connections});
+  {unit} unit({connections});
 
   initial begin
     $readmemh("stimulus.hex", stimulus);
     $readmemh("expected.hex", expected);
-{annotate}    $dumpfile("activity.vcd");
-    $dumpvars(1, unit);
-    mismatches = 0;
+{before}    mismatches = 0;
     #{lead};
     for (cycle = 0; cycle < {operations} + {latency}; cycle = cycle + 1) begin
       clock = 1;
@@ -190,11 +233,9 @@ _BENCH = """\
       #{high} clock = 0;
       #{low} if (cycle >= {latency} && result !== expected[cycle - {latency}])
         mismatches = mismatches + 1;
-      #{margin};
+{each}      #{margin};
     end
-    report = $fopen("mismatches");
-    $fdisplay(report, "%0d", mismatches);
-    $finish;
+{after}    $finish;
   end
 endmodule
 """

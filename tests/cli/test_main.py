@@ -245,6 +245,17 @@ def test_report_refuses_an_unwritable_output_before_any_work(tmp_path: Path) -> 
     assert "file/out" in done.stderr
 
 
+def test_synth_refuses_a_file_to_export_to_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for place in ("file", "file/out"):
+        done = run("synth", "mls_mac", "--export", place, "--json", cwd=tmp_path)
+        assert done.returncode == 2
+        assert place in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert done.stdout == ""
+    assert (tmp_path / "file").read_text() == ""
+
+
 def test_generate_puts_a_tile_behind_axi(tmp_path: Path) -> None:
     done = run("generate", "fp8_tile", "--lanes", "1", "--interface", "axi", "--json", cwd=tmp_path)
     assert done.returncode == 0

@@ -206,10 +206,10 @@ def test_a_result_is_found_by_content_where_sources_changed(job, tmp_path, monke
 
             return super().get(key, telling)
 
-    monkeypatch.setattr(measured._Mapped, "of", lambda *_: measured._Mapped)
+    monkeypatch.setattr(measured.Mapped, "of", lambda *_: measured.Mapped)
     results = json.loads((ROOT / "docs" / "results" / "report.json").read_text(encoding="utf-8"))
     row = from_json(Measurement, results["rows"][0])
-    monkeypatch.setattr(measured._Mapped, "metrics", lambda *_: row)
+    monkeypatch.setattr(measured.Mapped, "metrics", lambda *_: row)
     monkeypatch.setattr(
         measured,
         "map_unit",
