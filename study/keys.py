@@ -46,6 +46,8 @@ class Made:
 
     configuration: Configuration
     workload: Workload
+    kept: Cache = Cache(None)
+    """Where other builds of the configuration find its hardware."""
 
     @cached_property
     def component(self) -> Any:
@@ -55,7 +57,10 @@ class Made:
     @cached_property
     def rtlil(self) -> str:
         """The hardware, as mapping takes it."""
-        return to_outlined_rtlil(self.configuration)
+        key = digest(["RTLIL", self.configuration.slug])
+        text = self.kept.get(key, lambda: {"rtlil": to_outlined_rtlil(self.configuration)})["rtlil"]
+        assert isinstance(text, str)
+        return text
 
     @cached_property
     def expected(self) -> Mapping[str, Codes]:

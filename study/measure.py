@@ -52,7 +52,7 @@ def measure(
     Raises: MeasureError (flops that are not the declared ones), and what the
     tools raise.
     """
-    made = Made(build.configuration, workload)
+    made = Made(build.configuration, workload, maps)
 
     def compute() -> Measurement:
         netlist = mapped(build, made, conditions, maps)

@@ -51,11 +51,17 @@ class Library:
 
     def __getitem__(self, kind: str) -> LibertyCell:
         """The cell `kind`, for timing and power. Raises: LibertyError (absent, incomplete)."""
-        if kind not in self.cells:
-            raise LibertyError(f"cell must be one of library {self.name}, not {kind!r}")
-        cell = self.cells[kind]
-        check_cell(cell)
-        return cell
+        if kind not in self._complete:
+            if kind not in self.cells:
+                raise LibertyError(f"cell must be one of library {self.name}, not {kind!r}")
+            check_cell(self.cells[kind])
+            self._complete[kind] = self.cells[kind]
+        return self._complete[kind]
+
+    @cached_property
+    def _complete(self) -> dict[str, LibertyCell]:
+        """Cells that were checked: a netlist asks for each of them a thousand times."""
+        return {}
 
     @cached_property
     def odd(self) -> dict[str, str]:

@@ -140,7 +140,7 @@ def test_bench_counts_what_differs(written):
 @pytest.mark.eda
 def test_opensta_reads_netlist_and_delays(written, osu018):
     script = (
-        f"read_liberty {osu018.liberty}\nread_verilog top.v\nlink_design top\n"
+        f"read_liberty {osu018.liberty[0]}\nread_verilog top.v\nlink_design top\n"
         "create_clock -name clock -period 10\nread_sdf top.sdf\nreport_annotated_delay\n"
     )
     (written / "script.tcl").write_text(script)
