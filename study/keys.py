@@ -40,13 +40,16 @@ def result_key(made: "Made", adders: Adders, conditions: Conditions, results: Ca
     return digest([engine(), content, *_circumstances(adders, conditions, made.workload)])
 
 
+_NOT_KEPT = Cache(None)
+
+
 @dataclass(frozen=True)
 class Made:
     """What a configuration decides of a result, made when first asked for."""
 
     configuration: Configuration
     workload: Workload
-    kept: Cache = Cache(None)
+    kept: Cache = _NOT_KEPT
     """Where other builds of the configuration find its hardware."""
 
     @cached_property
