@@ -232,7 +232,10 @@ def remarks(report: MacReport) -> list[str]:
             lines.append(f"{row.unit}: {_range(row.accumulator)}")
     zeros = ", ".join(f"{row.unit} {100 * row.zero_product_share:.2g} %" for row in report.rows)
     lines.append(f"products that are zero: {zeros}")
-    lines.append("energies in pJ, glitches included; pre-layout: no wires, ideal clock")
+    lines.append(
+        "energies in pJ, glitches included; pre-layout: no wires, ideal clock; in parentheses the "
+        "standard error, counted in the last digit"
+    )
     if pairs := "; ".join(_ties(report.rows)):
         lines.append(f"ties, less than two standard errors apart: {pairs}")
     if report.baselines:

@@ -23,7 +23,8 @@ class Column:
         unit: follows the value on a page.
         words: for true and false; the second stands out.
         error: path of the standard error, below whose first digit nothing shows; it follows the
-            value where `with_error`.
+            value where `with_error`: as "±0.2", in the terminal as "(2)", which counts in the last
+            digit.
     """
 
     heading: str
@@ -37,7 +38,7 @@ class Column:
     error: str = ""
     with_error: bool = False
 
-    def text(self, row: Any) -> str:
+    def text(self, row: Any, brief: bool = False) -> str:
         """The row's cell."""
         value = at(row, self.path)
         if value is None:
@@ -51,7 +52,13 @@ class Column:
         if not error:
             return figure(value, self.digits)
         text = certain(value, error, self.digits)
-        return f"{text} ±{certain(error, error, 1)}" if self.with_error else text
+        if not self.with_error:
+            return text
+        if not brief:
+            return f"{text} ±{certain(error, error, 1)}"
+        decimals = len(text.partition(".")[2])
+        last = round(error * 10**decimals)
+        return f"{text}({last})" if last else text
 
     def stands_out(self, row: Any) -> bool:
         """Whether the row's cell does."""
@@ -64,7 +71,7 @@ class Column:
 
     def in_terminal(self, row: Any) -> str:
         """The row's cell, in capitals where it stands out."""
-        text = self.text(row)
+        text = self.text(row, brief=True)
         return text.upper() if self.stands_out(row) else text
 
 
