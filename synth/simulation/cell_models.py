@@ -4,9 +4,9 @@ A combinational output is one user-defined primitive, the truth table of its fun
 that change at one time are seen at once. The operators of an assignment would be scheduled one by
 one, and where pins stand at unlike depths the cell would glitch inside; that of a buffer would be
 passed on at once, and where that reaches a reader before the path does its delay would be lost. A
-flop is a primitive too, one that starts at 0: registers may have no reset, and X would never leave a state that feeds back
-in simulation, although an input defines it whatever it was. With `specify`, each output has one unconditional path for every pin with a delay,
-zero until SDF is annotated.
+flop is a primitive too, one that starts at 0: registers may have no reset, and X would never leave
+a state that feeds back in simulation, although an input defines it whatever it was. With `specify`,
+each output has one unconditional path for every pin with a delay, zero until SDF is annotated.
 Source: IEEE Std 1364-2005, clauses 8 (user-defined primitives) and 14 (specify blocks).
 """
 
