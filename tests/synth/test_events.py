@@ -11,7 +11,7 @@ import pytest
 
 from mlsmac.synth.liberty.cells import ArcKind, Sense
 from mlsmac.synth.mapping.netlist import Cell, Netlist
-from mlsmac.synth.simulation import kernels
+from mlsmac.synth.simulation import icarus, kernels, testbench
 from mlsmac.synth.simulation.simulate import Simulation, SimulationError, Simulator
 from mlsmac.synth.timing.delays import ArcDelay, Timing
 
@@ -627,6 +627,26 @@ def test_random_netlists_in_icarus(toy, seed, period, timed):
     case = random_case(toy, seed, gates=50 + 90 * (seed % 3), period=period, step=64)
     assert max(RandomNetlist(toy, seed, 50 + 90 * (seed % 3), 64).depth.values()) < 64
     compare_results(*(case.run(toy, simulator=s, timed=timed) for s in Simulator))
+
+
+@pytest.mark.eda
+def test_buffers_of_a_large_netlist_keep_their_delays(toy, monkeypatch):
+    """Modules in Icarus, as large netlists have them, change nothing; they would if a buffer were
+    an assignment.
+    """
+    monkeypatch.setattr(testbench, "LARGE", 50)
+    monkeypatch.setattr(testbench, "BLOCK", 7)
+    case = random_case(toy, 1, gates=140, step=64)
+    own = case.run(toy)
+    compare_results(own, case.run(toy, simulator=ICARUS))
+    models = icarus.verilog_models
+
+    def assigned(*arguments, **options):
+        return models(*arguments, **options).replace("mlsmac_BUF_Y own_Y(Y, A)", "assign Y = A")
+
+    monkeypatch.setattr(icarus, "verilog_models", assigned)
+    lost = case.run(toy, simulator=ICARUS)
+    assert lost.batches.toggles.sum() != own.batches.toggles.sum()
 
 
 REFUSED = [
