@@ -1,16 +1,20 @@
 """Verilog models of standard cells made from Liberty, for gate-level simulation in Icarus.
 
-A combinational output is one continuous assignment of its function, so a cell has no glitches
-inside. A flop is one user-defined primitive that starts at 0: registers may have no reset, and X
-would never leave a state that feeds back in simulation, although an input defines it whatever it
-was. With `specify`, each output has one unconditional path for every pin with a delay,
-zero until SDF is annotated.
+A combinational output is one user-defined primitive, the truth table of its function: the inputs
+that change at one time are seen at once. The operators of an assignment would be scheduled one by
+one, and where pins stand at unlike depths the cell would glitch inside; that of a buffer would be
+passed on at once, and where that reaches a reader before the path does its delay would be lost. A
+flop is a primitive too, one that starts at 0: registers may have no reset, and X would never leave
+a state that feeds back in simulation, although an input defines it whatever it was. With `specify`,
+each output has one unconditional path for every pin with a delay, zero until SDF is annotated.
 Source: IEEE Std 1364-2005, clauses 8 (user-defined primitives) and 14 (specify blocks).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from ..liberty.boolean import Expr, Op
+import numpy as np
+
+from ..liberty.boolean import Expr, Op, truth_table
 from ..liberty.cells import LibertyCell, Pin
 from ..liberty.library import Library
 
@@ -56,6 +60,7 @@ def verilog_models(library: Library, kinds: Iterable[str], *, specify: bool) -> 
 
 
 def _model(cell: LibertyCell, specify: bool) -> str:
+    """The module, after the primitives that it needs."""
     inputs = [pin.name for pin in cell.inputs]
     outputs = [pin.name for pin in cell.outputs]
     lines = [f"module {cell.name}({', '.join(inputs + outputs)});"]
@@ -63,22 +68,38 @@ def _model(cell: LibertyCell, specify: bool) -> str:
     lines += [f"  output {name};" for name in outputs]
     if cell.flop:
         lines += _flop(cell)
+    primitives: list[str] = []
     for pin in cell.outputs:
         assert pin.function is not None  # the library has checked it
-        lines.append(f"  {_driver(pin.name, pin.function)};")
+        if pin.function.op is Op.CONSTANT:
+            lines.append(f"  assign {pin.name} = {pin.function.verilog()};")
+        else:
+            primitive, pins = f"mlsmac_{cell.name}_{pin.name}", sorted(pin.function.pins)
+            primitives += _table(primitive, pins, pin.function)
+            lines.append(f"  {primitive} own_{pin.name}({pin.name}, {', '.join(pins)});")
     if specify and (paths := [path for pin in cell.outputs for path in _paths(pin)]):
         lines += ["  specify", *(f"    {path} = (0, 0);" for path in paths), "  endspecify"]
-    return "\n".join([*lines, "endmodule", ""])
+    return "\n".join([*primitives, *lines, "endmodule", ""])
 
 
-def _driver(name: str, function: Expr) -> str:
-    """What gives an output its function. A pin or a state alone goes through a `buf`: Icarus passes
-    an assigned one on at once, within a module or beyond it, and where that reaches a reader before
-    the path does the path's delay is lost.
-    """
-    if function.op is Op.PIN:
-        return f"buf ({name}, {function.name})"
-    return f"assign {name} = {function.verilog()}"
+def _table(name: str, pins: Sequence[str], function: Expr) -> list[str]:
+    """A primitive that is the truth table of a function."""
+    inputs = [f"i{number}" for number in range(len(pins))]
+    values = np.broadcast_to(function.evaluate(truth_table(pins)), 1 << len(pins))
+    rows = [
+        f"    {' '.join(str(row >> i & 1) for i in range(len(pins)))} : {value:d};"
+        for row, value in enumerate(values.tolist())
+    ]
+    return [
+        f"primitive {name}(o, {', '.join(inputs)});",
+        "  output o;",
+        f"  input {', '.join(inputs)};",
+        "  table",
+        *rows,
+        "  endtable",
+        "endprimitive",
+        "",
+    ]
 
 
 def _flop(cell: LibertyCell) -> list[str]:

@@ -4,6 +4,7 @@ Nets have numbers in the netlist's order, the two constants come last. A cell's 
 bit i for input pin i, then for a flop's stored bit; it is the row of `Instances.table`.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -116,14 +117,15 @@ class Circuit:
 def circuit(netlist: Netlist, library: Library) -> Circuit:
     """Number the cells and nets of a netlist.
 
-    Raises: SimulationError (an input pin that nothing drives), LibertyError.
+    Raises: SimulationError (a net that nothing drives, or more than one), LibertyError.
     """
     nets = _nets(netlist)
     numbers = nets | {net: len(nets) + value for net, value in CONSTANT_NETS.items()}
     places: dict[str, int] = {}
     kinds: list[Kind] = []
     kind, bit_net, inverted = [], [], []
-    driven = {net for port in netlist.inputs.values() for net in port} | CONSTANT_NETS.keys()
+    drivers = Counter(net for port in netlist.inputs.values() for net in port)
+    drivers.update(CONSTANT_NETS)
     for cell in netlist.cells.values():
         if cell.kind not in places:
             places[cell.kind] = len(kinds)
@@ -131,28 +133,32 @@ def circuit(netlist: Netlist, library: Library) -> Circuit:
         own = kinds[places[cell.kind]]
         kind.append(places[cell.kind])
         bit_net += [numbers[cell.pins[pin]] if pin in cell.pins else -1 for pin in own.pins]
-        driven.update(cell.pins[pin.name] for pin in own.outputs if pin.name in cell.pins)
+        drivers.update(cell.pins[pin.name] for pin in own.outputs if pin.name in cell.pins)
         inverse = False
         if own.cell.flop:
             shown = next((pin for pin in own.outputs if pin.name in cell.pins), None)
             bit_net.append(numbers[cell.pins[shown.name]] if shown else len(nets))
             inverse = shown is not None and not follows_state(own.cell, shown)
         inverted.append(inverse)
-    undriven = [net for net in nets if net not in driven]
+    if several := [net for net, count in drivers.items() if count > 1 and net in nets]:
+        raise SimulationError(f"net {several[0]} must have one driver, not several")
+    undriven = [net for net in nets if net not in drivers]
     if undriven or -1 in bit_net:
         first = undriven[0] if undriven else "an open pin"
         count = max(len(undriven), 1)
         raise SimulationError(f"{count} nets are undefined in simulation, {first} among them")
-    bits, pins = np.array([(own.bits, len(own.pins)) for own in kinds], np.int64)[kind].T
+    own_kind = np.array(kind, np.int64)
+    sizes = np.array([(own.bits, len(own.pins)) for own in kinds], np.int64).reshape(-1, 2)
+    bits, pins = sizes[own_kind].T
     return Circuit(
         netlist=netlist,
         nets=nets,
         kinds=kinds,
-        kind=np.array(kind),
+        kind=own_kind,
         pins=pins,
         bits=bits,
         bit_start=_starts(bits),
-        bit_net=np.array(bit_net),
+        bit_net=np.array(bit_net, np.int64),
         inverted=np.array(inverted, dtype=np.int64),
         counts_start=_starts((1 + pins) << bits),
     )

@@ -7,32 +7,32 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from ..liberty.boolean import Expr, Op
+from ..liberty.boolean import Expr, Op, truth_table
 from ..liberty.cells import Pin
 from ..mapping.netlist import CONSTANT_NETS, Cell
 from ..power.states import follows_state
 from ..timing.delays import Timing
-from ..timing.sdf import path_ns
 from . import kernels
 from .circuit import Circuit, Kind, SimulationError
-from .testbench import TICKS_PER_NS
+from .testbench import path_ticks
 
-NO_PATH = (1 << 31) - 1
-"""Ticks from a pin that an output does not depend on."""
+NO_PATH = -1
+"""Ticks from a pin that an output depends on, until a timing gives them."""
 
 
 def compile_circuit(circuit: Circuit, clock_net: int) -> kernels.Machine:
     """A machine in which every net is 0 and nothing is counted, without delays.
 
     Raises: SimulationError for what the simulator does not know: flops of another clock than the
-    net `clock_net`, of its falling edge, or with clear or preset in use; combinational loops.
+    net `clock_net`, of its falling edge, or with clear or preset in use; gates that read the clock;
+    combinational loops.
     """
     tables = _Tables()
     flops = _Flops(clock_net, dict(_tied(circuit)), circuit)
     outs: list[tuple[int, int, int, int]] = []
     out_start = [0]
     sequential = []  # flops' outputs stand behind those of all gates
-    ticks = 0
+    delays: list[int] = []
     for number, cell in enumerate(circuit.netlist.cells.values()):
         kind = circuit.kinds[circuit.kind[number]]
         if kind.cell.flop:
@@ -41,13 +41,16 @@ def compile_circuit(circuit: Circuit, clock_net: int) -> kernels.Machine:
             for pin in _connected(cell, kind):
                 assert pin.function is not None  # the library has checked it
                 table = tables.place(kind, pin.name, pin.function)
-                outs.append((circuit.number(cell.pins[pin.name]), table, ticks, 0))
-                ticks += 2 * len(kind.pins)
+                outs.append((circuit.number(cell.pins[pin.name]), table, len(delays), 0))
+                tied = not CONSTANT_NETS.keys().isdisjoint(cell.pins.values())
+                delays += 2 * ([0] * len(kind.pins) if tied else tables.paths(kind, pin))
         out_start.append(len(outs))
     for number, cell, kind in sequential:
         pins = _connected(cell, kind)
         flops.add(number, cell, kind, tables, range(len(outs), len(outs) + len(pins)))
         outs += [(circuit.number(cell.pins[pin.name]), 0, 0, 0) for pin in pins]
+    if np.count_nonzero(circuit.bit_net == clock_net) > len(flops.rows):
+        raise SimulationError("the clock must go to clock pins of flops alone")
     machine = kernels.Machine(
         nets=_nets(circuit),
         cells=_cells(circuit, np.array(out_start)),
@@ -58,7 +61,7 @@ def compile_circuit(circuit: Circuit, clock_net: int) -> kernels.Machine:
         pins=circuit.bit_net.astype(np.uint32),
         order=np.empty(0, np.uint32),
         tables=np.concatenate([*tables.parts, np.empty(0, np.uint8)]),
-        delays=np.full(ticks, NO_PATH, np.int32),
+        delays=np.array(delays, np.int32),
         counts=np.zeros(circuit.counts_start[-1], np.int32),
         touched=np.zeros(len(circuit.kind), np.uint32),
         heads=np.empty(0, np.int32),
@@ -70,7 +73,10 @@ def compile_circuit(circuit: Circuit, clock_net: int) -> kernels.Machine:
 
 
 def with_delays(machine: kernels.Machine, circuit: Circuit, timing: Timing) -> kernels.Machine:
-    """The machine with a timing's delays, and a wheel of ticks that they fit on."""
+    """The machine with a timing's delays, and a wheel of ticks that they fit on.
+
+    Raises: SimulationError (an output that depends on a pin without a delay).
+    """
     delays, flop_outs = machine.delays.copy(), machine.flop_outs.copy()
     places = {name: number for number, name in enumerate(circuit.netlist.cells)}
     flop_rows = dict(zip(machine.flops["cell"].tolist(), machine.flops.tolist(), strict=True))
@@ -83,7 +89,7 @@ def with_delays(machine: kernels.Machine, circuit: Circuit, timing: Timing) -> k
         connected = circuit.netlist.cells[instance].pins
         outputs = [pin.name for pin in kind.outputs if pin.name in connected]
         for arc in arcs:
-            rise, fall = (int(ns * TICKS_PER_NS + 0.5) for ns in path_ns(arc))
+            rise, fall = path_ticks(arc)
             pin = kind.pins.index(arc.from_pin)
             place = outputs.index(arc.to_pin)
             if kind.cell.flop:
@@ -95,6 +101,11 @@ def with_delays(machine: kernels.Machine, circuit: Circuit, timing: Timing) -> k
                 base = first_tick[starts[number] + place] + pin
                 delays[base], delays[base + len(kind.pins)] = fall, rise
             longest = max(longest, rise, fall)
+    if np.any(delays == NO_PATH):
+        gates = first_tick[: len(first_tick) - len(flop_outs)]
+        out = np.searchsorted(gates, np.argmax(delays == NO_PATH), "right") - 1
+        net = list(circuit.nets)[machine.outs["net"][out]]
+        raise SimulationError(f"net {net} must have delays from all pins that it depends on")
     size = max(64, 1 << (longest + 1).bit_length())
     heads, words = np.full(size, -1, np.int32), np.zeros(size >> 6, np.uint64)
     return machine._replace(delays=delays, flop_outs=flop_outs, heads=heads, words=words)
@@ -112,8 +123,8 @@ def _nets(circuit: Circuit) -> NDArray:
 
 def _fans(circuit: Circuit) -> NDArray[np.uint32]:
     """Readers in the order of the nets."""
-    if circuit.bits.max(initial=0) >= 1 << kernels.PIN_BITS:
-        raise SimulationError("cells must have fewer than 16 pins")
+    if circuit.bits.max(initial=0) > kernels.MOST_BITS:
+        raise SimulationError(f"cells must have at most {kernels.MOST_BITS} bits of state")
     entries = circuit.bit_cell << kernels.PIN_BITS | circuit.bit_place
     return entries[np.argsort(circuit.bit_net, kind="stable")].astype(np.uint32)
 
@@ -138,6 +149,7 @@ class _Tables:
     parts: list[np.ndarray] = field(default_factory=list)
     _size: int = 0
     _places: dict[tuple[str, str], int] = field(default_factory=dict)
+    _paths: dict[tuple[str, str], list[int]] = field(default_factory=dict)
 
     def place(self, kind: Kind, name: str, function: Expr) -> int:
         """First entry of a function of a kind."""
@@ -148,6 +160,16 @@ class _Tables:
             self._size += len(table)
             self.parts.append(table)
         return self._places[key]
+
+    def paths(self, kind: Kind, pin: Pin) -> list[int]:
+        """By input pin `NO_PATH`, 0 where the output does not depend on it."""
+        key = kind.cell.name, pin.name
+        if key not in self._paths:
+            assert pin.function is not None
+            rows = truth_table(kind.pins)
+            decides = [np.any(pin.function.difference(name, rows)) for name in kind.pins]
+            self._paths[key] = [NO_PATH if own else 0 for own in decides]
+        return self._paths[key]
 
 
 @dataclass

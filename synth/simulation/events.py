@@ -36,6 +36,8 @@ def _segments(vectors: kernels.Vectors, batches: Sequence[int]) -> list[_Segment
     edges = [0, *batches, len(vectors.outputs) + vectors.latency]
     counted = [None, *range(len(batches) - 1), None]
     most = (1 << 31) // (2 * vectors.half)
+    if not most:
+        raise SimulationError("a clock period must have at most 2^31 ticks")
     return [
         _Segment(begin, min(begin + most, last), batch)
         for (first, last), batch in zip(pairwise(edges), counted, strict=True)
@@ -78,8 +80,8 @@ class EventSimulation:
             room *= 4
         return run
 
-    def _before(self, stored: int) -> _Settled:
-        """Before the first cycle: inputs are 0, all flops store the same."""
+    def _before(self, stored: int | NDArray[np.int64]) -> _Settled:
+        """Before the first cycle: inputs are 0, flops store what is given."""
         machine = _copy(self._machine)
         machine.flops["stored"] = stored
         kernels.settle(machine)
@@ -99,11 +101,12 @@ class EventSimulation:
         first.
         """
         values = []
-        for stored in (0, 1):
+        patterns = np.random.default_rng(1).integers(0, 2, (2, len(self._machine.flops)))
+        for stored in (0, 1, *patterns):
             machine = self._at(self._before(stored), self._machine)
             kernels.zero_delay(machine, self._vectors, 0, end)
             values.append(machine.nets["value"])
-        unlike = np.flatnonzero(values[0] != values[1])
+        unlike = np.flatnonzero((np.array(values) != values[0]).any(axis=0))
         if len(unlike):
             first = list(self._circuit.nets)[unlike[0]]
             raise SimulationError(

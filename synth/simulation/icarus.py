@@ -23,7 +23,16 @@ from .cell_models import verilog_models
 from .changes import ChangeCounter
 from .circuit import Circuit, SimulationError
 from .counts import Counts
-from .testbench import LEAD_TICKS, Bench, ShortNames, bench_text, hex_words, unit_text
+from .testbench import (
+    LEAD_TICKS,
+    TICKS_PER_NS,
+    Bench,
+    ShortNames,
+    bench_text,
+    hex_words,
+    path_ticks,
+    unit_text,
+)
 from .vcd import Changes, VcdError, read
 
 
@@ -72,36 +81,17 @@ def _sdf_files(netlist: Netlist, timing: Timing, names: ShortNames) -> dict[str,
         by_instance.setdefault(delay.instance, []).append(delay)
     files = {}
     for number, block in enumerate(names.blocks):
-        own = [delay for name in block for delay in by_instance.get(name, ())]
+        own = [_whole(delay) for name in block for delay in by_instance.get(name, ())]
         files[f"delays{number}.sdf"] = sdf_text(
             netlist, replace(timing, delays=tuple(own)), names.cells
         )
     return files
 
 
-def _operations(
-    netlist: Netlist,
-    stimulus: Mapping[str, NDArray],
-    expected: Mapping[str, NDArray],
-    clock: str | None,
-    warm_up: int,
-) -> int:
-    """Check ports and lengths of the vectors; the number of operations."""
-    if set(stimulus) != set(netlist.inputs) - {clock}:
-        ports = ", ".join(sorted(set(netlist.inputs) - {clock}))
-        raise ValueError(
-            f"stimulus must be of the ports {ports}, not {', '.join(sorted(stimulus))}"
-        )
-    if not expected or not set(expected) <= set(netlist.outputs):
-        ports = ", ".join(netlist.outputs)
-        raise ValueError(f"expected must be of ports among {ports}, not {', '.join(expected)}")
-    lengths = {len(codes) for codes in (*stimulus.values(), *expected.values())}
-    if len(lengths) != 1:
-        raise ValueError(f"all vectors must have one length, not {sorted(lengths)}")
-    operations = lengths.pop()
-    if operations <= warm_up:
-        raise ValueError(f"operations must be more than {warm_up}, not {operations}")
-    return operations
+def _whole(delay: ArcDelay) -> ArcDelay:
+    """In whole ticks, as the other simulator has it."""
+    rise, fall = (ticks / TICKS_PER_NS for ticks in path_ticks(delay))
+    return delay._replace(rise_ns=rise, fall_ns=fall)
 
 
 def _compile(directory: Path, *, timed: bool) -> None:

@@ -97,10 +97,12 @@ class Vectors(NamedTuple):
     half: int
 
 
-_LOWEST = np.zeros(1 << 16, dtype=np.uint8)
-for _bit in reversed(range(16)):
+MOST_BITS = 12
+"""Of a cell's state, for which `_LOWEST` is made."""
+
+_LOWEST = np.zeros(1 << MOST_BITS, dtype=np.uint8)
+for _bit in reversed(range(MOST_BITS)):
     _LOWEST[1 << _bit :: 2 << _bit] = _bit
-_LOWEST = _LOWEST[: 1 << 12].copy()
 """Place of the lowest bit that is set."""
 
 _ONE = np.uint64(1)
@@ -536,10 +538,7 @@ def timed(machine, vectors, first, last):
         _run(machine, edge, fall)
         _fire(machine, fall)
         _touch_clocks(machine)
-        # As in the bench: before what happens at the tick of the comparison.
-        _run(machine, fall, end - 1)
+        _run(machine, fall, end)
         wrong += _is_wrong(machine, vectors, cycle)
-        _fire(machine, end - 1)
-        _run(machine, end - 1, end)
         settled &= machine.scalars[PENDING] == 0
     return wrong, settled

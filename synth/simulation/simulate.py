@@ -174,7 +174,7 @@ class Simulation:
             activity=counts.activity(self._circuit, duration, 1e-9 / TICKS_PER_NS),
             shares=CountedShares.of(self._circuit, counts),
             batches=Batches(tuple(self._circuit.nets), counts.toggles, cycles),
-            toggled_share=float(toggled[pins].mean()),
+            toggled_share=float(toggled[pins].mean()) if len(pins) else 1.0,
             mismatches=mismatches,
             operations=self.bench.operations,
         )

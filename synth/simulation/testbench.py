@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from ...support.words import words
 from ..mapping.netlist import CONSTANT_NETS, Cell, Netlist
+from ..timing.delays import ArcDelay
+from ..timing.sdf import path_ns
 from .cell_models import TIMESCALE
 
 TICKS_PER_NS = 1_000
@@ -22,14 +24,21 @@ LEAD_TICKS = 1_000 * TICKS_PER_NS
 """Time before the first clock edge: by then every gate has left the X of time 0."""
 
 
+def path_ticks(delay: ArcDelay) -> tuple[int, int]:
+    """Ticks of a rise and of a fall through a path; one at least, as what takes no time could pulse
+    within a tick, which is no toggle.
+    """
+    rise, fall = (max(int(ns * TICKS_PER_NS + 0.5), 1) for ns in path_ns(delay))
+    return rise, fall
+
+
 LARGE = 8192
-"""Cells up to which a netlist is one submodule: Icarus orders simultaneous events by submodule,
-which moves energies with glitches by about a percent; units that are compared should have one form.
-"""
+"""Cells up to which a netlist is one submodule."""
 
 BLOCK = 256
 """Cells of a submodule of larger ones: for each cell that SDF names Icarus searches through all
-cells and nets of a module, hours for a module of 100,000 cells.
+cells and nets of a module, hours for a module of 100,000 cells. What is computed does not depend on
+it (`cell_models` says what of a buffer would).
 """
 
 
@@ -231,7 +240,8 @@ _BENCH = """\
       clock = 1;
       if (cycle < {operations}) {{{driven}}} <= stimulus[cycle];
       #{high} clock = 0;
-      #{low} if (cycle >= {latency} && result !== expected[cycle - {latency}])
+      // After what happens at this tick.
+      #{low} #0 if (cycle >= {latency} && result !== expected[cycle - {latency}])
         mismatches = mismatches + 1;
 {each}      #{margin};
     end

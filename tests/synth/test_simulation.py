@@ -10,8 +10,13 @@ from mlsmac.support.errors import UserError
 from mlsmac.synth.liberty.library import load
 from mlsmac.synth.mapping.mapper import map_unit
 from mlsmac.synth.mapping.netlist import Cell, Netlist, parse_yosys_json
-from mlsmac.synth.simulation import gatesim
-from mlsmac.synth.simulation.gatesim import WARM_UP_CYCLES, SimulationError, simulate
+from mlsmac.synth.simulation import icarus, simulate
+from mlsmac.synth.simulation.simulate import (
+    WARM_UP_CYCLES,
+    Simulation,
+    SimulationError,
+    Simulator,
+)
 from mlsmac.synth.simulation.testbench import Bench, ShortNames, bench_text, hex_words, unit_text
 from mlsmac.synth.timing.delays import analyse
 from mlsmac.synth.timing.sta import analyse_paths
@@ -63,17 +68,16 @@ def test_bench_text():
         operations=20,
         driven=["a"],
         compared=["q"],
-        timed=True,
     )
-    text = bench_text(NETLIST, ShortNames(NETLIST), bench)
+    text = bench_text(NETLIST, ShortNames(NETLIST), bench, timed=True)
     assert "wire [0:0] in_clk = clock;" in text
     assert "wire [3:0] result = {out_n3, in_a[1], 1'b0, out_n3};" in text
     assert "unit unit(.n0(in_clk[0]), .n1(in_a[0]), .n2(in_a[1]), .n3(out_n3));" in text
     assert "{in_a} <= stimulus[cycle];" in text
     assert "#1.250 clock = 0;" in text
-    assert "#1.249 if (cycle >= 3 && " in text
+    assert "#1.249 #0 if (cycle >= 3 && " in text
     assert '$sdf_annotate("delays0.sdf", unit.b0);' in text
-    assert "sdf" not in bench_text(NETLIST, ShortNames(NETLIST), replace(bench, timed=False))
+    assert "sdf" not in bench_text(NETLIST, ShortNames(NETLIST), bench, timed=False)
 
 
 def test_hex_words():
@@ -86,24 +90,42 @@ def test_hex_words():
 
 @pytest.fixture(scope="module")
 def results(mac):
-    """The same vectors at zero delay and with glitches."""
-    return {timing is None: _simulate(mac, timing=timing) for timing in (None, mac.timing)}
+    """The same vectors in both simulators, at zero delay (True) and with glitches."""
+    return {
+        (simulator, timing is None): _simulate(mac, timing=timing, simulator=simulator)
+        for simulator in Simulator
+        for timing in (None, mac.timing)
+    }
 
 
-def _simulate(mac, **changes):
-    arguments = {"timing": None, "stimulus": mac.stimulus, "expected": mac.expected}
+def _simulate(mac, timing=None, **changes):
+    arguments = {"stimulus": mac.stimulus, "expected": mac.expected}
     latency = mac.configuration.build().latency
     arguments |= {"clock_ns": CLOCK_NS, "latency": latency} | changes
-    return simulate(mac.netlist, mac.library, **arguments)
+    return Simulation(mac.netlist, mac.library, **arguments).run(timing)
+
+
+def same(one, two):
+    """Whether two simulations showed the same."""
+    assert one.mismatches == two.mismatches
+    assert one.activity == two.activity
+    np.testing.assert_array_equal(one.batches.toggles, two.batches.toggles)
+    for kind in one.shares.names:
+        np.testing.assert_array_equal(one.shares.time[kind], two.shares.time[kind])
+        np.testing.assert_array_equal(one.shares.toggles[kind], two.shares.toggles[kind])
 
 
 @pytest.mark.eda
-@pytest.mark.parametrize("zero_delay", [True, False])
-def test_computes_what_golden_says(mac, results, zero_delay):
-    result = results[zero_delay]
-    assert (result.mismatches, result.operations, result.pin_share) == (0, 200, 1.0)
-    nets = {net for cell in mac.netlist.cells.values() for net in cell.pins.values()}
-    assert nets <= set(result.activity) | {"1'0", "1'1"}
+def test_computes_what_golden_says(mac, results):
+    pins = [net for cell in mac.netlist.cells.values() for net in cell.pins.values()]
+    for result in results.values():
+        assert (result.mismatches, result.operations) == (0, 200)
+        assert set(pins) <= set(result.activity) | {"1'0", "1'1"}
+        toggled = {net for net, own in result.activity.items() if own.toggles_per_s}
+        assert result.toggled_share == np.mean([net in toggled for net in pins])
+        assert result.toggled_share > 0.9
+    for zero_delay in (False, True):
+        same(*(results[simulator, zero_delay] for simulator in Simulator))
 
 
 @pytest.mark.eda
@@ -127,12 +149,13 @@ def test_activity_of_ports(mac, results):
 @pytest.mark.eda
 def test_glitches_are_seen_behind_gates_only(mac, results):
     flops = [c for c in mac.netlist.cells.values() if mac.library[c.kind].flop]
-    zero, real = results[True].activity, results[False].activity
-    for cell in flops:
-        net = cell.pins["Q"]
-        assert real[net].toggles_per_s == pytest.approx(zero[net].toggles_per_s)
-    total = [sum(a.toggles_per_s for a in activity.values()) for activity in (zero, real)]
-    assert total[1] > 1.2 * total[0]
+    for simulator in Simulator:
+        zero, real = (results[simulator, zero].activity for zero in (True, False))
+        for cell in flops:
+            net = cell.pins["Q"]
+            assert real[net].toggles_per_s == pytest.approx(zero[net].toggles_per_s)
+        total = [sum(a.toggles_per_s for a in activity.values()) for activity in (zero, real)]
+        assert total[1] > 1.2 * total[0]
 
 
 @pytest.mark.eda
@@ -140,32 +163,41 @@ def test_glitches_are_seen_behind_gates_only(mac, results):
 def test_same_activity_as_with_the_shipped_models(mac, results, monkeypatch, timed):
     """OSU's own Verilog, of which only the precision is changed from 10 ps to ours."""
     shipped = mac.pdk.liberty[0].with_suffix(".v").read_text().replace("1ns/10ps", "1ns/1ps")
-    monkeypatch.setattr(gatesim, "verilog_models", lambda *_, **__: shipped)
-    result = _simulate(mac, timing=mac.timing if timed else None)
-    assert result == results[not timed]
+    monkeypatch.setattr(icarus, "verilog_models", lambda *_, **__: shipped)
+    result = _simulate(mac, mac.timing if timed else None, simulator=Simulator.ICARUS)
+    same(result, results[Simulator.EVENTS, not timed])
 
 
 @pytest.mark.eda
+@pytest.mark.parametrize("simulator", Simulator)
 @pytest.mark.parametrize("port", ["acc", "overflow"])
-def test_every_mismatch_counts(mac, port):
+def test_every_mismatch_counts(mac, port, simulator):
     wrong = mac.expected[port].copy()
     wrong[[0, 17, 199]] ^= 1
-    assert _simulate(mac, expected=mac.expected | {port: wrong}).mismatches == 3
+    expected = mac.expected | {port: wrong}
+    assert _simulate(mac, expected=expected, simulator=simulator).mismatches == 3
+    assert _simulate(mac, mac.timing, expected=expected, simulator=simulator).mismatches == 3
 
 
 @pytest.mark.eda
 def test_too_fast_a_clock_shows(mac):
+    """By half, by so much that results come cycles late: both simulators see the same."""
     slug = mac.configuration.slug
     path = analyse_paths(mac.mapped.verilog, slug, mac.pdk.liberty, clock_ns=CLOCK_NS)
     period = path.critical_path_ns
-    assert _simulate(mac, timing=mac.timing, clock_ns=1.05 * period).mismatches == 0
-    assert _simulate(mac, timing=mac.timing, clock_ns=0.5 * period).mismatches > 0
+    for share, is_wrong in ((1.05, False), (0.5, True), (0.37, True), (0.13, True)):
+        both = [
+            _simulate(mac, mac.timing, clock_ns=share * period, simulator=simulator)
+            for simulator in Simulator
+        ]
+        assert (both[0].mismatches > 0) == is_wrong
+        same(*both)
 
 
 @pytest.mark.eda
 def test_nothing_stays(mac, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    _simulate(mac, timing=mac.timing)
+    _simulate(mac, mac.timing, simulator=Simulator.ICARUS)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -181,27 +213,46 @@ def test_combinational_unit(osu018, osu_library):
     outputs = reference("mls_multiplier", configuration.options, inputs)
     timing = analyse(netlist, library, None)
     for delays in (None, timing):
-        result = simulate(
-            netlist, library, delays, inputs, outputs, clock_ns=10.0, clock=None, latency=0
-        )
-        assert (result.mismatches, result.pin_share) == (0, 1.0)
+        both = [
+            Simulation(
+                netlist,
+                library,
+                inputs,
+                outputs,
+                clock_ns=10.0,
+                clock=None,
+                latency=0,
+                simulator=simulator,
+            ).run(delays)
+            for simulator in Simulator
+        ]
+        assert (both[0].mismatches, both[0].toggled_share) == (0, 1.0)
+        same(*both)
 
 
 @pytest.mark.eda
-def test_undefined_net(mac):
-    """Flops start at 0, so X takes a net without a driver."""
-    cells = {name: replace(cell) for name, cell in mac.netlist.cells.items()}
+@pytest.mark.parametrize("simulator", Simulator)
+def test_undefined_net(mac, simulator):
+    """Whatever reads a net that nothing drives."""
+    cells = dict(mac.netlist.cells)
     flop = next(cell for cell in cells.values() if mac.library[cell.kind].flop)
     cells[flop.name] = replace(flop, pins=flop.pins | {"D": "nowhere"})
+    other = replace(mac, netlist=replace(mac.netlist, cells=cells))
+    with pytest.raises(SimulationError, match="1 nets are undefined in simulation, nowhere among"):
+        _simulate(other, simulator=simulator)
+
+
+@pytest.mark.eda
+def test_x_in_icarus(mac, monkeypatch):
+    """A net that the simulation leaves undefined, although all have drivers."""
+    models = icarus.verilog_models
+    monkeypatch.setattr(
+        icarus, "verilog_models", lambda *a, **o: models(*a, **o).replace("q = 1'b0", "q = 1'bx")
+    )
     with pytest.raises(SimulationError, match=r"nets are undefined in simulation, .* among them"):
-        simulate(
-            replace(mac.netlist, cells=cells),
-            mac.library,
-            None,
-            mac.stimulus,
-            mac.expected,
-            clock_ns=CLOCK_NS,
-            latency=3,
+        _simulate(
+            replace(mac, stimulus=mac.stimulus | {"start": np.zeros(200, dtype=np.int64)}),
+            simulator=Simulator.ICARUS,
         )
 
 
@@ -215,17 +266,17 @@ def test_undefined_net(mac):
     ],
 )
 def test_a_delay_that_is_not_annotated_is_an_error(mac, monkeypatch, change, message):
-    text = gatesim.sdf_text
-    monkeypatch.setattr(gatesim, "sdf_text", lambda *arguments: change(text(*arguments)))
+    text = icarus.sdf_text
+    monkeypatch.setattr(icarus, "sdf_text", lambda *arguments: change(text(*arguments)))
     with pytest.raises(SimulationError, match=message):
-        _simulate(mac, timing=mac.timing)
+        _simulate(mac, mac.timing, simulator=Simulator.ICARUS)
 
 
 @pytest.mark.eda
 def test_errors_of_the_simulator(mac, monkeypatch):
-    monkeypatch.setattr(gatesim, "verilog_models", lambda *_, **__: "module broken(;\nendmodule\n")
+    monkeypatch.setattr(icarus, "verilog_models", lambda *_, **__: "module broken(;\nendmodule\n")
     with pytest.raises(SimulationError, match=r"iverilog failed: cells.v:\d+: syntax error"):
-        _simulate(mac)
+        _simulate(mac, simulator=Simulator.ICARUS)
 
 
 @pytest.mark.parametrize(
@@ -245,14 +296,47 @@ def test_vectors(stimulus, expected, message):
         for ports in (stimulus, expected)
     ]
     with pytest.raises(ValueError, match=message):
-        simulate(NETLIST, _tiny(), None, *vectors, clock_ns=10.0, latency=1)
+        Simulation(NETLIST, _tiny(), *vectors, clock_ns=10.0, latency=1)
+
+
+@pytest.mark.parametrize(("port", "code"), [("a", 4), ("a", -3), ("q", 16)])
+def test_codes_that_do_not_fit(port, code):
+    vectors = {"a": np.zeros(20, dtype=np.int64), "q": np.zeros(20, dtype=np.int64)}
+    vectors[port][7] = code
+    stimulus, expected = {"a": vectors["a"]}, {"q": vectors["q"]}
+    with pytest.raises(ValueError, match=f"{port}: codes must fit in . bits, not"):
+        Simulation(NETLIST, _tiny(), stimulus, expected, clock_ns=10.0, latency=1)
+
+
+@pytest.mark.parametrize("batches", [[8], [20], [9, 9], [12, 10], [21], [7]])
+def test_batches_must_rise(batches):
+    codes = np.zeros(20, dtype=np.int64)
+    with pytest.raises(ValueError, match=r"batches must rise within 8\.\.20, not \["):
+        Simulation(
+            NETLIST, _tiny(), {"a": codes}, {"q": codes}, clock_ns=10.0, latency=1, batches=batches
+        )
+
+
+def test_the_default_simulator(monkeypatch):
+    assert Simulator.default() is Simulator.EVENTS
+    monkeypatch.setattr(simulate.importlib.util, "find_spec", lambda _: None)
+    assert Simulator.default() is Simulator.ICARUS
 
 
 def test_missing_tool(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     codes = np.zeros(20, dtype=np.int64)
+    simulation = Simulation(
+        NETLIST,
+        _tiny(),
+        {"a": codes},
+        {"q": codes},
+        clock_ns=10.0,
+        latency=1,
+        simulator=Simulator.ICARUS,
+    )
     with pytest.raises(UserError, match="iverilog not found: install the Debian package iverilog"):
-        simulate(NETLIST, _tiny(), None, {"a": codes}, {"q": codes}, clock_ns=10.0, latency=1)
+        simulation.run(None)
 
 
 def _tiny():
@@ -269,34 +353,44 @@ def test_one_net_on_two_pins_of_a_cell(osu_library):
     stimulus = {port: codes >> i & 1 for i, port in enumerate("abc")}
     a, b, c = stimulus.values()
     expected = {"o": 1 - ((a | b) & (b | c))}
-    result = simulate(
-        netlist,
-        osu_library,
-        timing,
-        stimulus,
-        expected,
-        clock_ns=10.0,
-        clock=None,
-        latency=0,
-    )
-    assert result.mismatches == 0
-    assert result.activity.keys() == {"a", "b", "c", "o"}
+    both = [
+        Simulation(
+            netlist,
+            osu_library,
+            stimulus,
+            expected,
+            clock_ns=10.0,
+            clock=None,
+            latency=0,
+            simulator=simulator,
+        ).run(timing)
+        for simulator in Simulator
+    ]
+    assert both[0].mismatches == 0
+    assert both[0].activity.keys() == {"a", "b", "c", "o"}
+    same(*both)
 
 
 @pytest.mark.eda
-@pytest.mark.parametrize("timed", [False, True])
-def test_counted_states_agree_with_duties(mac, timed):
+def test_counted_states_agree_with_duties(mac, results):
     """Shares of time reproduce every pin's duty; every toggle is in one state."""
-    result = _simulate(mac, timing=mac.timing if timed else None, count_states=True)
-    assert result.activity == _simulate(mac, timing=mac.timing if timed else None).activity
-    seconds = (200 - WARM_UP_CYCLES) * CLOCK_NS * 1e-9
-    for name, cell in mac.netlist.cells.items():
-        time = result.shares.time[name]
-        for i, pin in enumerate(mac.library[cell.kind].inputs):
-            net = cell.pins[pin.name]
-            if net not in result.activity:
-                continue
-            high = time[np.arange(len(time)) >> i & 1 == 1].sum() / time.sum()
-            assert high == pytest.approx(result.activity[net].duty, abs=1e-9), (name, pin.name)
-            toggles = result.shares.toggles[name, pin.name].sum()
-            assert toggles == round(result.activity[net].toggles_per_s * seconds)
+    ticks = (200 - WARM_UP_CYCLES) * round(CLOCK_NS * 1e3)
+    seconds = ticks * 1e-12
+    for result in results.values():
+        for kind, names in result.shares.names.items():
+            every = zip(
+                names,
+                result.shares.time[kind].T,
+                result.shares.toggles[kind].transpose(2, 0, 1),
+                strict=True,
+            )
+            for name, time, toggles in every:
+                assert time.sum() == ticks
+                for i, pin in enumerate(mac.library[kind].inputs):
+                    net = mac.netlist.cells[name].pins[pin.name]
+                    if net not in result.activity:
+                        continue
+                    high = time[np.arange(len(time)) >> i & 1 == 1].sum() / ticks
+                    assert high == pytest.approx(result.activity[net].duty, abs=1e-12)
+                    own = round(result.activity[net].toggles_per_s * seconds)
+                    assert toggles[i].sum() == own, (name, pin.name)

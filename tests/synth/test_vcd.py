@@ -1,4 +1,4 @@
-"""Toggles and duty from VCD text, against a counter that goes line by line."""
+"""Changes from VCD text, against a reader that goes line by line."""
 
 import io
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlsmac.synth.simulation import vcd
-from mlsmac.synth.simulation.vcd import VcdError, activity
+from mlsmac.synth.simulation.vcd import UNKNOWN, VcdError, read
 
 
 def _identifier(number):
@@ -31,52 +31,66 @@ def _dump(text):
 SMALL = _header(2) + '#0\n$dumpvars\nx"\n0!\n$end\n#5\n1!\n0"\n#10\n0!\n1"\n#30\n1!\n#40\n0"\n'
 
 
+def _read(text, end):
+    """Names, changes as (net, time, value), and how many in each part."""
+    names, parts = read(_dump(text), end)
+    rows, sizes = [], []
+    for part in parts:
+        rows += zip(*(column.tolist() for column in part), strict=True)
+        sizes.append(len(part.net))
+    return names, rows, sizes
+
+
 def test_by_hand():
-    """n0 is 1 in 5..10 and from 30 on; n1 in 10..40 and X before 5."""
-    counted = activity(_dump(SMALL), 10, 40)
-    assert counted.names == ["n0", "n1"]
-    assert counted.toggles.tolist() == [2, 1]  # the change at the end belongs to the next window
-    assert counted.duty.tolist() == [10 / 30, 1.0]
-    assert counted.unknown.tolist() == [False, False]
-    assert activity(_dump(SMALL), 0, 40).unknown.tolist() == [False, True]
+    """A value written again is a change like any other."""
+    names, rows, _ = _read(SMALL, 40)
+    assert names == ["n0", "n1"]
+    assert rows == [
+        (1, 0, UNKNOWN),
+        (0, 0, 0),
+        (0, 5, 1),
+        (1, 5, 0),
+        (0, 10, 0),
+        (1, 10, 1),
+        (0, 30, 1),
+        (1, 40, 0),
+    ]
+    again = _header(1) + "#0\n0!\n#1\n0!\n#2\n1!\n#3\n1!\n#9\n"
+    assert _read(again, 8)[1] == [(0, 0, 0), (0, 1, 0), (0, 2, 1), (0, 3, 1)]
 
 
-def test_a_value_written_again_is_no_toggle():
-    text = _header(1) + "#0\n0!\n#1\n0!\n#2\n1!\n#3\n1!\n#4\n0!\n#9\n"
-    counted = activity(_dump(text), 0, 8)
-    assert counted.toggles.tolist() == [2]
-    assert counted.duty.tolist() == [0.25]
+def test_x_and_z():
+    text = _header(2) + '#0\n0!\n1"\n#4\nx!\n#5\n1!\nX"\n#9\nz"\nZ!\n#20\n'
+    _, rows, _ = _read(text, 8)
+    assert [row for row in rows if row[2] == UNKNOWN] == [
+        (0, 4, UNKNOWN),
+        (1, 5, UNKNOWN),
+        (1, 9, UNKNOWN),
+        (0, 9, UNKNOWN),
+    ]
 
 
-def test_unknown_in_the_window():
-    text = _header(2) + '#0\n0!\n1"\n#4\nx!\n#5\n1!\n#9\nz"\n#20\n'
-    assert activity(_dump(text), 0, 8).unknown.tolist() == [True, False]
-    assert activity(_dump(text), 0, 8).toggles.tolist() == [0, 0]  # by way of X is no toggle
-    assert activity(_dump(text), 6, 12).unknown.tolist() == [False, True]
-
-
-@pytest.mark.parametrize("chunk", [100, 1 << 20])
+@pytest.mark.parametrize("chunk", [100, 3000, 1 << 20])
 def test_random_dump(monkeypatch, chunk):
     monkeypatch.setattr(vcd, "CHUNK_BYTES", chunk)
-    nets, start, end = 9000, 500, 4000  # identifiers of one, two and three characters
+    nets, end = 9000, 4000  # identifiers of one, two and three characters
     rng = np.random.default_rng(5)
     lines = ["#0", "$dumpvars", *(f"0{_identifier(i)}" for i in range(nets)), "$end"]
-    value, toggles, high = np.zeros((3, nets), dtype=np.int64)
+    expected = [(net, 0, 0) for net in range(nets)]
     time = 0
     while time < end:
-        later = time + int(rng.integers(1, 40))
-        high += value * max(0, min(later, end) - max(time, start))
-        time = later
+        time += int(rng.integers(1, 40))
         lines.append(f"#{time}")
         for net, bit in zip(rng.integers(0, nets, 50), rng.integers(0, 2, 50), strict=True):
             lines.append(f"{bit}{_identifier(net)}")
-            toggles[net] += (bit != value[net]) and start <= time < end
-            value[net] = bit
-    text = _header(nets) + "\n".join(lines) + "\n"
-    counted = activity(_dump(text), start, end)
-    assert toggles.sum() > 1000
-    np.testing.assert_array_equal(counted.toggles, toggles)
-    np.testing.assert_allclose(counted.duty, high / (end - start))
+            expected.append((int(net), time, int(bit)))
+    names, rows, sizes = _read(_header(nets) + "\n".join(lines) + "\n", end)
+    assert names == [f"n{i}" for i in range(nets)]
+    assert rows == expected
+    # Parts are of whole times.
+    ends = np.cumsum(sizes)[:-1]
+    assert len(sizes) == 1 or all(rows[i - 1][1] < rows[i][1] for i in ends if 0 < i < len(rows))
+    assert (len(sizes) > 10) == (chunk < 10_000)
 
 
 @pytest.mark.parametrize(
@@ -92,4 +106,4 @@ def test_random_dump(monkeypatch, chunk):
 )
 def test_errors(text, message):
     with pytest.raises(VcdError, match=message):
-        activity(_dump(text), 0, 10)
+        _read(text, 10)
