@@ -20,6 +20,7 @@ from mlsmac.synth.liberty.cells import (
     Table,
 )
 from mlsmac.synth.liberty.library import Library
+from mlsmac.synth.liberty.rules import Corner
 from mlsmac.synth.power.states import follows_state
 
 GATES = {
@@ -79,7 +80,7 @@ def toy():
     """Gates and flops of all sorts, without tables."""
     cells = {name: _cell(name, functions, None) for name, functions in GATES.items()}
     cells |= {name: _cell(name, functions, flop) for name, (flop, functions) in FLOPS.items()}
-    return Library("toy", 1.0, cells, None)
+    return Library("toy", ("toy",), Corner(None, None, 1.0, None), cells, ())
 
 
 class _State:
