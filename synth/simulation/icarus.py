@@ -51,6 +51,27 @@ def run(
     Raises: UserError (Icarus is missing), SimulationError (it failed, an undefined net).
     """
     require("iverilog", "vvp")
+    names = ShortNames(circuit.netlist)
+    files = sources(circuit, library, timing, bench, stimulus, expected)
+    counter = ChangeCounter(circuit, LEAD_TICKS + 2 * bench.half * np.array(batches))
+    with tempfile.TemporaryDirectory(prefix="mlsmac-sim-") as name:
+        directory = Path(name)
+        fill(directory, files)
+        compile_bench(directory, timed=timing is not None)
+        _run(directory, circuit, names, counter, LEAD_TICKS + 2 * bench.half * batches[-1])
+        mismatches = int((directory / "mismatches").read_text())
+    return mismatches, counter.result()
+
+
+def sources(
+    circuit: Circuit,
+    library: Library,
+    timing: Timing | None,
+    bench: Bench,
+    stimulus: Mapping[str, NDArray],
+    expected: Mapping[str, NDArray],
+) -> dict[str, str]:
+    """All files of a simulation, by name."""
     netlist = circuit.netlist
     names = ShortNames(netlist)
     files = {
@@ -62,16 +83,7 @@ def run(
         "stimulus.hex": hex_words(stimulus, {p: len(n) for p, n in netlist.inputs.items()}),
         "expected.hex": hex_words(expected, {p: len(n) for p, n in netlist.outputs.items()}),
     }
-    if timing is not None:
-        files |= _sdf_files(netlist, timing, names)
-    counter = ChangeCounter(circuit, LEAD_TICKS + 2 * bench.half * np.array(batches))
-    with tempfile.TemporaryDirectory(prefix="mlsmac-sim-") as name:
-        directory = Path(name)
-        fill(directory, files)
-        _compile(directory, timed=timing is not None)
-        _run(directory, circuit, names, counter, LEAD_TICKS + 2 * bench.half * batches[-1])
-        mismatches = int((directory / "mismatches").read_text())
-    return mismatches, counter.result()
+    return files if timing is None else files | _sdf_files(netlist, timing, names)
 
 
 def _sdf_files(netlist: Netlist, timing: Timing, names: ShortNames) -> dict[str, str]:
@@ -94,7 +106,8 @@ def _whole(delay: ArcDelay) -> ArcDelay:
     return delay._replace(rise_ns=rise, fall_ns=fall)
 
 
-def _compile(directory: Path, *, timed: bool) -> None:
+def compile_bench(directory: Path, *, timed: bool) -> None:
+    """Make `bench.vvp` of the files of `sources`. Raises: SimulationError."""
     specify = ["-gspecify"] if timed else []
     command = ["iverilog", "-g2005", "-Ttyp", *specify, "-s", "bench", "-o", "bench.vvp"]
     command += ["cells.v", "unit.v", "bench.v"]
