@@ -60,6 +60,8 @@ def compile_circuit(circuit: Circuit, clock_net: int) -> kernels.Machine:
         fans=_fans(circuit),
         pins=circuit.bit_net.astype(np.uint32),
         order=np.empty(0, np.uint32),
+        ranks=np.empty(0, np.uint32),
+        due=np.empty(0, np.uint64),
         tables=np.concatenate([*tables.parts, np.empty(0, np.uint8)]),
         delays=np.array(delays, np.int32),
         counts=np.zeros(circuit.counts_start[-1], np.int32),
@@ -69,7 +71,13 @@ def compile_circuit(circuit: Circuit, clock_net: int) -> kernels.Machine:
         events=np.empty(0, kernels.EVENT),
         scalars=np.zeros(4, np.int64),
     )
-    return machine._replace(order=_order(machine))
+    order = _order(machine)
+    # Flops have one rank, which no pass looks at.
+    behind = -(-len(order) // 64) * 64
+    ranks = np.full(len(machine.cells), behind, np.uint32)
+    ranks[order] = np.arange(len(order))
+    due = np.zeros(behind // 64 + 1, np.uint64)
+    return machine._replace(order=order, ranks=ranks, due=due)
 
 
 def with_delays(machine: kernels.Machine, circuit: Circuit, timing: Timing) -> kernels.Machine:
@@ -227,6 +235,5 @@ def _order(machine: kernels.Machine) -> NDArray[np.uint32]:
     level = kernels.levels(machine, ~driven)
     if np.count_nonzero(level >= 0) + len(machine.flops) < len(machine.cells):
         raise SimulationError("the netlist must have no combinational loop, but has one")
-    # Cells of as many pins one after another, which the processor's guesses like.
-    order = np.lexsort((machine.cells["pins"], level))
+    order = np.argsort(level, kind="stable")
     return order[level[order] >= 0].astype(np.uint32)

@@ -201,6 +201,6 @@ def _copy(machine: kernels.Machine) -> kernels.Machine:
 
 
 _CHANGING = (
-    *("nets", "cells", "outs", "flops", "counts", "touched"),
+    *("nets", "cells", "outs", "flops", "counts", "touched", "due"),
     *("heads", "words", "events", "scalars"),
 )
