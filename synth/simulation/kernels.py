@@ -56,8 +56,8 @@ class Machine(NamedTuple):
     Members:
         fans: readers of nets: the cell and the place of its bit. pins: nets of cells' bits of
             state; of a flop's stored bit the net that shows it. order: gates, each after those it
-            reads. ranks: by cell its place there, of flops one behind. due: a bit for each rank whose
-            cell sees a change in this cycle, without delays.
+            reads. ranks: by cell its place there, of flops one behind. due: without delays, a bit
+            for each rank whose cell sees a change in this cycle.
         tables: functions by state. delays: ticks by input pin, of a fall, then of a rise.
         counts: per cell ticks in each state, then by input pin its toggles that left each state.
         touched: cells with bits that change at this tick. heads: by tick modulo their count the
