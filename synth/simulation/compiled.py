@@ -16,7 +16,10 @@ from . import kernels
 from .circuit import Circuit, Kind, SimulationError
 from .testbench import path_ticks
 
-NO_PATH = -1
+NO_PATH = (1 << 31) - 1
+"""Ticks from a pin that an output does not depend on: others decide."""
+
+_UNKNOWN = -1
 """Ticks from a pin that an output depends on, until a timing gives them."""
 
 
@@ -43,7 +46,7 @@ def compile_circuit(circuit: Circuit, clock_net: int) -> kernels.Machine:
             for pin, table, paths in tables.gate(circuit.kinds[place]):
                 if pin in cell.pins:
                     outs.append((circuit.nets[cell.pins[pin]], table, len(delays), 0))
-                    delays += [0] * len(paths) if tied else paths
+                    delays += [NO_PATH] * len(paths) if tied else paths
         out_start.append(len(outs))
     for number, cell, kind in sequential:
         pins = _connected(cell, kind)
@@ -104,10 +107,10 @@ def with_delays(machine: kernels.Machine, circuit: Circuit, timing: Timing) -> k
         else:
             base = first_tick[starts[number] + place] + pin
             delays[base], delays[base + len(kind.pins)] = fall, rise
-    if NO_PATH in delays:
+    if _UNKNOWN in delays:
         gates = first_tick[: len(first_tick) - len(flop_outs)]
         net = list(circuit.nets)[
-            machine.outs["net"][bisect_right(gates, delays.index(NO_PATH)) - 1]
+            machine.outs["net"][bisect_right(gates, delays.index(_UNKNOWN)) - 1]
         ]
         raise SimulationError(f"net {net} must have delays from all pins that it depends on")
     size = max(64, 1 << int(ticks.max(initial=0) + 1).bit_length())
@@ -174,15 +177,15 @@ class _Tables:
         return self._places[key]
 
     def gate(self, kind: Kind) -> list[tuple[str, int, list[int]]]:
-        """Outputs of a gate: their functions' places, and by edge and input pin `NO_PATH`, 0 where
-        the output does not depend on it.
+        """Outputs of a gate: their functions' places, and by edge and input pin `_UNKNOWN` or
+        `NO_PATH`.
         """
         if kind.cell.name not in self._gates:
             rows, found = truth_table(kind.pins), []
             for pin in kind.outputs:
                 assert pin.function is not None  # the library has checked it
                 decides = [np.any(pin.function.difference(name, rows)) for name in kind.pins]
-                paths = 2 * [NO_PATH if own else 0 for own in decides]
+                paths = 2 * [_UNKNOWN if own else NO_PATH for own in decides]
                 found.append((pin.name, self.place(kind, pin.name, pin.function), paths))
             self._gates[kind.cell.name] = found
         return self._gates[kind.cell.name]
