@@ -405,35 +405,12 @@ def _fire(machine, now):
 
 
 @njit(nogil=True, cache=True)
-def _evaluate(machine, now):
-    """Touched cells, each once; what their outputs will be goes to later ticks."""
-    cells, outs, tables, delays = machine.cells, machine.outs, machine.tables, machine.delays
-    counts, touched, scalars = machine.counts, machine.touched, machine.scalars
-    heads, words, events = machine.heads, machine.words, machine.events
-    for place in range(scalars[TOUCHED]):
-        cell = cells[touched[place]]
-        changed = np.int64(cell.mask)
-        cell.mask = 0
-        row = _leave(cell, changed, now, counts)
-        for number in range(cell.out, cell.out_end):
-            out = outs[number]
-            value = tables[out.table + row]
-            if value != out.target:
-                out.target = value
-                base = out.delay + value * np.int64(cell.pins)
-                rest = changed
-                delay = np.int64(delays[base + _LOWEST[rest]])
-                rest &= rest - 1
-                while rest:
-                    delay = min(delay, np.int64(delays[base + _LOWEST[rest]]))
-                    rest &= rest - 1
-                _schedule(number, now + delay, events, heads, words, scalars)
-    scalars[TOUCHED] = 0
-
-
-@njit(nogil=True, cache=True)
 def _run(machine, now, end):
-    """Evaluate what tick `now` touched, then fire and evaluate each later tick before `end`."""
+    """Evaluate what tick `now` touched, then fire and evaluate each later tick before `end`.
+
+    One function with counters of its own and unsigned places: in two, which go through `scalars`,
+    it took 2.5 times as long.
+    """
     nets, cells, outs, fans = machine.nets, machine.cells, machine.outs, machine.fans
     tables, delays, counts = machine.tables, machine.delays, machine.counts
     heads, words, events = machine.heads, machine.words, machine.events
