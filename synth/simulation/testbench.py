@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from ...support.words import words
 from ..mapping.netlist import CONSTANT_NETS, Cell, Netlist
 from ..timing.delays import ArcDelay
-from ..timing.sdf import both_edges
 from .cell_models import TIMESCALE
 
 TICKS_PER_NS = 1_000
@@ -27,10 +26,12 @@ LEAD_TICKS = 1_000 * TICKS_PER_NS
 
 def path_ticks(delays: Sequence[ArcDelay]) -> NDArray[np.int64]:
     """Ticks of a rise and of a fall through each path, to the nearest femtosecond; one at least, as
-    what takes no time could pulse within a tick, which is no toggle.
+    what takes no time could pulse within a tick, which is no toggle. An edge without a delay has
+    the other one's.
     """
-    edges = [edge for delay in delays for edge in both_edges(delay)]
-    femtoseconds = np.rint(np.array(edges) * 1e6).astype(np.int64).reshape(-1, 2)
+    edges = np.array([(delay.rise_ns, delay.fall_ns) for delay in delays], float).reshape(-1, 2)
+    edges = np.where(np.isnan(edges), edges[:, ::-1], edges)
+    femtoseconds = np.rint(np.nan_to_num(edges) * 1e6).astype(np.int64)
     per_tick = 1_000_000 // TICKS_PER_NS
     return np.maximum((femtoseconds + per_tick // 2) // per_tick, 1)
 

@@ -41,16 +41,16 @@ def sdf_text(netlist: Netlist, timing: Timing, instances: Mapping[str, str] | No
     return "\n".join([*lines, ")", ""])
 
 
-def both_edges(delay: ArcDelay) -> Edges:
-    """Delays of a rise and of a fall where both must have one."""
+def path_ns(delay: ArcDelay) -> Edges:
+    """Delays of both edges as they are written."""
     rise = delay.fall_ns if delay.rise_ns is None else delay.rise_ns
     fall = delay.rise_ns if delay.fall_ns is None else delay.fall_ns
-    return Edges(rise or 0.0, fall or 0.0)
+    return Edges(*(round(max(ns or 0.0, 0.0), 6) for ns in (rise, fall)))
 
 
 def _paths(delays: Iterable[ArcDelay]) -> Iterable[str]:
     for delay in delays:
-        rise, fall = (max(ns, 0.0) for ns in both_edges(delay))
+        rise, fall = path_ns(delay)
         yield f"      (IOPATH {delay.from_pin} {delay.to_pin} {_triple(rise)} {_triple(fall)})"
 
 
