@@ -5,8 +5,9 @@
 
 MACs and MLS tiles, with delays and without, the same netlist and vectors in both. Icarus:
 `iverilog` and `vvp` alone, user and system time, the dump thrown away unread: nothing of what the
-project does to write sources and to count changes. Own: all from a netlist and vectors to the counts, in
-one thread, the shortest of some runs, none of which compiles; then wall time of two threads.
+project does to write sources and to count changes. Own: all from a netlist and vectors to the
+counts, in one thread, the shortest of some runs, none of which compiles; then wall time of two
+threads.
 Icarus's toggles are of another run, whose dump is read; shown is by how many they differ. Memory:
 of `vvp` what was resident at most; own, what Python and NumPy held at most. The FP8 MAC stands
 there with parts of its operations too.

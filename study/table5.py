@@ -150,12 +150,10 @@ def statement(table: Table5) -> str:
     apart = max(abs(own / theirs - 1) for own, theirs in zip(part, paper, strict=True))
 
     def both(ratios: tuple[float, float]) -> str:
-        return (
-            f"{figure(ratios[0])} times less energy than FP32 and {figure(ratios[1], 2)} than FP8"
-        )
+        return f"{figure(ratios[0])} times less than FP32 and {figure(ratios[1], 2)} less than FP8"
 
     return (
-        f"A whole MLS <2,4> MAC takes {both(whole)}; the paper has {both(paper)}. Where registers "
-        f"and clock are not counted, it takes {both(part)}: within {100 * apart:.0f} % of the "
-        "paper. That the paper leaves them out is our guess: it does not say."
+        f"A whole MLS <2,4> MAC takes {both(whole)}; in the paper, {both(paper)}. Where registers "
+        f"and clock are not counted, it is {both(part)}: within {100 * apart:.0f} % of the paper. "
+        "That the paper leaves them out is our guess: it does not say."
     )

@@ -20,7 +20,10 @@ def build(configuration: Configuration, cycles: int, seed: int) -> Workload:
     """A MAC's operands and `start`; equal arguments, equal bytes."""
     rng = np.random.default_rng(seed)
     ports = configuration.build().signature.members
-    inputs = {port: _walk(rng, cycles, Shape.cast(ports[port].shape).width) for port in ("w", "a", "start")}
+    inputs = {
+        port: _walk(rng, cycles, Shape.cast(ports[port].shape).width)
+        for port in ("w", "a", "start")
+    }
     inputs["start"][0] = 1
     starts = np.linspace(WARM_UP_CYCLES, cycles, _PARTS, endpoint=False).astype(int)
     batches = cut(starts, np.zeros_like(starts), np.ones(cycles), WARM_UP_CYCLES)

@@ -41,6 +41,11 @@ class Kind:
         return [pin.name for pin in self.cell.inputs]
 
     @cached_property
+    def places(self) -> dict[str, int]:
+        """Of `pins` by name."""
+        return {name: place for place, name in enumerate(self.pins)}
+
+    @cached_property
     def bits(self) -> int:
         return len(self.pins) + (self.cell.flop is not None)
 
@@ -85,11 +90,15 @@ class Circuit:
 
     def numbers(self, names: Iterable[str]) -> Numbers:
         """Numbers of nets, constants too."""
-        return np.array([self.number(name) for name in names], dtype=np.int64)
+        return np.array(list(map(self._numbers.__getitem__, names)), dtype=np.int64)
 
     def number(self, name: str) -> int:
         """Number of a net or a constant."""
-        return self.nets[name] if name in self.nets else len(self.nets) + CONSTANT_NETS[name]
+        return self._numbers[name]
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return _with_constants(self.nets)
 
     def values(self) -> NDArray[np.uint8]:
         """Of all nets, 0, the constants' own."""
@@ -109,9 +118,8 @@ class Circuit:
         """Every cell's state under the nets' values."""
         stored = self.bit_place >= self.pins[self.bit_cell]
         level = values[self.bit_net] ^ (self.inverted[self.bit_cell] & stored)
-        result = np.zeros(len(self.kind), np.int64)
-        np.add.at(result, self.bit_cell, level.astype(np.int64) << self.bit_place)
-        return result
+        sums = np.concatenate(([0], np.cumsum(level.astype(np.int64) << self.bit_place)))
+        return np.diff(sums[self.bit_start])
 
 
 def circuit(netlist: Netlist, library: Library) -> Circuit:
@@ -120,12 +128,11 @@ def circuit(netlist: Netlist, library: Library) -> Circuit:
     Raises: SimulationError (a net that nothing drives, or more than one), LibertyError.
     """
     nets = _nets(netlist)
-    numbers = nets | {net: len(nets) + value for net, value in CONSTANT_NETS.items()}
+    numbers = _with_constants(nets)
     places: dict[str, int] = {}
     kinds: list[Kind] = []
     kind, bit_net, inverted = [], [], []
-    drivers = Counter(net for port in netlist.inputs.values() for net in port)
-    drivers.update(CONSTANT_NETS)
+    driven = [*CONSTANT_NETS, *(net for port in netlist.inputs.values() for net in port)]
     for cell in netlist.cells.values():
         if cell.kind not in places:
             places[cell.kind] = len(kinds)
@@ -133,15 +140,16 @@ def circuit(netlist: Netlist, library: Library) -> Circuit:
         own = kinds[places[cell.kind]]
         kind.append(places[cell.kind])
         bit_net += [numbers[cell.pins[pin]] if pin in cell.pins else -1 for pin in own.pins]
-        drivers.update(cell.pins[pin.name] for pin in own.outputs if pin.name in cell.pins)
+        driven += [cell.pins[pin.name] for pin in own.outputs if pin.name in cell.pins]
         inverse = False
         if own.cell.flop:
             shown = next((pin for pin in own.outputs if pin.name in cell.pins), None)
             bit_net.append(numbers[cell.pins[shown.name]] if shown else len(nets))
             inverse = shown is not None and not follows_state(own.cell, shown)
         inverted.append(inverse)
-    if several := [net for net, count in drivers.items() if count > 1 and net in nets]:
-        raise SimulationError(f"net {several[0]} must have one driver, not several")
+    drivers = Counter(driven)
+    if len(drivers) < len(driven):
+        raise SimulationError(f"net {drivers.most_common(1)[0][0]} must have one driver")
     undriven = [net for net in nets if net not in drivers]
     if undriven or -1 in bit_net:
         first = undriven[0] if undriven else "an open pin"
@@ -172,6 +180,11 @@ def _nets(netlist: Netlist) -> dict[str, int]:
         net: number
         for number, net in enumerate(name for name in names if name not in CONSTANT_NETS)
     }
+
+
+def _with_constants(nets: dict[str, int]) -> dict[str, int]:
+    """Numbers of all nets and of the constants."""
+    return nets | {net: len(nets) + value for net, value in CONSTANT_NETS.items()}
 
 
 def _starts(sizes: Numbers) -> Numbers:

@@ -1,8 +1,8 @@
 """A circuit for the simulator `events`: what its cells compute as tables, its delays as ticks."""
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,10 @@ from . import kernels
 from .circuit import Circuit, Kind, SimulationError
 from .testbench import path_ticks
 
-NO_PATH = -1
+NO_PATH = (1 << 31) - 1
+"""Ticks from a pin that an output does not depend on: others decide."""
+
+_UNKNOWN = -1
 """Ticks from a pin that an output depends on, until a timing gives them."""
 
 
@@ -33,17 +36,17 @@ def compile_circuit(circuit: Circuit, clock_net: int) -> kernels.Machine:
     out_start = [0]
     sequential = []  # flops' outputs stand behind those of all gates
     delays: list[int] = []
-    for number, cell in enumerate(circuit.netlist.cells.values()):
-        kind = circuit.kinds[circuit.kind[number]]
-        if kind.cell.flop:
-            sequential.append((number, cell, kind))
+    for number, (cell, place) in enumerate(
+        zip(circuit.netlist.cells.values(), circuit.kind.tolist(), strict=True)
+    ):
+        if circuit.kinds[place].cell.flop:
+            sequential.append((number, cell, circuit.kinds[place]))
         else:
-            for pin in _connected(cell, kind):
-                assert pin.function is not None  # the library has checked it
-                table = tables.place(kind, pin.name, pin.function)
-                outs.append((circuit.number(cell.pins[pin.name]), table, len(delays), 0))
-                tied = not CONSTANT_NETS.keys().isdisjoint(cell.pins.values())
-                delays += 2 * ([0] * len(kind.pins) if tied else tables.paths(kind, pin))
+            tied = not CONSTANT_NETS.keys().isdisjoint(cell.pins.values())
+            for pin, table, paths in tables.gate(circuit.kinds[place]):
+                if pin in cell.pins:
+                    outs.append((circuit.nets[cell.pins[pin]], table, len(delays), 0))
+                    delays += [NO_PATH] * len(paths) if tied else paths
         out_start.append(len(outs))
     for number, cell, kind in sequential:
         pins = _connected(cell, kind)
@@ -60,6 +63,8 @@ def compile_circuit(circuit: Circuit, clock_net: int) -> kernels.Machine:
         fans=_fans(circuit),
         pins=circuit.bit_net.astype(np.uint32),
         order=np.empty(0, np.uint32),
+        ranks=np.empty(0, np.uint32),
+        due=np.empty(0, np.uint64),
         tables=np.concatenate([*tables.parts, np.empty(0, np.uint8)]),
         delays=np.array(delays, np.int32),
         counts=np.zeros(circuit.counts_start[-1], np.int32),
@@ -69,7 +74,13 @@ def compile_circuit(circuit: Circuit, clock_net: int) -> kernels.Machine:
         events=np.empty(0, kernels.EVENT),
         scalars=np.zeros(4, np.int64),
     )
-    return machine._replace(order=_order(machine))
+    order = _order(machine)
+    # Flops have one rank, which no pass looks at.
+    behind = -(-len(order) // 64) * 64
+    ranks = np.full(len(machine.cells), behind, np.uint32)
+    ranks[order] = np.arange(len(order))
+    due = np.zeros(behind // 64 + 1, np.uint64)
+    return machine._replace(order=order, ranks=ranks, due=due)
 
 
 def with_delays(machine: kernels.Machine, circuit: Circuit, timing: Timing) -> kernels.Machine:
@@ -77,38 +88,42 @@ def with_delays(machine: kernels.Machine, circuit: Circuit, timing: Timing) -> k
 
     Raises: SimulationError (an output that depends on a pin without a delay).
     """
-    delays, flop_outs = machine.delays.copy(), machine.flop_outs.copy()
-    places = {name: number for number, name in enumerate(circuit.netlist.cells)}
+    delays, flop_outs = machine.delays.tolist(), machine.flop_outs.copy()
+    cells = circuit.netlist.cells
+    numbers = dict(zip(cells, range(len(cells)), strict=True))
+    kinds = [circuit.kinds[place] for place in circuit.kind.tolist()]
     flop_rows = dict(zip(machine.flops["cell"].tolist(), machine.flops.tolist(), strict=True))
-    starts = machine.cells["out"].tolist()
-    first_tick = machine.outs["delay"].tolist()
-    longest = 0
-    for instance, arcs in groupby(timing.delays, key=lambda delay: delay.instance):
-        number = places[instance]
-        kind = circuit.kinds[circuit.kind[number]]
-        connected = circuit.netlist.cells[instance].pins
-        outputs = [pin.name for pin in kind.outputs if pin.name in connected]
-        for arc in arcs:
-            rise, fall = path_ticks(arc)
-            pin = kind.pins.index(arc.from_pin)
-            place = outputs.index(arc.to_pin)
-            if kind.cell.flop:
-                _, clock, _, first, *_ = flop_rows[number]
-                if 1 << pin == clock:
-                    flop_outs["fall"][first + place] = fall
-                    flop_outs["rise"][first + place] = rise
-            else:
-                base = first_tick[starts[number] + place] + pin
-                delays[base], delays[base + len(kind.pins)] = fall, rise
-            longest = max(longest, rise, fall)
-    if np.any(delays == NO_PATH):
+    starts, first_tick = machine.cells["out"].tolist(), machine.outs["delay"].tolist()
+    ticks = path_ticks(timing.delays)
+    for arc, (rise, fall) in zip(timing.delays, ticks.tolist(), strict=True):
+        number = numbers[arc.instance]
+        kind = kinds[number]
+        pin, place = kind.places[arc.from_pin], _place(kind, cells[arc.instance], arc.to_pin)
+        if kind.cell.flop:
+            _, clock, _, first, *_ = flop_rows[number]
+            if 1 << pin == clock:
+                flop_outs["fall"][first + place] = fall
+                flop_outs["rise"][first + place] = rise
+        else:
+            base = first_tick[starts[number] + place] + pin
+            delays[base], delays[base + len(kind.pins)] = fall, rise
+    if _UNKNOWN in delays:
         gates = first_tick[: len(first_tick) - len(flop_outs)]
-        out = np.searchsorted(gates, np.argmax(delays == NO_PATH), "right") - 1
-        net = list(circuit.nets)[machine.outs["net"][out]]
+        net = list(circuit.nets)[
+            machine.outs["net"][bisect_right(gates, delays.index(_UNKNOWN)) - 1]
+        ]
         raise SimulationError(f"net {net} must have delays from all pins that it depends on")
-    size = max(64, 1 << (longest + 1).bit_length())
+    size = max(64, 1 << int(ticks.max(initial=0) + 1).bit_length())
     heads, words = np.full(size, -1, np.int32), np.zeros(size >> 6, np.uint64)
-    return machine._replace(delays=delays, flop_outs=flop_outs, heads=heads, words=words)
+    times = np.array(delays, np.int32)
+    return machine._replace(delays=times, flop_outs=flop_outs, heads=heads, words=words)
+
+
+def _place(kind: Kind, cell: Cell, output: str) -> int:
+    """Of an output among a cell's connected ones."""
+    if len(kind.outputs) == 1:
+        return 0
+    return [pin.name for pin in _connected(cell, kind)].index(output)
 
 
 def _nets(circuit: Circuit) -> NDArray:
@@ -149,7 +164,7 @@ class _Tables:
     parts: list[np.ndarray] = field(default_factory=list)
     _size: int = 0
     _places: dict[tuple[str, str], int] = field(default_factory=dict)
-    _paths: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    _gates: dict[str, list[tuple[str, int, list[int]]]] = field(default_factory=dict)
 
     def place(self, kind: Kind, name: str, function: Expr) -> int:
         """First entry of a function of a kind."""
@@ -161,15 +176,19 @@ class _Tables:
             self.parts.append(table)
         return self._places[key]
 
-    def paths(self, kind: Kind, pin: Pin) -> list[int]:
-        """By input pin `NO_PATH`, 0 where the output does not depend on it."""
-        key = kind.cell.name, pin.name
-        if key not in self._paths:
-            assert pin.function is not None
-            rows = truth_table(kind.pins)
-            decides = [np.any(pin.function.difference(name, rows)) for name in kind.pins]
-            self._paths[key] = [NO_PATH if own else 0 for own in decides]
-        return self._paths[key]
+    def gate(self, kind: Kind) -> list[tuple[str, int, list[int]]]:
+        """Outputs of a gate: their functions' places, and by edge and input pin `_UNKNOWN` or
+        `NO_PATH`.
+        """
+        if kind.cell.name not in self._gates:
+            rows, found = truth_table(kind.pins), []
+            for pin in kind.outputs:
+                assert pin.function is not None  # the library has checked it
+                decides = [np.any(pin.function.difference(name, rows)) for name in kind.pins]
+                paths = 2 * [_UNKNOWN if own else NO_PATH for own in decides]
+                found.append((pin.name, self.place(kind, pin.name, pin.function), paths))
+            self._gates[kind.cell.name] = found
+        return self._gates[kind.cell.name]
 
 
 @dataclass
@@ -227,6 +246,5 @@ def _order(machine: kernels.Machine) -> NDArray[np.uint32]:
     level = kernels.levels(machine, ~driven)
     if np.count_nonzero(level >= 0) + len(machine.flops) < len(machine.cells):
         raise SimulationError("the netlist must have no combinational loop, but has one")
-    # Cells of as many pins one after another, which the processor's guesses like.
-    order = np.lexsort((machine.cells["pins"], level))
+    order = np.argsort(level, kind="stable")
     return order[level[order] >= 0].astype(np.uint32)

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,14 @@ class _Settled:
     stored: NDArray[np.uint8]
 
 
+class _Done(NamedTuple):
+    """A segment: wrong results, whether every cycle settled, whether there was too little room."""
+
+    wrong: int
+    settled: bool
+    full: bool
+
+
 class EventSimulation:
     """A simulation of all cycles; `batches`: the cycle each of them begins with, and the end of the
     last: the window that counts.
@@ -90,11 +99,15 @@ class EventSimulation:
     def _at(self, settled: _Settled, machine: kernels.Machine) -> kernels.Machine:
         """A copy of the machine at the end of a cycle."""
         machine = _copy(machine)
+        self._put(settled, machine)
+        return machine
+
+    def _put(self, settled: _Settled, machine: kernels.Machine) -> None:
+        """Bring a machine without events to the end of a cycle."""
         machine.nets["value"] = settled.values
         machine.flops["stored"] = settled.stored
         machine.cells["state"] = self._circuit.states(settled.values)
         machine.outs["target"] = settled.values[machine.outs["net"]]
-        return machine
 
     def _check_defined(self, end: int) -> None:
         """Raise SimulationError where what stands at cycle `end` depends on what flops store at
@@ -139,31 +152,37 @@ class EventSimulation:
         counts = Counts.none(self._circuit, self._batches)
         lock = threading.Lock()
 
-        def job(number: int) -> tuple[int, bool, bool]:
-            machine = self._at(before[number], delayed)
-            done = self._run(machine, self._segments[number])
-            with lock:
-                self._close(machine, self._segments[number], counts)
+        def job(first: int) -> list[_Done]:
+            machine = _copy(delayed)
+            done = []
+            for number in range(first, len(self._segments), threads):
+                self._put(before[number], machine)
+                done.append(self._run(machine, self._segments[number]))
+                if not done[-1].settled:
+                    break
+                with lock:
+                    self._close(machine, self._segments[number], counts)
             return done
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            done = list(pool.map(job, range(len(self._segments))))
-        if not all(settled for _, settled, _ in done):
+        threads = min(os.cpu_count() or 1, len(self._segments))
+        with ThreadPoolExecutor(threads) as pool:
+            done = [own for each in pool.map(job, range(threads)) for own in each]
+        if not all(own.settled for own in done):
             counts = Counts.none(self._circuit, self._batches)
             machine = self._at(before[0], delayed)
             done = []
             for segment in self._segments:
                 done.append(self._run(machine, segment))
                 self._close(machine, segment, counts)
-        if any(full for _, _, full in done):
+        if any(own.full for own in done):
             return None
-        return sum(wrong for wrong, _, _ in done), counts
+        return sum(own.wrong for own in done), counts
 
-    def _run(self, machine: kernels.Machine, segment: _Segment) -> tuple[int, bool, bool]:
-        """Wrong results, whether every cycle settled, and whether room was too little."""
+    def _run(self, machine: kernels.Machine, segment: _Segment) -> _Done:
+        """Simulate a segment."""
         self._open(machine, segment)
         wrong, settled = kernels.timed(machine, self._vectors, segment.first, segment.last)
-        return wrong, settled, bool(machine.scalars[kernels.FULL])
+        return _Done(wrong, settled, bool(machine.scalars[kernels.FULL]))
 
     def _open(self, machine: kernels.Machine, segment: _Segment) -> None:
         """Count nothing up to a segment. Ticks are counted modulo 2^32."""
@@ -201,6 +220,6 @@ def _copy(machine: kernels.Machine) -> kernels.Machine:
 
 
 _CHANGING = (
-    *("nets", "cells", "outs", "flops", "counts", "touched"),
+    *("nets", "cells", "outs", "flops", "counts", "touched", "due"),
     *("heads", "words", "events", "scalars"),
 )

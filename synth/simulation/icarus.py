@@ -87,23 +87,19 @@ def sources(
 
 
 def _sdf_files(netlist: Netlist, timing: Timing, names: ShortNames) -> dict[str, str]:
-    """The delays of each block."""
+    """The delays of each block, in whole ticks as the other simulator has them."""
     by_instance: dict[str, list[ArcDelay]] = {}
-    for delay in timing.delays:
-        by_instance.setdefault(delay.instance, []).append(delay)
+    ticks = path_ticks(timing.delays) / TICKS_PER_NS
+    for delay, (rise, fall) in zip(timing.delays, ticks.tolist(), strict=True):
+        whole = delay._replace(rise_ns=rise, fall_ns=fall)
+        by_instance.setdefault(delay.instance, []).append(whole)
     files = {}
     for number, block in enumerate(names.blocks):
-        own = [_whole(delay) for name in block for delay in by_instance.get(name, ())]
+        own = [delay for name in block for delay in by_instance.get(name, ())]
         files[f"delays{number}.sdf"] = sdf_text(
             netlist, replace(timing, delays=tuple(own)), names.cells
         )
     return files
-
-
-def _whole(delay: ArcDelay) -> ArcDelay:
-    """In whole ticks, as the other simulator has it."""
-    rise, fall = (ticks / TICKS_PER_NS for ticks in path_ticks(delay))
-    return delay._replace(rise_ns=rise, fall_ns=fall)
 
 
 def compile_bench(directory: Path, *, timed: bool) -> None:

@@ -9,12 +9,12 @@ only.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ...support.words import words
 from ..mapping.netlist import CONSTANT_NETS, Cell, Netlist
 from ..timing.delays import ArcDelay
-from ..timing.sdf import path_ns
 from .cell_models import TIMESCALE
 
 TICKS_PER_NS = 1_000
@@ -24,12 +24,16 @@ LEAD_TICKS = 1_000 * TICKS_PER_NS
 """Time before the first clock edge: by then every gate has left the X of time 0."""
 
 
-def path_ticks(delay: ArcDelay) -> tuple[int, int]:
-    """Ticks of a rise and of a fall through a path; one at least, as what takes no time could pulse
-    within a tick, which is no toggle.
+def path_ticks(delays: Sequence[ArcDelay]) -> NDArray[np.int64]:
+    """Ticks of a rise and of a fall through each path, to the nearest femtosecond; one at least, as
+    what takes no time could pulse within a tick, which is no toggle. An edge without a delay has
+    the other one's.
     """
-    rise, fall = (max(int(ns * TICKS_PER_NS + 0.5), 1) for ns in path_ns(delay))
-    return rise, fall
+    edges = np.array([(delay.rise_ns, delay.fall_ns) for delay in delays], float).reshape(-1, 2)
+    edges = np.where(np.isnan(edges), edges[:, ::-1], edges)
+    femtoseconds = np.rint(np.nan_to_num(edges) * 1e6).astype(np.int64)
+    per_tick = 1_000_000 // TICKS_PER_NS
+    return np.maximum((femtoseconds + per_tick // 2) // per_tick, 1)
 
 
 LARGE = 8192

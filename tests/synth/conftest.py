@@ -32,6 +32,7 @@ GATES = {
     "XOR2": {"Y": "A ^ B"},
     "MUX2": {"Y": "(A !S) + (B S)"},
     "AOI21": {"Y": "!((A B) + C)"},
+    "TWO": {"Y": "A B", "Z": "!C"},
     "FA": {"S": "A ^ B ^ C", "CO": "(A B) + (C (A ^ B))"},
     "AND12": {"Y": "A B C D E F G H I J K L"},
     "AND13": {"Y": "A B C D E F G H I J K L M"},
@@ -62,14 +63,17 @@ def _cell(name, functions, flop):
     states = {"IQ", "IQN"}
     inputs = sorted(set().union(*(expression.pins for expression in expressions)) - states)
     kind = ArcKind.RISING_EDGE if flop else ArcKind.COMBINATIONAL
-    related = ["CK"] if flop else inputs
-    arcs = [Arc(pin, kind, Sense.NON_UNATE, None, None, None, None, None) for pin in related]
+
+    def arcs(function):
+        related = ["CK"] if flop else sorted(function.pins)
+        return tuple(Arc(pin, kind, Sense.NON_UNATE, *[None] * 5) for pin in related)
+
     pins = {
         pin: Pin(pin, Direction.INPUT, 0.0, 0.0, pin == "CK", None, (), (_ENERGY,))
         for pin in inputs
     }
     pins |= {
-        pin: Pin(pin, Direction.OUTPUT, 0.0, 0.0, False, function, tuple(arcs), ())
+        pin: Pin(pin, Direction.OUTPUT, 0.0, 0.0, False, function, arcs(function), ())
         for pin, function in parsed.items()
     }
     return LibertyCell(name, 1.0, pins, flop, (), 0.0)
