@@ -32,6 +32,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mlsmac.study.stimuli.pairs import build
+from mlsmac.study.systems import Entry
 from mlsmac.support.errors import UserError
 from mlsmac.support.files import fill
 from mlsmac.synth.liberty import pdk
@@ -49,11 +50,11 @@ from mlsmac.units.emit import to_rtlil
 
 SEED = 2026
 UNITS = (
-    ("MLS MAC", "mls_mac", {}),
-    ("FP8 MAC", "fp8_mac", {}),
-    ("FP32 MAC", "fp32_mac", {}),
-    ("MLS tile, 4 lanes", "mls_tile", {"lanes": 4}),
-    ("MLS tile, 16 lanes", "mls_tile", {"lanes": 16}),
+    Entry("MLS MAC", "mls_mac"),
+    Entry("FP8 MAC", "fp8_mac"),
+    Entry("FP32 MAC", "fp32_mac"),
+    Entry("MLS tile, 4 lanes", "mls_tile", {"lanes": 4}),
+    Entry("MLS tile, 16 lanes", "mls_tile", {"lanes": 16}),
 )
 SCALED = ("FP8 MAC", Adders.GATES, (8, 4, 2))
 """The unit of the last rows, and the parts of its operations."""
@@ -272,13 +273,13 @@ def main() -> None:
     given = Given(found, load(found.liberty), arguments.operations, arguments.repeats)
     kinds = [a for a in possible_adders(given.library, found) if a is not Adders.ADDER_CELLS]
     rows = []
-    for label, name, options in UNITS:
-        if arguments.unit.lower() not in label.lower():
+    for entry in UNITS:
+        if arguments.unit.lower() not in entry.label.lower():
             continue
-        for adders in kinds[-1:] if "lanes" in options else kinds:
-            print(f"{label}, {adders.value}", file=sys.stderr, flush=True)
-            unit = mapped(label, name, options, adders, given)
-            shares = SCALED[2] if SCALED[:2] == (label, adders) else ()
+        for adders in kinds[-1:] if "lanes" in entry.options else kinds:
+            print(f"{entry.label}, {adders.value}", file=sys.stderr, flush=True)
+            unit = mapped(entry.label, entry.unit, dict(entry.options), adders, given)
+            shares = SCALED[2] if SCALED[:2] == (entry.label, adders) else ()
             for each in (*(unit.part(share) for share in shares), unit):
                 rows += [compare(each, timed, given.repeats) for timed in (False, True)]
     if arguments.json:

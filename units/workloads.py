@@ -192,7 +192,10 @@ def operations(part: Callable[[Inputs, Options], Inputs]) -> Make:
 
     def make(configuration: "Configuration", source: Source) -> Workload:
         options = configuration.options
-        return Workload(part(mac_inputs(options, source), options), _of_pairs(source))
+        inputs = part(mac_inputs(options, source), options)
+        steps = len(next(iter(inputs.values())))
+        # What takes several pairs a step knows nothing of their groups.
+        return Workload(inputs, _of_pairs(source) if steps == len(source) else _of_steps(steps))
 
     return make
 
@@ -202,11 +205,15 @@ def sums(part: Callable[[Options, Source], Inputs]) -> Make:
 
     def make(configuration: "Configuration", source: Source) -> Workload:
         inputs = part(configuration.options, source)
-        steps = len(next(iter(inputs.values())))
-        own = np.arange(steps)
-        return Workload(inputs, cut(own, np.zeros_like(own), np.ones(steps), WARM_UP_CYCLES))
+        return Workload(inputs, _of_steps(len(next(iter(inputs.values())))))
 
     return make
+
+
+def _of_steps(count: int) -> Batches:
+    """Every step is a group of its own."""
+    own = np.arange(count)
+    return cut(own, np.zeros_like(own), np.ones(count), WARM_UP_CYCLES)
 
 
 def tile_steps(configuration: "Configuration", source: Source) -> Workload:
