@@ -68,6 +68,12 @@ def rank(build: Measurement) -> tuple[bool, float]:
     return not build.usable, figure or 0.0
 
 
+def chosen(every: Iterable[Build], measured: Measurement) -> Build:
+    """The one of the builds that a result is of."""
+    wanted = measured.slug, measured.adders
+    return next(own for own in every if (own.configuration.slug, own.adders.value) == wanted)
+
+
 def contenders(short: Sequence[Measurement]) -> list[int]:
     """Places of the builds that may be the best one, as far as short runs can tell."""
     first = min(short, key=rank)

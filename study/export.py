@@ -19,11 +19,12 @@ from ..synth.simulation.testbench import TICKS_PER_NS, hex_words
 from ..synth.timing.sdf import sdf_text
 from ..units import Configuration, Workload
 from ..units.emit import parameters
-from .builds import builds
+from .builds import builds, chosen
 from .conditions import Conditions, States
 from .export_readme import readme
 from .keys import Made, tool_versions
-from .measure import Build, Mapped, mapped
+from .measure import Mapped, mapped
+from .records import significant
 from .rows import Measurement
 from .stimuli.pairs import Stimulus
 
@@ -45,7 +46,7 @@ def export(
             f"{measured.slug} must compute at {conditions.clock_mhz:g} MHz to be exported, "
             f"but {measured.mismatches} of its results are wrong"
         )
-    build = _chosen(configuration, conditions, measured)
+    build = chosen(builds(configuration, conditions, load(conditions.pdk.liberty)), measured)
     made = Made(build.configuration, build.configuration.workload(stimulus))
     unit = mapped(build, made, conditions)
     simulation = unit.simulation(made.workload, made.expected)
@@ -68,12 +69,6 @@ def export(
         "manifest.json": _json(facts),
         "README.md": readme(facts),
     }
-
-
-def _chosen(configuration: Configuration, conditions: Conditions, measured: Measurement) -> Build:
-    every = builds(configuration, conditions, load(conditions.pdk.liberty))
-    wanted = measured.slug, measured.adders
-    return next(own for own in every if (own.configuration.slug, own.adders.value) == wanted)
 
 
 def _texts(
@@ -175,7 +170,7 @@ def _parts(power: InstancePower) -> dict[str, float]:
 
 
 def _uw(watts: float) -> float:
-    return float(f"{watts * 1e6:.6g}")
+    return significant(watts * 1e6, 6)
 
 
 def _original(names: Mapping[str, str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ power.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from ..support.cache import Cache, digest
@@ -21,7 +22,7 @@ from ..units import Configuration, Workload
 from .conditions import Conditions, States
 from .errors import relative_error
 from .keys import Made, result_key
-from .records import from_json, to_json
+from .records import from_json, significant, to_json
 from .rows import MAC_STAGES, Batches, Measurement, Split, ZeroDelay
 
 _NOT_KEPT = Cache(None)
@@ -110,11 +111,15 @@ class Mapped:
     conditions: Conditions
     library: Library
     mapped: MappedNetlist
-    netlist: Netlist
     timing: Timing
     registers: int
     latency: int
     stages: tuple[str, ...]
+
+    @property
+    def netlist(self) -> Netlist:
+        """The cells."""
+        return self.mapped.netlist
 
     @property
     def clock(self) -> str | None:
@@ -138,7 +143,7 @@ class Mapped:
         timing = analyse(netlist, library, _clock(flops))
         stages = getattr(component, "stages", ())
         declared = component.registers, component.latency, stages
-        return cls(configuration, conditions, library, mapped, netlist, timing, *declared)
+        return cls(configuration, conditions, library, mapped, timing, *declared)
 
     def metrics(
         self, workload: Workload, expected: Mapping[str, Codes], adders: Adders
@@ -224,14 +229,14 @@ class Mapped:
         batches = Batches(
             strata=workload.batches.strata,
             macs=workload.batches.macs,
-            energy_pj=tuple(_digits(1e12 * energy) for energy in joules.tolist()),
+            energy_pj=tuple(significant(1e12 * energy, 6) for energy in joules.tolist()),
         )
         return self._with_energies(replace(checks, batches=batches), power, workload.macs)
 
     def _with_energies(self, checks: _Energy, power: PowerResult, macs: float) -> _Energy:
         def pj(watts: float) -> float:
             """Energy a MAC."""
-            return _digits(watts / (self.conditions.clock_mhz * 1e6 * macs) * 1e12)
+            return significant(watts / (self.conditions.clock_mhz * 1e6 * macs) * 1e12, 6)
 
         cells = power.of(power.instances)
         nets = sum(power.nets.values())
@@ -242,7 +247,7 @@ class Mapped:
             by_stage_pj={stage: pj(watts) for stage, watts in self.stage_watts(power, clock)},
             combinational_by_stage_pj={
                 stage: pj(power.of(set(names) - power.flops).total)
-                for stage, names in self._by_stage().items()
+                for stage, names in self._by_stage.items()
             },
             split_pj=Split(
                 internal=pj(cells.internal),
@@ -253,9 +258,10 @@ class Mapped:
                 clock=pj(clock),
                 inputs=pj(nets - clock),
             ),
-            leakage_uw=_digits(cells.leakage * 1e6),
+            leakage_uw=significant(cells.leakage * 1e6, 6),
         )
 
+    @cached_property
     def _by_stage(self) -> dict[str, list[str]]:
         """Names of the cells of every stage; nothing for a part, which has no stages."""
         names: dict[str, list[str]] = {stage: [] for stage in self.stages}
@@ -268,7 +274,7 @@ class Mapped:
         cells = self.netlist.cells
         return {
             stage: round(sum(self.library[cells[name].kind].area_um2 for name in names), 3)
-            for stage, names in self._by_stage().items()
+            for stage, names in self._by_stage.items()
         }
 
     def stage_watts(self, power: PowerResult, clock: float) -> Iterator[tuple[str, float]]:
@@ -276,7 +282,7 @@ class Mapped:
         input ports that no earlier stage reads.
         """
         unread = power.nets.keys() - {self.clock}
-        for stage, names in self._by_stage().items():
+        for stage, names in self._by_stage.items():
             flops = len(power.flops.intersection(names))
             read = {net for name in names for net in self.netlist.cells[name].pins.values()}
             inputs = sorted(read & unread)
@@ -285,16 +291,12 @@ class Mapped:
             yield stage, watts + sum(power.nets[net] for net in inputs)
 
 
-def _digits(value: float) -> float:
-    return float(f"{value:.6g}")
-
-
 def _error(energy: _Energy) -> float | None:
     """Standard error of an energy a MAC."""
     relative = relative_error(energy.batches)
     if relative is None or energy.total_pj is None:
         return None
-    return float(f"{relative * energy.total_pj:.3g}")
+    return significant(relative * energy.total_pj, 3)
 
 
 def _clock(registers: int) -> str | None:

@@ -21,6 +21,7 @@ from .quantizer_rows import (
     StepParts,
     StepRow,
 )
+from .records import significant
 from .report import circumstances
 from .rows import Best
 from .stimuli.pairs import Stimulus
@@ -119,7 +120,7 @@ def _network_row(network: Network, batch: int) -> NetworkRow:
         step_macs=network.step_macs,
         other_macs=network.other_macs,
         elements=ElementsRow(elements.w, elements.a, elements.e, elements.total),
-        elements_per_mac=_digits(elements.total / network.step_macs),
+        elements_per_mac=significant(elements.total / network.step_macs, 5),
         normalized_elements=network.normalized,
     )
 
@@ -172,15 +173,11 @@ def _step(network: Network, quantizer: Entry, energies: Mapping[str, float], bat
         batch=batch,
         energy_uj=_each(parts, lambda pj: 1e-6 * pj),
         pj_per_mac=_each(parts, lambda pj: pj / network.step_macs),
-        share_of_macs=_digits(both / parts.macs),
-        ratio_to_batch_norm=_digits(both / parts.batch_norm),
-        ratio_to_batch_norm_by_paper=_digits(both / parts.batch_norm_by_paper),
+        share_of_macs=significant(both / parts.macs, 5),
+        ratio_to_batch_norm=significant(both / parts.batch_norm, 5),
+        ratio_to_batch_norm_by_paper=significant(both / parts.batch_norm_by_paper, 5),
     )
 
 
 def _each(parts: StepParts, change: Callable[[float], float]) -> StepParts:
-    return StepParts(**{name: _digits(change(pj)) for name, pj in vars(parts).items()})
-
-
-def _digits(value: float) -> float:
-    return float(f"{value:.5g}")
+    return StepParts(**{name: significant(change(pj), 5) for name, pj in vars(parts).items()})

@@ -14,6 +14,11 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_typ
 Record = TypeVar("Record")
 
 
+def significant(value: float, digits: int) -> float:
+    """The number that shows so many significant digits: what JSON gets of a figure."""
+    return float(f"{value:.{digits}g}")
+
+
 @dataclass(frozen=True)
 class Key:
     """The field's name in JSON; `{per}` stands for what the enclosing `Flat` names."""

@@ -14,6 +14,7 @@ from .builds import Progress, builds, measure_builds, rank
 from .conditions import Conditions
 from .errors import difference_error, tie
 from .keys import tool_versions
+from .records import significant
 from .rows import AccumulatorRow, Best, MacReport, MacRow, Report, StimulusRow
 from .stimuli.pairs import Stimulus
 from .stimuli.pairs import build as build_stimulus
@@ -118,7 +119,7 @@ def ratio_error(baselines: Baselines, kind: str, own: Best) -> float | None:
     if value is None:
         return None
     relative = difference_error(baselines[kind][1].batches, own.batches)
-    return None if relative is None else float(f"{value * relative:.3g}")
+    return None if relative is None else significant(value * relative, 3)
 
 
 def ties(own: Best, entries: Sequence[Entry], measured: Sequence[Best]) -> tuple[str, ...]:

@@ -11,12 +11,13 @@ from typing import Annotated
 
 from ..support.cache import Cache
 from ..synth.liberty.library import load
-from .builds import Build, Progress, builds, measure_builds
+from .builds import Build, Progress, builds, chosen, measure_builds
 from .columns import figure
 from .conditions import Conditions
 from .measure import MeasureError, measure
+from .records import significant
 from .report import circumstances
-from .rows import MAC_STAGES, Best, Measurement, Report
+from .rows import MAC_STAGES, Measurement, Report
 from .stimuli import vectorless
 from .stimuli.pairs import Stimulus
 from .systems import ENTRIES, TABLE_5
@@ -68,7 +69,7 @@ def make_table5(
     measured = measure_builds(conditions, stimulus, ways, results, progress)
     real = dict(zip(UNITS, measured, strict=True))
     random = {
-        name: _vectorless(_chosen(own, real[name]), conditions, stimulus, results)
+        name: _vectorless(chosen(own, real[name]), conditions, stimulus, results)
         for name, own in zip(UNITS, ways, strict=True)
     }
     return Table5(
@@ -99,15 +100,6 @@ def _by_stage(figures: Sequence[float]) -> Energies:
     return dict(zip(MAC_STAGES, figures, strict=True))
 
 
-def _chosen(ways: Sequence[Build], own: Best) -> Build:
-    """The build that a unit's result is of."""
-    return next(
-        build
-        for build in ways
-        if (build.configuration.slug, build.adders.value) == (own.slug, own.adders)
-    )
-
-
 def _vectorless(
     build: Build, conditions: Conditions, stimulus: Stimulus, results: Cache
 ) -> Measurement:
@@ -126,18 +118,14 @@ def _row(condition: str, energies: Mapping[str, Energies]) -> Table5Row:
     mac = {unit: sum(own.values()) for unit, own in energies.items()}
     return Table5Row(
         condition=condition,
-        multiplier_fp32_to_fp8=_digits(multiplier["fp32"] / multiplier["fp8"]),
-        multiplier_fp32_to_mls=_digits(multiplier["fp32"] / multiplier["mls"]),
-        accumulator_fp32_to_mls=_digits(accumulator["fp32"] / accumulator["mls"]),
-        fp32_multiplier_to_accumulator=_digits(multiplier["fp32"] / accumulator["fp32"]),
-        mac_fp32_to_mls=_digits(mac["fp32"] / mac["mls"]),
-        mac_fp8_to_mls=_digits(mac["fp8"] / mac["mls"]),
-        mac_e4m3_to_mls=_digits(mac["e4m3"] / mac["mls"]) if "e4m3" in mac else None,
+        multiplier_fp32_to_fp8=significant(multiplier["fp32"] / multiplier["fp8"], 4),
+        multiplier_fp32_to_mls=significant(multiplier["fp32"] / multiplier["mls"], 4),
+        accumulator_fp32_to_mls=significant(accumulator["fp32"] / accumulator["mls"], 4),
+        fp32_multiplier_to_accumulator=significant(multiplier["fp32"] / accumulator["fp32"], 4),
+        mac_fp32_to_mls=significant(mac["fp32"] / mac["mls"], 4),
+        mac_fp8_to_mls=significant(mac["fp8"] / mac["mls"], 4),
+        mac_e4m3_to_mls=significant(mac["e4m3"] / mac["mls"], 4) if "e4m3" in mac else None,
     )
-
-
-def _digits(value: float) -> float:
-    return float(f"{value:.4g}")
 
 
 def statement(table: Table5) -> str:
