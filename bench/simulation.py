@@ -43,7 +43,7 @@ from mlsmac.synth.mapping.recipes import Adders
 from mlsmac.synth.simulation import icarus
 from mlsmac.synth.simulation.circuit import circuit
 from mlsmac.synth.simulation.simulate import SimResult, Simulation, Simulator
-from mlsmac.synth.simulation.testbench import TICKS_PER_NS, Bench
+from mlsmac.synth.simulation.testbench import TICKS_PER_NS, Bench, ShortNames
 from mlsmac.synth.timing.delays import Timing, analyse
 from mlsmac.units import configure
 from mlsmac.units.emit import to_rtlil
@@ -155,7 +155,9 @@ def icarus_cost(unit: Unit, timed: bool) -> Cost:
     )
     timing = unit.timing if timed else None
     numbered = circuit(unit.netlist, unit.library)
-    files = icarus.sources(numbered, unit.library, timing, bench, unit.inputs, unit.expected)
+    vectors = unit.inputs, unit.expected
+    names = ShortNames(unit.netlist)
+    files = icarus.sources(numbered, names, unit.library, timing, bench, *vectors)
     with tempfile.TemporaryDirectory(prefix="mlsmac-bench-") as name:
         directory = Path(name)
         fill(directory, files)

@@ -39,6 +39,13 @@ class Netlist:
     inputs: dict[str, list[str]]
     outputs: dict[str, list[str]]
 
+    def nets(self) -> list[str]:
+        """Every net but the constants, in the order of ports and then of pins."""
+        ports = (*self.inputs.values(), *self.outputs.values())
+        pins = (cell.pins.values() for cell in self.cells.values())
+        names = dict.fromkeys(net for group in (*ports, *pins) for net in group)
+        return [net for net in names if net not in CONSTANT_NETS]
+
 
 @no_collection()
 def parse_yosys_json(text: str) -> Netlist:

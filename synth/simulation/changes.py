@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from .circuit import Circuit, SimulationError
+from .circuit import Circuit
 from .counts import Counts
 from .vcd import UNKNOWN, Changes
 
@@ -97,12 +97,7 @@ class ChangeCounter:
 
     def result(self) -> Counts:
         """All that was counted. Raises: SimulationError (a net undefined in the window)."""
-        undefined = np.flatnonzero(self._unknown)
-        if len(undefined):
-            first = list(self._circuit.nets)[undefined[0]]
-            raise SimulationError(
-                f"{len(undefined)} nets are undefined in simulation, {first} among them"
-            )
+        self._circuit.check_defined(self._unknown != 0)
         return self._counts
 
 

@@ -26,6 +26,11 @@ class SimulationError(ToolError):
     """The simulation failed or left nets undefined; the message is one line."""
 
 
+def undefined(count: int, first: str) -> SimulationError:
+    """Nets have no value, `first` among them."""
+    return SimulationError(f"{count} nets are undefined in simulation, {first} among them")
+
+
 @dataclass(frozen=True)
 class Kind:
     """A library cell: what its states are made of.
@@ -88,6 +93,12 @@ class Circuit:
     inverted: Numbers
     counts_start: Numbers
 
+    def check_defined(self, unknown: NDArray[np.bool_]) -> None:
+        """Raise SimulationError where nets are `unknown`, by number."""
+        places = np.flatnonzero(unknown)
+        if len(places):
+            raise undefined(len(places), list(self.nets)[places[0]])
+
     def numbers(self, names: Iterable[str]) -> Numbers:
         """Numbers of nets, constants too."""
         return np.array(list(map(self._numbers.__getitem__, names)), dtype=np.int64)
@@ -127,7 +138,7 @@ def circuit(netlist: Netlist, library: Library) -> Circuit:
 
     Raises: SimulationError (a net that nothing drives, or more than one), LibertyError.
     """
-    nets = _nets(netlist)
+    nets = {net: number for number, net in enumerate(netlist.nets())}
     numbers = _with_constants(nets)
     places: dict[str, int] = {}
     kinds: list[Kind] = []
@@ -152,9 +163,7 @@ def circuit(netlist: Netlist, library: Library) -> Circuit:
         raise SimulationError(f"net {drivers.most_common(1)[0][0]} must have one driver")
     undriven = [net for net in nets if net not in drivers]
     if undriven or -1 in bit_net:
-        first = undriven[0] if undriven else "an open pin"
-        count = max(len(undriven), 1)
-        raise SimulationError(f"{count} nets are undefined in simulation, {first} among them")
+        raise undefined(max(len(undriven), 1), undriven[0] if undriven else "an open pin")
     own_kind = np.array(kind, np.int64)
     sizes = np.array([(own.bits, len(own.pins)) for own in kinds], np.int64).reshape(-1, 2)
     bits, pins = sizes[own_kind].T
@@ -170,16 +179,6 @@ def circuit(netlist: Netlist, library: Library) -> Circuit:
         inverted=np.array(inverted, dtype=np.int64),
         counts_start=_starts((1 + pins) << bits),
     )
-
-
-def _nets(netlist: Netlist) -> dict[str, int]:
-    ports = (*netlist.inputs.values(), *netlist.outputs.values())
-    pins = (cell.pins.values() for cell in netlist.cells.values())
-    names = dict.fromkeys(net for group in (*ports, *pins) for net in group)
-    return {
-        net: number
-        for number, net in enumerate(name for name in names if name not in CONSTANT_NETS)
-    }
 
 
 def _with_constants(nets: dict[str, int]) -> dict[str, int]:

@@ -119,12 +119,7 @@ class EventSimulation:
             machine = self._at(self._before(stored), self._machine)
             kernels.zero_delay(machine, self._vectors, 0, end)
             values.append(machine.nets["value"])
-        unlike = np.flatnonzero((np.array(values) != values[0]).any(axis=0))
-        if len(unlike):
-            first = list(self._circuit.nets)[unlike[0]]
-            raise SimulationError(
-                f"{len(unlike)} nets are undefined in simulation, {first} among them"
-            )
+        self._circuit.check_defined((np.array(values) != values[0]).any(axis=0))
 
     @cached_property
     def _passed(self) -> tuple[Run, list[_Settled]]:

@@ -52,7 +52,7 @@ def run(
     """
     require("iverilog", "vvp")
     names = ShortNames(circuit.netlist)
-    files = sources(circuit, library, timing, bench, stimulus, expected)
+    files = sources(circuit, names, library, timing, bench, stimulus, expected)
     counter = ChangeCounter(circuit, LEAD_TICKS + 2 * bench.half * np.array(batches))
     with tempfile.TemporaryDirectory(prefix="mlsmac-sim-") as name:
         directory = Path(name)
@@ -65,15 +65,15 @@ def run(
 
 def sources(
     circuit: Circuit,
+    names: ShortNames,
     library: Library,
     timing: Timing | None,
     bench: Bench,
     stimulus: Mapping[str, NDArray],
     expected: Mapping[str, NDArray],
 ) -> dict[str, str]:
-    """All files of a simulation, by name."""
+    """All files of a simulation of a netlist under short `names`, by file name."""
     netlist = circuit.netlist
-    names = ShortNames(netlist)
     files = {
         "cells.v": verilog_models(
             library, {kind.cell.name for kind in circuit.kinds}, specify=timing is not None

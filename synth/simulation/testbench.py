@@ -63,11 +63,7 @@ class ShortNames(Names):
     """
 
     def __init__(self, netlist: Netlist) -> None:
-        ports = (*netlist.inputs.values(), *netlist.outputs.values())
-        pins = (cell.pins.values() for cell in netlist.cells.values())
-        nets = dict.fromkeys(net for group in (*ports, *pins) for net in group)
-        names = (net for net in nets if net not in CONSTANT_NETS)
-        self.nets = {net: f"n{i}" for i, net in enumerate(names)}
+        self.nets = {net: f"n{i}" for i, net in enumerate(netlist.nets())}
         self.cells = {name: f"g{i}" for i, name in enumerate(netlist.cells)}
         own = list(netlist.cells)
         size = BLOCK if len(own) > LARGE else LARGE

@@ -41,21 +41,10 @@ class ArcDelay(NamedTuple):
     fall_ns: float | None
 
 
-class _ArcOfKind(NamedTuple):
-    """An `ArcDelay` of no instance in particular."""
-
-    from_pin: str
-    to_pin: str
-    kind: ArcKind
-    sense: Sense
-    rise_ns: float | None
-    fall_ns: float | None
-
-
 class _Through(NamedTuple):
-    """What an instance makes of its surroundings: delays, and slews by output pin."""
+    """What surroundings make of an instance, and of all like it: delays, slews by output pin."""
 
-    arcs: tuple[_ArcOfKind, ...]
+    arcs: tuple[ArcDelay, ...]
     slews: tuple[tuple[str, Edges], ...]
 
 
@@ -109,7 +98,7 @@ def analyse(
             through = known[around] = _through(cell, kinds[cell.kind], loads, slews)
         for pin, worst in through.slews:
             slews[cell.pins[pin]] = worst
-        delays += [ArcDelay(name, *arc) for arc in through.arcs]
+        delays += [ArcDelay(name, *arc[1:]) for arc in through.arcs]
     return Timing(loads, slews, tuple(delays))
 
 
@@ -216,14 +205,14 @@ def _through(
 ) -> _Through:
     """Delays of one instance, and the slews of its output pins."""
     constants = {pin: CONSTANT_NETS[net] for pin, net in cell.pins.items() if net in CONSTANT_NETS}
-    arcs: list[_ArcOfKind] = []
+    arcs: list[ArcDelay] = []
     worst: list[tuple[str, Edges]] = []
     for pin in liberty.outputs:
         net = cell.pins.get(pin.name)
         if net is None:
             continue
         worst_rise = worst_fall = 0.0
-        found: dict[str, _ArcOfKind] = {}
+        found: dict[str, ArcDelay] = {}
         for arc in pin.arcs:
             if arc.related in constants or (constants and _never(arc, constants)):
                 continue
@@ -237,7 +226,7 @@ def _through(
             )
             worst_rise = max(worst_rise, rise_transition)
             worst_fall = max(worst_fall, fall_transition)
-            delay = _ArcOfKind(arc.related, pin.name, arc.kind, arc.sense, rise, fall)
+            delay = ArcDelay(cell.name, arc.related, pin.name, arc.kind, arc.sense, rise, fall)
             known = found.get(arc.related)
             found[arc.related] = delay if known is None else _worse(known, delay)
         worst.append((pin.name, Edges(worst_rise, worst_fall)))
@@ -276,7 +265,7 @@ def _edge(
     return max(delay(slew, load) for slew in slews) if delay else None, worst
 
 
-def _worse(one: _ArcOfKind, two: _ArcOfKind) -> _ArcOfKind:
+def _worse(one: ArcDelay, two: ArcDelay) -> ArcDelay:
     """Two arcs between the same pins as one."""
     sense = one.sense if one.sense is two.sense else Sense.NON_UNATE
     return one._replace(
