@@ -33,7 +33,7 @@ from .options import (
     of_measuring,
     takes,
 )
-from .output import err, exit_if_wrong, out, present, print_json, print_paths, show, warn
+from .output import err, out, present, print_json, print_paths, show
 
 app = typer.Typer(
     name="mlsmac",
@@ -214,8 +214,7 @@ def synth(
     asked = measuring.asked(export, **given)
     result = measuring.run(asked, err, entries=(entry,))
     show(result, as_json, [mac_sheet(result)], measuring.remarks(result))
-    warn(measuring.cautions(((row.unit, row.measured) for row in result.rows), result))
-    exit_if_wrong(row.measured for row in result.rows)
+    measuring.conclude(result, {row.unit: row.measured for row in result.rows})
     if export is not None:
         with err.status(f"simulating {configuration.slug} for {export}"):
             paths = measuring.export(asked, configuration, result.rows[0].measured, export)
@@ -238,8 +237,7 @@ def report(
     asked = measuring.asked(output, **given)
     result = measuring.run(asked, err, entries=ENTRIES)
     present(result, mac_tables(result), measuring, output, as_json)
-    warn(measuring.cautions(((row.unit, row.measured) for row in result.rows), result))
-    exit_if_wrong(row.measured for row in result.rows)
+    measuring.conclude(result, {row.unit: row.measured for row in result.rows})
 
 
 @app.command()
@@ -290,9 +288,7 @@ def tiles(
             progress=progress,
         )
     present(result, tile_tables(result), shown, output, as_json)
-    named = ((f"{row.unit}, {row.lanes} lanes", row.measured) for row in result.rows)
-    warn(measuring.cautions(named, result))
-    exit_if_wrong(row.measured for row in result.rows)
+    measuring.conclude(result, {shown.called(row): row.measured for row in result.rows})
 
 
 @app.command()
@@ -324,8 +320,7 @@ def quantizers(
             progress=progress,
         )
     present(result, quantizer_tables(result), shown, output, as_json)
-    warn(measuring.cautions(((row.unit, row.measured) for row in result.units), result))
-    exit_if_wrong(row.measured for row in result.units)
+    measuring.conclude(result, {row.unit: row.measured for row in result.units})
 
 
 @app.command(cls=UnitCommand)

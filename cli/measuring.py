@@ -1,10 +1,10 @@
 """`mlsmac synth` and `mlsmac report`: options to measurements to tables."""
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -17,7 +17,7 @@ from ..study.export import export as make_export
 from ..study.html import mac_html
 from ..study.plots import area_plot, energy_plot
 from ..study.report import make_report
-from ..study.rows import AccumulatorRow, Best, MacReport, MacRow, Measurement, Report
+from ..study.rows import AccumulatorRow, Best, MacReport, MacRow, Report
 from ..study.stimuli.pairs import Stimulus, build
 from ..study.systems import BASELINES, Entry
 from ..support.cache import Cache
@@ -30,7 +30,7 @@ from ..synth.simulation.simulate import Simulator
 from ..units import Configuration
 from ..units.workloads import WARM_UP_CYCLES
 from .options import check_range
-from .output import err, json_text
+from .output import err, exit_if_wrong, json_text, warn
 
 CACHE = Path("build/cache")
 
@@ -46,23 +46,16 @@ class Asked(NamedTuple):
 def asked(
     output: Path | None = None,
     *,
-    pdk: str | None,
-    liberty: Sequence[Path] | None,
-    clock_mhz: float | None,
-    script: str,
-    states: str,
-    simulator: str | None,
-    precision: float,
     operations: int,
     seed: int,
     quick: bool,
     use_cache: bool,
+    **options: Any,
 ) -> Asked:
-    """What a command's options name; `output`: where it will write. Raises: UserError, OSError."""
-    given, pairs = (
-        conditions(pdk, liberty, clock_mhz, script, states, simulator, precision, quick),
-        stimulus(operations, seed, quick),
-    )
+    """What a command's options name, `options` those of `conditions`; `output`: where it will
+    write. Raises: UserError, OSError.
+    """
+    given, pairs = conditions(**options, quick=quick), stimulus(operations, seed, quick)
     if output is not None:
         check_writable(output)
     results = cache(use_cache)
@@ -74,7 +67,8 @@ def asked(
 
 
 def conditions(
-    name: str | None,
+    *,
+    pdk: str | None,
     liberty: Sequence[Path] | None,
     clock_mhz: float | None,
     script: str,
@@ -91,7 +85,7 @@ def conditions(
         wanted = choice("--simulator", Simulator, simulator or Simulator.default().value)
     except ValueError as error:
         raise UserError(str(error)) from None
-    found = find(name, liberty or None)
+    found = find(pdk, liberty or None)
     clock = found.clock_mhz if clock_mhz is None else clock_mhz
     if wanted is Simulator.EVENTS is not Simulator.default():
         raise UserError("--simulator events needs numba: pip install 'mlsmac[fast]'")
@@ -163,12 +157,18 @@ def verdict(name: str, measured: Best) -> list[str]:
     return []
 
 
-def cautions(units: Iterable[tuple[str, Measurement]], report: Report) -> list[str]:
-    """A line where fewer operations were simulated than the stated precision needs; `units` with
-    their names.
+def conclude(report: Report, units: Mapping[str, Best]) -> None:
+    """After a report is shown: say what is uncertain, and exit 1 where a unit, by name, computed
+    anything wrong though it meets the clock.
     """
+    warn(_cautions(report, units))
+    exit_if_wrong(units.values())
+
+
+def _cautions(report: Report, units: Mapping[str, Best]) -> list[str]:
+    """A line where fewer operations were simulated than the stated precision needs."""
     late = []
-    for name, own in units:
+    for name, own in units.items():
         if own.energy_pj is None:
             continue
         if own.energy_pj_se is None:

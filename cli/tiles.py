@@ -5,7 +5,7 @@ from pathlib import Path
 from ..study.columns import figure
 from ..study.html import tile_html
 from ..study.plots import tile_plot
-from ..study.rows import TileReport
+from ..study.rows import TileReport, TileRow
 from ..support.errors import UserError
 from ..support.files import write_whole
 from .measuring import verdict
@@ -32,11 +32,16 @@ def write(report: TileReport, directory: Path) -> list[Path]:
     return list(files)
 
 
+def called(row: TileRow) -> str:
+    """A tile's name among those of all lane counts."""
+    return f"{row.unit}, {row.lanes} lanes"
+
+
 def remarks(report: TileReport) -> list[str]:
     """What the tables' reader must know."""
     lines = []
     for row in report.rows:
-        name = f"{row.unit}, {row.lanes} lanes"
+        name = called(row)
         if not row.measured.meets_timing:
             path = figure(row.measured.critical_path_ns)
             lines.append(f"{name} misses the clock: {path} ns")
