@@ -10,6 +10,7 @@ from .blocks import (
     quantize_blocks,
 )
 from .conv import ConvResult, conv2d, conv2d_input_grad, conv2d_weight_grad
+from .dots import block_dot, decode_elements
 from .floats import add, convert, decode, fma, from_float32, multiply, round_encode, to_float64
 from .integers import (
     RangeTrace,
@@ -128,12 +129,14 @@ __all__ = [
     "add",
     "adder_mac",
     "aligned_tree",
+    "block_dot",
     "conv2d",
     "conv2d_input_grad",
     "conv2d_weight_grad",
     "conversion_table",
     "convert",
     "decode",
+    "decode_elements",
     "exact_tree",
     "float_mac",
     "fma",

@@ -155,6 +155,16 @@ def exact_tree(terms: npt.NDArray[np.int64], exponent: Integers) -> Float32:
     return to_float32(*_round_to_odd(np.asarray(totals, object), unit))
 
 
+def round_exactly(values: npt.NDArray[Any], exponent: Integers | int) -> npt.NDArray[np.int64]:
+    """Codes of `values * 2^-exponent` rounded once to float32, for integers of any length.
+
+    Parameters: as of `to_float32`, without its bound on `values`.
+    """
+    if max(abs(int(values.min())), abs(int(values.max()))) >> 53:
+        values, exponent = _round_to_odd(values.astype(object), exponent)
+    return float32_codes(to_float32(values, exponent))
+
+
 def check_lanes(lanes: int | None, count: int) -> int:
     """Leaves of a tile: `lanes`, at most `count`; None: `count`. Raises: TypeError, ValueError."""
     if lanes is None:
@@ -163,19 +173,21 @@ def check_lanes(lanes: int | None, count: int) -> int:
     return min(lanes, count)
 
 
-def _round_to_odd(totals: npt.NDArray[Any], unit: int) -> tuple[Float64, npt.NDArray[np.int32]]:
+def _round_to_odd(
+    totals: npt.NDArray[Any], unit: Integers | int
+) -> tuple[Float64, npt.NDArray[np.int32]]:
     """53 leading bits of Python integers in units of 2^-unit, and the exponents of their last bits.
 
     Dropped ones set the last bit, so that a later rounding to 24 bits or fewer sees on which side
     of a boundary the sum lies.
     """
     leading = np.empty(totals.shape, np.float64)
-    exponent = np.empty(totals.shape, np.int32)
+    exponent = np.array(np.broadcast_to(unit, totals.shape), np.int32)
     for index in np.ndindex(totals.shape):
         total = int(totals[index])
         size = abs(total)
         drop = max(size.bit_length() - 53, 0)
         kept = size >> drop | (size & ((1 << drop) - 1) != 0)
         leading[index] = -kept if total < 0 else kept
-        exponent[index] = unit - drop
+        exponent[index] -= drop
     return leading, exponent

@@ -1,6 +1,15 @@
 """The specification that golden and hardware share: formats, policies, checks, proven widths."""
 
 from .checks import check_int, choice
+from .dots import (
+    MAX_BLOCK_CYCLES,
+    MAX_BLOCKS,
+    MAX_DOT_LANES,
+    MAX_WINDOW,
+    Accumulate,
+    DotWidths,
+    Operands,
+)
 from .formats import ElementFormat, FloatFormat, IntFormat, LnsFormat, ScaleFormat, Specials
 from .policies import Carry, Overflow, Rounding, Tree
 from .presets import (
@@ -71,11 +80,15 @@ __all__ = [
     "LFSR_BITS",
     "LNS8",
     "LNS_PRESETS",
+    "MAX_BLOCKS",
+    "MAX_BLOCK_CYCLES",
+    "MAX_DOT_LANES",
     "MAX_LANES",
     "MAX_LENGTH",
     "MAX_RANDOM_BITS",
     "MAX_TABLE_FRACTION",
     "MAX_WIDTH",
+    "MAX_WINDOW",
     "MLS_E0M2",
     "MLS_E0M4",
     "MLS_E1M2",
@@ -96,11 +109,14 @@ __all__ = [
     "SCALE_PRESETS",
     "TABLE_FRACTION",
     "TILES",
+    "Accumulate",
     "Carry",
+    "DotWidths",
     "ElementFormat",
     "FloatFormat",
     "IntFormat",
     "LnsFormat",
+    "Operands",
     "Overflow",
     "Rounding",
     "ScaleFormat",
