@@ -1,6 +1,13 @@
 """Hardware: Amaranth components, one a file."""
 
 from ..golden.spec import Overflow
+from .dot.accumulators import FixedPointSum, Float32Sum
+from .dot.block_dot import BlockDot
+from .dot.dot_stage import DotStage
+from .dot.dot_tree import DotTree
+from .dot.element_decoder import ElementDecoder
+from .dot.operand_rows import OperandRows
+from .dot.scaling import BlockScaler
 from .floating.float_accumulator import FloatAccumulator
 from .floating.float_adder import AdderPath, FloatAdder
 from .floating.float_fma import FloatFma
@@ -47,12 +54,19 @@ __all__ = [
     "AlignedSum",
     "Aligner",
     "AxiConvTile",
+    "BlockDot",
+    "BlockScaler",
     "ConvTile",
     "Division",
+    "DotStage",
+    "DotTree",
+    "ElementDecoder",
     "ExactAdderTree",
     "ExactSum",
     "ExponentShifter",
     "FixedPointAccumulator",
+    "FixedPointSum",
+    "Float32Sum",
     "FloatAccumulator",
     "FloatAdder",
     "FloatFma",
@@ -87,6 +101,7 @@ __all__ = [
     "MlsQuantizer",
     "MlsTile",
     "MultiplierStage",
+    "OperandRows",
     "OperandStage",
     "Overflow",
     "ProductCoding",

@@ -67,24 +67,17 @@ class SignedMultiplier(Combinational):
             m.d.comb += self.product.eq(self.x.as_signed() * self.y.as_signed())
             return m
         tree = CompressionTree(m, self.product_width)
-        rows = self._add_rows if self.recoding is Recoding.NONE else self._add_booth_rows
-        constant = rows(m, tree, *sorted((self.x, self.y), key=len, reverse=True))
+        x, y = sorted((self.x, self.y), key=len, reverse=True)
+        if self.recoding is Recoding.NONE:
+            constant = add_rows(tree, x, y)
+        else:
+            constant = self._add_booth_rows(m, tree, x, y)
         tree.add_constant(constant, "signs")
         m.d.comb += self.product.eq(tree.compress())
         return m
 
-    def _add_rows(self, m: Module, tree: CompressionTree, x: Value, y: Value) -> int:
-        """Rows of `x * y[i] << i`; returns the sum of the constants of their negative bits."""
-        constant = 0
-        for i, j in itertools.product(range(len(y)), range(len(x))):
-            negative = (i == len(y) - 1) != (j == len(x) - 1)
-            bit = x[j] & y[i]
-            tree.add(i + j, ~bit if negative else bit, AND_ARRIVAL, f"row{i}_{j}")
-            constant -= negative << (i + j)
-        return constant
-
     def _add_booth_rows(self, m: Module, tree: CompressionTree, x: Value, y: Value) -> int:
-        """Rows of `digit * x << 2r`, digit = y[2r-1] + y[2r] - 2 y[2r+1]; returns as `_add_rows`.
+        """Rows of `digit * x << 2r`, digit = y[2r-1] + y[2r] - 2 y[2r+1]; returns as `add_rows`.
 
         A negative digit's row is inverted, and one is added to it.
         """
@@ -103,3 +96,18 @@ class SignedMultiplier(Combinational):
             negative = named(m, f"{row}_negative", b2 & (one | two))
             tree.add(low, negative, SIGN_ARRIVAL, f"{row}_increment")
         return constant
+
+
+def add_rows(
+    tree: CompressionTree, x: Value, y: Value, name: str = "row", *, y_signed: bool = True
+) -> int:
+    """Put rows of `x * y[i] << i`, x and, where `y_signed`, y in two's complement; returns the sum
+    of the constants of their negative bits, which is added once for all products of a tree.
+    """
+    constant = 0
+    for i, j in itertools.product(range(len(y)), range(len(x))):
+        negative = (y_signed and i == len(y) - 1) != (j == len(x) - 1)
+        bit = x[j] & y[i]
+        tree.add(i + j, ~bit if negative else bit, AND_ARRIVAL, f"{name}{i}_{j}")
+        constant -= negative << (i + j)
+    return constant

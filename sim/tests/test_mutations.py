@@ -27,7 +27,7 @@ from mlsmac.hw.integer.range_statistic import RangeStatistic
 from mlsmac.hw.integer.requantizer import Requantizer
 from mlsmac.hw.mac.adder_mac import OperandStage
 from mlsmac.hw.mac.kulisch_mac import FixedPointAccumulator, SignedProduct
-from mlsmac.hw.parts import lfsr
+from mlsmac.hw.parts import lfsr, signed_multiplier
 from mlsmac.hw.parts.signed_multiplier import SignedMultiplier
 from mlsmac.hw.parts.unsigned_multiplier import CompressionTree, UnsignedMultiplier
 from mlsmac.hw.quantizer.mls_quantizer import QuantizerLanes
@@ -140,7 +140,7 @@ MUTATIONS = [Mutation(*row) for row in (
     ("first ahead of its tile", TileTree, E, "self.tile_first, adders.latency", "self.tile_first, 0", "mls_tile", PAIR, FEW),
     ("finish ahead of its tile", TileTree, E, "self.tile_finish, self.latency", "self.tile_finish, 0", "mls_tile", PAIR, FEW),
     ("tensor scale skipped", TileOutput, E, "values[0] = multiplier.product", "pass", "mls_tile", PAIR, FEW),
-    ("sign row not inverted", SignedMultiplier, "_add_rows", "~bit if negative else bit", "bit", "int_mac", INTS, FEW),
+    ("sign row not inverted", signed_multiplier, "add_rows", "~bit if negative else bit", "bit", "int_mac", INTS, FEW),
     ("Booth row without its sign", SignedMultiplier, "_add_booth_rows", "~((one | two) & digits[n])", "(one | two) & digits[n]", "int_mac", {"recoding": "booth4"}, FEW),
     ("product not sign-extended", IntAccumulator, E, "self.product.as_signed()", "self.product", "int_mac", INTS, FEW),
     ("unsigned zero point", IntMultiplier, E, '_zero").as_signed()', '_zero")', "int_mac", {"zero_points": True}, FEW),

@@ -1,0 +1,1 @@
+"""Block-scaled dot units: operands, exact dot, scales, accumulation over blocks."""
