@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..support.words import Codes
-from . import integers, macs, parts, quantizers, scaling, tiles
+from . import dots, integers, macs, parts, quantizers, scaling, tiles
 from .catalogue import Configuration, Ports, Unit, configured
 from .emit import Emitted, emit, to_rtlil, to_verilog
 from .interfaces import Interface, StreamConfiguration, with_interface
 from .workloads import Workload
 
-FAMILIES = (macs, tiles, parts, scaling, integers, quantizers)
+FAMILIES = (macs, tiles, dots, parts, scaling, integers, quantizers)
 
 UNITS: Mapping[str, Unit] = {unit.name: unit for family in FAMILIES for unit in family.ROWS}
 """Every unit by its name, in the order in which `mlsmac units` lists them."""

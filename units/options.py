@@ -62,8 +62,14 @@ class Option:
         return f"{positive} {shown(value)}"
 
 
+NONE = "none"
+"""How a user writes that an option has no value, where one is optional."""
+
+
 def shown(value: Any) -> str:
     """A value as a user would write it."""
+    if value is None:
+        return NONE
     if is_dataclass(value):
         return written(value)  # type: ignore[type-var]
     return str(getattr(value, "value", value))
@@ -99,8 +105,8 @@ OPTIONS: Mapping[str, Option] = {
         ),
         Option(
             name="scale",
-            slug=lambda scale: f"s{scale.exp_bits}m{scale.man_bits}",
-            help="Group scale format: E,M or e8m0, e8m1, nvfp4.",
+            slug=lambda scale: f"s{scale.exp_bits}m{scale.man_bits}" if scale else "unscaled",
+            help="Group scale format: E,M or e8m0, e8m1, nvfp4; some units: none.",
         ),
         Option(
             name="table_bits",
@@ -120,6 +126,52 @@ OPTIONS: Mapping[str, Option] = {
         ),
         Option(name="overflow", slug=_value, help="Integer overflow: saturate or wrap."),
         Option(name="lanes", slug="lanes{}".format, help="Products or elements taken in a cycle."),
+        Option(
+            name="groups",
+            slug="groups{}".format,
+            quiet=True,
+            help="Groups of lanes in a cycle, each with scales of its own.",
+        ),
+        Option(
+            name="cycles",
+            slug="cycles{}".format,
+            quiet=True,
+            help="Cycles of a block at most.",
+        ),
+        Option(
+            name="operands",
+            slug=_value,
+            help="Operands of a dot unit: codes, decoder (held decoded), or decoded already.",
+        ),
+        Option(
+            name="hold",
+            slug=lambda held: "hold" if held else "",
+            help="Load weights and hold them, or take them each cycle.",
+            off="--no-hold",
+        ),
+        Option(
+            name="accumulate",
+            slug=_value,
+            help="Sum of blocks: window (fixed point), float32 or exact.",
+        ),
+        Option(
+            name="window",
+            slug="window{}".format,
+            quiet=True,
+            help="Bits of a window.",
+        ),
+        Option(
+            name="blocks",
+            slug="blocks{}".format,
+            quiet=True,
+            help="Blocks of an output that are proven not to overflow.",
+        ),
+        Option(
+            name="flag",
+            slug=lambda told: "flag" if told else "",
+            help="Tell of overflow, so that outputs may have more blocks; or rely on the proof.",
+            off="--no-flag",
+        ),
         Option(
             name="tree",
             slug=lambda tree: f"{tree.value}tree",
@@ -238,6 +290,8 @@ class UnitOption:
         kind = self.parameter.kind
         if isinstance(kind, type) and issubclass(kind, enum.Enum):
             return choice(self.row.name, kind, value)
+        if self.parameter.optional and value == NONE:
+            return None
         is_format = is_dataclass(kind)
         if is_format and isinstance(value, str):
             return parse_format(self.row.name, kind, value)

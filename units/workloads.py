@@ -39,6 +39,10 @@ class TileSteps(Protocol):
         """Codes of the tile's ports for a unit's options."""
 
 
+DotSteps = TileSteps
+"""Steps of a dot unit, likewise."""
+
+
 class Source(Protocol):
     """A sequence of pairs of real operands, with the tensors that they are drawn from."""
 
@@ -61,6 +65,9 @@ class Source(Protocol):
 
     def tile(self, lanes: int, interval: int, times: int = 1) -> TileSteps:
         """Steps of a tile, about `times` as many products as there are pairs."""
+
+    def dots(self, lanes: int, groups: int, cycles: int) -> DotSteps:
+        """Blocks of a dot unit, about as many steps as there are pairs, of the same tensors."""
 
     def beats(self, lanes: int) -> Inputs:
         """Elements of the tensors, `lanes` a beat, how many `elements` each beat has, and whether a
@@ -225,6 +232,16 @@ def tile_steps(configuration: "Configuration", source: Source) -> Workload:
     starts, kinds = steps.outputs.T
     batches = cut(starts, kinds, steps.products, warm_up)
     return Workload(steps.inputs(configuration.options), batches)
+
+
+def dot_steps(configuration: "Configuration", source: Source) -> Workload:
+    """Whole outputs, block by block; a step an operation."""
+    options = configuration.options
+    steps = source.dots(*(options[name] for name in ("lanes", "groups", "cycles")))
+    component: Any = configuration.build()
+    starts, kinds = steps.outputs.T
+    warm_up = max(WARM_UP_CYCLES, component.latency + 2)
+    return Workload(steps.inputs(options), cut(starts, kinds, steps.products, warm_up))
 
 
 def beats(*ports: str) -> Make:

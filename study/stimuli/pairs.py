@@ -19,7 +19,8 @@ from ...golden.quantizer import tensor_beats
 from ...golden.spec import FP32, IntFormat, check_int, choice
 from ...support.cache import digest
 from ...support.words import Codes
-from . import tiles
+from . import dots, tiles
+from .dots import DotStimulus
 from .encode import Format, encode_tensor
 from .tiles import TileStimulus
 
@@ -144,6 +145,11 @@ class Stimulus:
             kinds=self.kinds,
             layers=self.layers,
         )
+
+    def dots(self, lanes: int, groups: int, cycles: int) -> DotStimulus:
+        """Blocks of a dot unit, about as many steps as there are pairs, of the same tensors."""
+        shape = {"lanes": lanes, "groups": groups, "cycles": cycles}
+        return dots.build(len(self), self.seed, self.layers, **shape)
 
     def beats(self, lanes: int) -> dict[str, Codes]:
         """Groups "nc" of all captured tensors in turn, drawn, as beats of `lanes` elements: what

@@ -1,0 +1,268 @@
+"""Stimulus of a dot unit: whole outputs of the three convolutions on the captured tensors, in
+blocks.
+
+Blocks of 9 are an MLS group each, a 3x3 kernel or nine of a plane's products (A*E), its scales
+those of groups "nc". Any others lie along the axis of reduction, kernel position by kernel position
+and there channel by channel (A*E: sample by sample), and are quantized as they lie: by the rules of
+OCP and NVIDIA where the scale is theirs, else by those of MLS. Without scales the tensor is a
+group. Only layers of 3x3 kernels and stride 1 take part, with windows clear of the padding.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...data import Layer
+from ...golden.blocks import BlockFormat, ElementCoding, ScaleCoding, quantize_blocks
+from ...golden.dots import decode_elements
+from ...golden.lowering import Kind, convolution, lower
+from ...golden.quantize import quantize
+from ...golden.spec import (
+    MXFP8_E4M3,
+    NVFP4_SCALE,
+    SCALE_E8M0,
+    ElementFormat,
+    FloatFormat,
+    Operands,
+    Rounding,
+    ScaleFormat,
+    check_int,
+)
+from ...support.words import Codes
+from .encode import encode_tensor
+
+KERNEL = 9
+"""Products of a 3x3 kernel."""
+
+_SCALES = {SCALE_E8M0: ScaleCoding.E8M0, NVFP4_SCALE: ScaleCoding.E4M3}
+"""Scales whose blocks have rules of their own."""
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """Blocks of one operand, by place: `tensor` (blocks,), -1 for an idle block; `places` in the
+    tensor, (blocks, size), -1 for a zero; `group`, (blocks,), that the first place is of.
+    """
+
+    tensor: Codes
+    places: Codes
+    group: Codes
+
+
+@dataclass(frozen=True, eq=False)
+class DotStimulus:
+    """Blocks of a dot unit; make it with `build`.
+
+    `w`, `a`: blocks in the order in which they enter, those of a step side by side; `first` and
+    `finish`: bool (steps of blocks,); `kind`: places in `Kind`, likewise; `cycles` of a block.
+    """
+
+    w: Side
+    a: Side
+    first: np.ndarray
+    finish: np.ndarray
+    kind: np.ndarray
+    cycles: int
+    seed: int
+    layers: tuple[Layer, ...]
+
+    @property
+    def groups(self) -> int:
+        """Blocks of a step."""
+        return len(self.w.tensor) // len(self.first)
+
+    @property
+    def products(self) -> np.ndarray:
+        """How many lanes multiply in each cycle."""
+        return (self._steps(self.w.places) >= 0).sum(axis=1)
+
+    @property
+    def outputs(self) -> np.ndarray:
+        """With which cycle each output begins, and its kind, (outputs, 2)."""
+        begins = np.flatnonzero(self.first)
+        return np.stack([begins * self.cycles, self.kind[begins]], axis=1)
+
+    def inputs(self, options: Mapping[str, Any]) -> dict[str, Codes]:
+        """Codes of the unit's ports for its options (`format`, `scale`, `operands`, `hold`)."""
+        format, scale = options["format"], options.get("scale")
+        ports: dict[str, Codes] = {}
+        for port, side in (("w", self.w), ("a", self.a)):
+            codes, scales = self._encode(side, format, scale)
+            if options.get("operands") is Operands.DECODED:
+                codes = decode_elements(codes, format)
+            ports[port] = self._steps(codes)
+            if scale is not None:
+                own = scales.reshape(-1, self.groups)
+                ports[f"{port}_scale"] = np.repeat(own, self.cycles, axis=0)
+        cycle = np.tile(np.arange(self.cycles), len(self.first))
+        last = (cycle == self.cycles - 1).astype(np.int64)
+        for mark, values in (("first", self.first), ("finish", self.finish)):
+            ports[mark] = np.repeat(values, self.cycles) * last
+        if self.cycles > 1:
+            ports |= {"start": (cycle == 0).astype(np.int64), "last": last}
+        if options.get("hold"):
+            ports["load"] = np.ones(len(cycle), np.int64)
+        return ports
+
+    def _steps(self, values: Codes) -> Codes:
+        """Values of blocks (blocks, size) cycle by cycle, (cycles, lanes of all groups)."""
+        shape = (len(self.first), self.groups, self.cycles, -1)
+        return values.reshape(shape).swapaxes(1, 2).reshape(len(self.first) * self.cycles, -1)
+
+    def _encode(
+        self, side: Side, format: ElementFormat | FloatFormat, scale: ScaleFormat | None
+    ) -> tuple[Codes, Codes]:
+        """Element codes (blocks, size) and scale codes (blocks,); idle blocks have the smallest."""
+        codes = np.zeros(side.places.shape, np.int64)
+        idle = scale.max_exp << scale.man_bits if scale else 0
+        scales = np.full(len(codes), idle, np.int64)
+        tensors = [x for layer in self.layers for x in layer.tensors().values()]
+        for number in np.unique(side.tensor[side.tensor >= 0]):
+            own = side.tensor == number
+            places, rng = side.places[own], np.random.default_rng([self.seed, int(number)])
+            blocks = Side(side.tensor[own], places, side.group[own])
+            own_codes, own_scales = _encoded(tensors[number], blocks, format, scale, rng)
+            codes[own] = np.where(places < 0, 0, own_codes)
+            scales[own] = own_scales
+        return codes, scales
+
+
+def _encoded(
+    tensor: np.ndarray,
+    blocks: Side,
+    format: ElementFormat | FloatFormat,
+    scale: ScaleFormat | None,
+    rng: np.random.Generator,
+) -> tuple[Codes, Codes | int]:
+    """Codes of a tensor's blocks, and of their scales."""
+    if isinstance(format, FloatFormat):
+        return encode_tensor(tensor, format, rng).ravel()[blocks.places], 0
+    if scale is None:
+        whole = quantize(tensor, format, SCALE_E8M0, group="none", rounding=Rounding.NEAREST)
+        return whole.codes().astype(np.int64).ravel()[blocks.places], 0
+    if blocks.places.shape[1] == KERNEL:
+        coded = quantize(tensor, format, scale, rng=rng)
+        codes, scales = coded.codes(), coded.scale_codes()
+        return codes.astype(np.int64).ravel()[blocks.places], scales.ravel()[blocks.group]
+    values = np.where(blocks.places < 0, np.float32(0), tensor.ravel()[blocks.places])
+    # The tensor's largest element decides its scales: it is a block more.
+    largest = np.zeros((1, values.shape[1]), np.float32)
+    largest[0, 0] = np.abs(tensor).max()
+    values = np.concatenate([values, largest])
+    if scale in _SCALES:
+        coded = quantize_blocks(values, block_format(format, scale, values.shape[1])).to_mls()
+    else:
+        coded = quantize(values[:, np.newaxis], format, scale, rng=rng)
+    codes = coded.codes().astype(np.int64).reshape(values.shape)
+    return codes[:-1], coded.scale_codes().ravel()[:-1]
+
+
+def block_format(element: ElementFormat, scale: ScaleFormat, size: int) -> BlockFormat:
+    """The format of OCP's or NVIDIA's rules with that element, scale and size."""
+    coding = ElementCoding.NUMBERS if element.exp_bits else ElementCoding.INTEGER
+    if element == MXFP8_E4M3:
+        coding = ElementCoding.NAN
+    return BlockFormat(
+        element=element, size=size, scale_coding=_SCALES[scale], element_coding=coding
+    )
+
+
+def build(
+    steps: int, seed: int, layers: Sequence[Layer], *, lanes: int, groups: int, cycles: int
+) -> DotStimulus:
+    """Draw whole outputs until each kind has its equal share of `steps` steps or more.
+
+    An output is drawn uniformly: the layer and phase, then its place in the result.
+    Raises: TypeError, ValueError.
+    """
+    check_int("steps", steps, 1, 1 << 30)
+    chosen = [
+        number
+        for number, layer in enumerate(layers)
+        if layer.w.shape[2:] == (3, 3) and layer.stride == 1
+    ]
+    if not chosen:
+        raise ValueError("layers must have some of 3x3 kernels and stride 1, not none")
+    size = lanes * cycles
+    sides: tuple[list[Side], list[Side]] = ([], [])
+    marks: list[np.ndarray] = []
+    for index, kind in enumerate(Kind):
+        rng = np.random.default_rng([seed, *kind.encode()])
+        missing = steps / len(Kind)
+        while missing > 0:
+            number = chosen[rng.integers(len(chosen))]
+            pair = _draw_output(kind, layers[number], number, size, rng)
+            count = -(-len(pair[0].tensor) // groups)
+            for own, side in zip(sides, pair, strict=True):
+                own.append(_padded(side, count * groups))
+            begin, end = np.arange(count) == 0, np.arange(count) == count - 1
+            marks.append(np.stack([begin, end, np.full(count, index)]))
+            missing -= count * cycles
+    first, finish, kinds = np.concatenate(marks, axis=1).astype(np.int64)
+    w, a = (_joined(own) for own in sides)
+    return DotStimulus(w, a, first, finish, kinds, cycles, seed, tuple(layers))
+
+
+def _draw_output(
+    kind: Kind, layer: Layer, number: int, size: int, rng: np.random.Generator
+) -> tuple[Side, Side]:
+    """The blocks of one output."""
+    tensors = layer.tensors()
+    shapes = [tensors[letter].shape for letter in kind]
+    extents = {Kind.WA: None, Kind.WE: layer.a.shape[2:], Kind.AE: layer.w.shape[2:]}[kind]
+    lowered = convolution(kind, *shapes, padding=layer.padding, size=extents)
+    while True:
+        output = np.array([rng.integers(lowered.size)])
+        steps = lower(lowered, lanes=1, outputs=output)
+        places = np.stack([steps.w[:, 0], steps.a[:, 0]]).reshape(2, lowered.groups, -1)
+        inside = places[0] >= 0
+        if kind is Kind.AE or inside.all():
+            break
+    owners = np.stack([steps.w_group[:, 0], steps.a_group[:, 0]]).reshape(places.shape)
+    if size == KERNEL:
+        # A leaf's products are its blocks: a kernel, or a plane in parts.
+        blocks = [_cut(side[group][inside[group]], size) for side in places for group in _all(side)]
+        counts = [len(block) for block in blocks[: lowered.groups]]
+        cut = np.concatenate(blocks).reshape(2, -1, size)
+        groups = np.repeat(owners[:, :, 0], counts, axis=1)
+    else:
+        # Position by position, and there channel by channel (A*E: sample by sample).
+        if kind is not Kind.AE:
+            places, inside = places.swapaxes(1, 2), inside.T
+        cut = np.stack([_cut(side[inside], size) for side in places])
+        groups = np.zeros(cut.shape[:2], np.int64)
+    w, a = (
+        Side(np.full(len(cut[0]), 3 * number + "wae".index(letter)), *parts)
+        for letter, *parts in zip(kind, cut, groups, strict=True)
+    )
+    return w, a
+
+
+def _all(side: np.ndarray) -> range:
+    return range(len(side))
+
+
+def _cut(places: np.ndarray, size: int) -> np.ndarray:
+    """Places (count,) as (blocks, size), the last block filled up with zeros."""
+    return np.append(places, np.full(-len(places) % size, -1)).reshape(-1, size)
+
+
+def _padded(side: Side, count: int) -> Side:
+    """As many blocks, idle ones behind them."""
+    more = count - len(side.tensor)
+    return Side(
+        np.append(side.tensor, np.full(more, -1)),
+        np.concatenate([side.places, np.full((more, side.places.shape[1]), -1)]),
+        np.append(side.group, np.zeros(more, np.int64)),
+    )
+
+
+def _joined(sides: Sequence[Side]) -> Side:
+    return Side(
+        *(
+            np.concatenate([getattr(x, name) for x in sides])
+            for name in ("tensor", "places", "group")
+        )
+    )
