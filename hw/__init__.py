@@ -4,7 +4,7 @@ from ..golden.spec import Overflow
 from .dot.accumulators import FixedPointSum, Float32Sum
 from .dot.block_dot import BlockDot
 from .dot.dot_stage import DotStage
-from .dot.dot_tree import DotTree
+from .dot.dot_tree import DotTree, Form
 from .dot.element_decoder import ElementDecoder
 from .dot.operand_rows import OperandRows
 from .dot.scaling import BlockScaler
@@ -74,6 +74,7 @@ __all__ = [
     "FloatMultiplier",
     "FloatProduct",
     "FloatTile",
+    "Form",
     "Fp8Mac",
     "Fp8Tile",
     "Fp32AdderTree",

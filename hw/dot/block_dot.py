@@ -19,7 +19,7 @@ from ...golden.spec import (
 from ..parts.component import Component, parameter
 from .accumulators import Accumulator, FixedPointSum, Float32Sum
 from .dot_stage import DotStage
-from .operand_rows import OperandRows
+from .operand_rows import OperandRows, held_form
 from .scaling import BlockScaler
 
 
@@ -89,7 +89,8 @@ class BlockDot(Component):
     @property
     def _dot(self):
         return {
-            **{name: getattr(self, name) for name in ("format", "operands", "lanes", "groups")},
+            **{name: getattr(self, name) for name in ("format", "lanes", "groups")},
+            "form": held_form(self.format, self.operands, self.hold),
             "width": self.widths.sum_width,
             "several": self.cycles > 1,
         }

@@ -5,10 +5,10 @@ from amaranth.hdl import Cat, Module, Signal, Value, signed, unsigned
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
-from ...golden.spec import ElementFormat, Operands
+from ...golden.spec import ElementFormat
 from ..parts.component import Component, parameter
 from ..parts.values import named, registered
-from .dot_tree import DotTree
+from .dot_tree import DotTree, Form
 
 
 class DotStage(Component):
@@ -29,7 +29,7 @@ class DotStage(Component):
     """
 
     format: ElementFormat = DotTree.format
-    operands: Operands = DotTree.operands
+    form: Form = DotTree.form
     lanes: int = DotTree.lanes
     groups: int = parameter("of a step", low=1, high=64, default=1)
     width: int = DotTree.width
@@ -40,16 +40,18 @@ class DotStage(Component):
 
     @property
     def _tree(self):
-        names = ("format", "operands", "lanes", "width")
+        names = ("format", "form", "lanes", "width")
         return {name: getattr(self, name) for name in names} | {"adds": self.several}
 
     def ports(self):
         self._trees = [DotTree(**self._tree) for _ in range(self.groups)]
-        bits = self._trees[0].x.shape().elem_shape.width
-        operands = In(ArrayLayout(unsigned(bits), self.groups * self.lanes))
+        w, a = (
+            In(ArrayLayout(unsigned(bits), self.groups * self.lanes))
+            for bits in self.form.widths(self.format)
+        )
         marks = {"start": In(1), "last": In(1)} if self.several else {}
         sums = Out(ArrayLayout(signed(self.width), self.groups))
-        return {"w": operands, "a": operands, **marks, "sums": sums}
+        return {"w": w, "a": a, **marks, "sums": sums}
 
     latency = property(lambda self: 1, doc="Clock cycles from operands to `sums`.")
     registers = property(

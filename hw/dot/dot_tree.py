@@ -1,13 +1,14 @@
 # amaranth: UnusedElaboratable=no
 """Exact dot product of one step: all lanes in one compression tree."""
 
-from typing import Protocol
+import enum
+from typing import NamedTuple
 
 from amaranth.hdl import Module, Value, signed, unsigned
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
-from ...golden.spec import MAX_DOT_LANES, ElementFormat, Operands
+from ...golden.spec import MAX_DOT_LANES, ElementFormat
 from ..integer.mls_multiplier import MlsMultiplier
 from ..parts.combinational import Combinational
 from ..parts.component import parameter
@@ -15,50 +16,90 @@ from ..parts.platforms import has_multipliers
 from ..parts.signed_multiplier import add_rows
 from ..parts.unsigned_multiplier import SIGN_ARRIVAL, CompressionTree
 from ..parts.values import named
+from .element_decoder import element_magnitude, negated
 
 _PRODUCT_ARRIVAL = 12
 """Of a product's bits, of which there is no better estimate: behind a multiplier and a shifter."""
 
 
-class _Addend(Protocol):
-    """Puts the product of lane `lane` into the tree; returns the constant that goes with it."""
+class Form(enum.Enum):
+    """What a dot's operands are, and how their products get into its tree."""
 
-    def __call__(
-        self, m: Module, tree: CompressionTree, format: ElementFormat, x: Value, y: Value, lane: int
-    ) -> int: ...
+    CODES = "codes"
+    """Element codes, decoded behind their registers; rows of partial products."""
+
+    PRODUCTS = "products"
+    """Element codes; a multiplier and a shifter a lane, whose product is a term: for elements whose
+    decoded rows would be long."""
+
+    INTEGERS = "integers"
+    """Both in two's complement."""
+
+    FACTORS = "factors"
+    """x in two's complement with the sign of the product, y a magnitude."""
+
+    def widths(self, format: ElementFormat) -> tuple[int, int]:
+        """Bits of x and y."""
+        code, size = format.code_width, format.significand_width
+        return {
+            Form.INTEGERS: (size + 1, size + 1),
+            Form.FACTORS: (size + 1, size),
+        }.get(self, (code, code))
 
 
-def _integers(
-    m: Module, tree: CompressionTree, format: ElementFormat, x: Value, y: Value, lane: int
-) -> int:
-    """Rows of partial products."""
-    return add_rows(tree, x, y, f"lane{lane}_row")
+class Pair(NamedTuple):
+    """The operands of a lane."""
+
+    format: ElementFormat
+    codes: tuple[Value, Value]
 
 
-def _codes(
-    m: Module, tree: CompressionTree, format: ElementFormat, x: Value, y: Value, lane: int
-) -> int:
+def _integers(m: Module, tree: CompressionTree, pair: Pair, name: str) -> int:
+    """Rows of partial products, both operands with a sign."""
+    return add_rows(tree, *pair.codes, f"{name}_row")
+
+
+def _factors(m: Module, tree: CompressionTree, pair: Pair, name: str) -> int:
+    """Rows of x with y's magnitude: fewer, and of small numbers mostly zeros."""
+    return add_rows(tree, *pair.codes, f"{name}_row", y_signed=False)
+
+
+def _codes(m: Module, tree: CompressionTree, pair: Pair, name: str) -> int:
+    """Rows of x, negated where the product is negative, with y's magnitude."""
+    x, y = pair.codes
+    sizes = [
+        element_magnitude(m, pair.format, code, f"{name}_{port}")
+        for port, code in (("x", x), ("y", y))
+    ]
+    negative = named(m, f"{name}_negative", x[-1] ^ y[-1])
+    factor = named(m, f"{name}_factor", negated(sizes[0], negative))
+    return add_rows(tree, factor, sizes[1], f"{name}_row", y_signed=False)
+
+
+def _products(m: Module, tree: CompressionTree, pair: Pair, name: str) -> int:
     """The product, inverted where it is negative, and one more in its lowest place.
 
     A sign counts only where neither factor is zero: a third to a half of real products are zero,
     and a negative one would invert the whole term.
     """
-    m.submodules[f"multiplier{lane}"] = multiplier = MlsMultiplier(format=format)
+    m.submodules[f"{name}_multiplier"] = multiplier = MlsMultiplier(format=pair.format)
+    x, y = pair.codes
     m.d.comb += [multiplier.x.eq(x), multiplier.y.eq(y)]
     magnitude, sign = multiplier.product[:-1], multiplier.product[-1]
-    negative = named(m, f"negative{lane}", sign & x[:-1].any() & y[:-1].any())
+    negative = named(m, f"{name}_negative", sign & x[:-1].any() & y[:-1].any())
     for place, bit in enumerate(magnitude):
-        tree.add(place, bit ^ negative, _PRODUCT_ARRIVAL, f"lane{lane}_{place}")
-    tree.add(0, negative, SIGN_ARRIVAL, f"lane{lane}_increment")
+        tree.add(place, bit ^ negative, _PRODUCT_ARRIVAL, f"{name}_{place}")
+    tree.add(0, negative, SIGN_ARRIVAL, f"{name}_increment")
     # Its sign s would fill every higher bit; -s * 2^k = ~s * 2^k - 2^k.
-    tree.add(len(magnitude), ~negative, SIGN_ARRIVAL, f"lane{lane}_sign")
+    tree.add(len(magnitude), ~negative, SIGN_ARRIVAL, f"{name}_sign")
     return -1 << len(magnitude)
 
 
-_ADDENDS: dict[Operands, _Addend] = {
-    Operands.CODES: _codes,
-    Operands.DECODER: _integers,
-    Operands.DECODED: _integers,
+_ADD = {
+    Form.INTEGERS: _integers,
+    Form.FACTORS: _factors,
+    Form.CODES: _codes,
+    Form.PRODUCTS: _products,
 }
 
 
@@ -72,39 +113,39 @@ class DotTree(Combinational):
 
     Members
     -------
-    x, y: In, `lanes` operands: codes, or signed integers.
+    x, y: In, `lanes` operands of the `form`.
     before: In, signed `width` bits; only where it `adds`.
     sum: Out, signed `width` bits.
     """
 
     format: ElementFormat = parameter("of both operands")
-    operands: Operands = parameter("codes, or integers for all other kinds")
+    form: Form = parameter("of the operands", default=Form.CODES)
     lanes: int = parameter("products of a step", low=1, high=MAX_DOT_LANES)
     width: int = parameter("bits of `sum`", low=2, high=256)
     adds: bool = parameter("whether there is a sum before", default=False)
 
     def rules(self):
-        if self.operands is Operands.CODES:
+        if self.form is Form.PRODUCTS:
             MlsMultiplier.check(format=self.format)
 
     def ports(self):
-        coded = self.operands is Operands.CODES
-        bits = self.format.code_width if coded else self.format.significand_width + 1
+        x, y = (
+            In(ArrayLayout(unsigned(bits), self.lanes)) for bits in self.form.widths(self.format)
+        )
         before = {"before": In(signed(self.width))} if self.adds else {}
-        operands = In(ArrayLayout(unsigned(bits), self.lanes))
-        return {"x": operands, "y": operands, **before, "sum": Out(signed(self.width))}
+        return {"x": x, "y": y, **before, "sum": Out(signed(self.width))}
 
     def elaborate(self, platform):
         m = Module()
         pairs = [(self.x[lane], self.y[lane]) for lane in range(self.lanes)]
-        if has_multipliers(platform) and self.operands is not Operands.CODES:
+        if has_multipliers(platform) and self.form is Form.INTEGERS:
             before = self.before if self.adds else 0
             m.d.comb += self.sum.eq(before + sum(x.as_signed() * y.as_signed() for x, y in pairs))
             return m
         tree = CompressionTree(m, self.width)
         constant = 0
-        for lane, (x, y) in enumerate(pairs):
-            constant += _ADDENDS[self.operands](m, tree, self.format, x, y, lane)
+        for lane, pair in enumerate(pairs):
+            constant += _ADD[self.form](m, tree, Pair(self.format, pair), f"lane{lane}")
         if self.adds:
             for place, bit in enumerate(self.before):
                 tree.add(place, bit, 0, f"before{place}")

@@ -1,6 +1,6 @@
 """MLS elements as two's complement integers."""
 
-from amaranth.hdl import Cat, Module, Mux, signed
+from amaranth.hdl import Cat, Module, Mux, Value, signed
 from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import ElementFormat
@@ -29,17 +29,26 @@ class ElementDecoder(Combinational):
 
     def elaborate(self, platform):
         m = Module()
-        man_bits = self.format.man_bits
-        mantissa, exponent, sign = self.code[:man_bits], self.code[man_bits:-1], self.code[-1]
-        magnitude = mantissa
-        if self.format.exp_bits:
-            hidden = exponent.any()
-            # The shift is max(e - 1, 0): e itself, a place too far, and twice what is subnormal.
-            magnitude = named(m, "significand", Mux(hidden, Cat(mantissa, hidden), mantissa << 1))
-            for bit, select in enumerate(exponent):
-                shifted = Mux(select, magnitude << (1 << bit), magnitude)
-                magnitude = named(m, f"shifted_{bit}", shifted)
-            magnitude = magnitude[1 : 1 + self.format.significand_width]
-        inverted = magnitude ^ sign.replicate(len(magnitude))
-        m.d.comb += self.value.eq((Cat(inverted, sign).as_signed() + sign)[: len(self.value)])
+        magnitude, sign = element_magnitude(m, self.format, self.code, "x"), self.code[-1]
+        m.d.comb += self.value.eq(negated(magnitude, sign))
         return m
+
+
+def element_magnitude(m: Module, format: ElementFormat, code: Value, name: str) -> Value:
+    """q of a code, `format.significand_width` bits."""
+    man_bits = format.man_bits
+    mantissa, exponent = code[:man_bits], code[man_bits:-1]
+    if not format.exp_bits:
+        return mantissa
+    hidden = exponent.any()
+    # The shift is max(e - 1, 0): e itself, a place too far, and twice what is subnormal.
+    value = named(m, f"{name}_significand", Mux(hidden, Cat(mantissa, hidden), mantissa << 1))
+    for bit, select in enumerate(exponent):
+        value = named(m, f"{name}_by{1 << bit}", Mux(select, value << (1 << bit), value))
+    return value[1 : 1 + format.significand_width]
+
+
+def negated(magnitude: Value, negative: Value) -> Value:
+    """A magnitude with its sign, in two's complement of one bit more; -0 is 0."""
+    inverted = Cat(magnitude ^ negative.replicate(len(magnitude)), negative)
+    return (inverted + negative)[: len(inverted)]

@@ -1,17 +1,19 @@
 # amaranth: UnusedElaboratable=no
 """The operand registers of a dot unit, with a decoder before them or none."""
 
-from typing import Any
-
 from amaranth.hdl import Cat, Module, Value, unsigned
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import ElementFormat, Operands, ScaleFormat
 from ..parts.component import Component, parameter
-from ..parts.values import registered
-from .dot_tree import DotTree
-from .element_decoder import ElementDecoder
+from ..parts.values import named, registered
+from .dot_tree import DotTree, Form
+from .element_decoder import ElementDecoder, element_magnitude, negated
+
+_LONGEST_ROWS = 8
+"""Bits of q up to which the partial products of decoded elements take less energy than products
+of their codes."""
 
 
 class OperandRows(Component):
@@ -39,9 +41,8 @@ class OperandRows(Component):
     def ports(self):
         code, integer = self.format.code_width, self.format.significand_width + 1
         comes = integer if self.operands is Operands.DECODED else code
-        held = code if self.operands is Operands.CODES else integer
         members = {"load": In(1)} if self.hold else {}
-        for port in "wa":
+        for port, held in zip("wa", self.form.widths(self.format), strict=True):
             members[port] = In(ArrayLayout(unsigned(comes), self.count))
             members[f"{port}_row"] = Out(ArrayLayout(unsigned(held), self.count))
             if self.scale is not None:
@@ -49,6 +50,9 @@ class OperandRows(Component):
                 members |= {f"{port}_scale": In(codes), f"{port}_scale_row": Out(codes)}
         return members
 
+    form = property(
+        lambda self: held_form(self.format, self.operands, self.hold), doc="Of what is held."
+    )
     latency = property(lambda self: 1, doc="Clock cycles from operands to rows.")
 
     @property
@@ -59,21 +63,44 @@ class OperandRows(Component):
 
     def elaborate(self, platform):
         m = Module()
-        for port in "wa":
-            enable = self.load if self.hold and port == "w" else None
-            values = getattr(self, port)
-            if self.operands is Operands.DECODER:
-                values = self._decoded(m, port, values)
-            for name in (port, f"{port}_scale") if self.scale is not None else (port,):
-                source = values if name == port else getattr(self, name)
-                row = registered(m, f"{name}_held", Value.cast(source), enable)
-                m.d.comb += getattr(self, f"{name}_row").as_value().eq(row)
+        sources = {"w": self.w, "a": self.a}
+        if self.operands is Operands.DECODER:
+            decode = self._factors if self.form is Form.FACTORS else self._integers
+            pairs = [decode(m, lane) for lane in range(self.count)]
+            sources = {
+                port: Cat(values)
+                for port, values in zip("wa", zip(*pairs, strict=True), strict=True)
+            }
+        if self.scale is not None:
+            sources |= {"w_scale": self.w_scale, "a_scale": self.a_scale}
+        for port, source in sources.items():
+            enable = self.load if self.hold and port[0] == "w" else None
+            row = registered(m, f"{port}_held", Value.cast(source), enable)
+            m.d.comb += getattr(self, f"{port}_row").as_value().eq(row)
         return m
 
-    def _decoded(self, m: Module, port: str, codes: Any) -> Value:
+    def _integers(self, m: Module, lane: int) -> tuple[Value, Value]:
         values = []
-        for lane in range(self.count):
+        for port in "wa":
             m.submodules[f"{port}_decoder{lane}"] = decoder = ElementDecoder(format=self.format)
-            m.d.comb += decoder.code.eq(codes[lane])
+            m.d.comb += decoder.code.eq(getattr(self, port)[lane])
             values.append(decoder.value)
-        return Cat(values)
+        return values[0], values[1]
+
+    def _factors(self, m: Module, lane: int) -> tuple[Value, Value]:
+        w, a = self.w[lane], self.a[lane]
+        w_size, a_size = (
+            element_magnitude(m, self.format, code, f"{port}{lane}")
+            for port, code in (("w", w), ("a", a))
+        )
+        negative = named(m, f"negative{lane}", w[-1] ^ a[-1])
+        return negated(w_size, negative), a_size
+
+
+def held_form(format: ElementFormat, operands: Operands, hold: bool) -> Form:
+    """What the registers hold. Factors have the sign of the pair in one of its operands; a weight
+    that is held has its own.
+    """
+    if operands is Operands.CODES:
+        return Form.CODES if format.significand_width <= _LONGEST_ROWS else Form.PRODUCTS
+    return Form.FACTORS if operands is Operands.DECODER and not hold else Form.INTEGERS

@@ -31,6 +31,9 @@ PARTS: list[tuple[str, dict[str, Any]]] = [
     ("mls_multiplier", {"format": "3,2"}),
     ("exponent_shifter", {"format": "2,4"}),
     ("exponent_shifter", {"format": "3,2"}),
+    ("element_decoder", {}),
+    ("element_decoder", {"format": "0,7"}),
+    ("element_decoder", {"format": "4,3"}),
     ("float_multiplier", {"format": "e5m2"}),
     ("float_multiplier", {"format": "e5m2", "subnormals": False}),
     ("float_multiplier", {"format": "e4m3"}),
@@ -136,6 +139,27 @@ QUANTIZERS: list[tuple[str, dict[str, Any]]] = [
     ("mls_quantizer", {"reciprocal_bits": 4, "format": "0,4", "carry": "carry", "levels": 8}),
     ("mls_quantizer", {"reciprocal_bits": 13, "format": "4,3", "rounding": "nearest"}),
 ]
+DOTS: list[tuple[str, dict[str, Any]]] = [
+    ("block_dot", {"lanes": 8}),
+    ("block_dot", {"lanes": 9, "groups": 2, "scale": "8,1", "operands": "decoder"}),
+    ("block_dot", {"format": "2,4", "lanes": 4, "scale": "8,1", "window": 60}),
+    ("block_dot", {"lanes": 4, "scale": "5,3", "operands": "decoded", "hold": True}),
+    ("block_dot", {"lanes": 4, "operands": "decoder", "hold": True, "window": 20}),
+    ("block_dot", {"format": "0,7", "lanes": 4, "operands": "decoded", "cycles": 3}),
+    ("block_dot", {"format": "0,7", "lanes": 4, "scale": "none", "operands": "decoder"}),
+    (
+        "block_dot",
+        {"format": "0,3", "lanes": 4, "groups": 4, "cycles": 2, "scale": "5,3", "blocks": 32},
+    ),
+    ("block_dot", {"format": "4,3", "lanes": 4, "window": 64}),
+    ("block_dot", {"format": "4,3", "lanes": 4, "scale": "8,1", "window": 30, "blocks": 7}),
+    ("block_dot", {"lanes": 3, "scale": "4,1", "accumulate": "exact", "blocks": 9, "groups": 3}),
+    ("block_dot", {"lanes": 2, "window": 12, "blocks": 2, "flag": True}),
+    ("block_dot", {"format": "0,7", "lanes": 2, "window": 23, "blocks": 4, "flag": True}),
+    ("block_dot", {"format": "4,3", "lanes": 4, "scale": "none", "accumulate": "float32"}),
+    ("block_dot", {"lanes": 4, "scale": "8,1", "accumulate": "float32", "cycles": 2}),
+    ("block_dot", {"lanes": 4, "scale": "5,3", "accumulate": "float32", "operands": "decoder"}),
+]
 TREES: list[tuple[str, dict[str, Any]]] = [
     ("fp32_adder_tree", {"lanes": 16}),
     ("fp32_adder_tree", {"lanes": 7, "levels": 2}),
@@ -155,6 +179,7 @@ SHARES = {
     10: WIDE_FLOATS + MORE + SCALERS,
     25: INTEGERS + QUANTIZERS,
     50: TREES,
+    100: DOTS,
 }
 UNIT_CASES = [(share, case) for share, cases in SHARES.items() for case in cases]
 

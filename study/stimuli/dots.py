@@ -135,17 +135,18 @@ def _encoded(
     format: ElementFormat | FloatFormat,
     scale: ScaleFormat | None,
     rng: np.random.Generator,
-) -> tuple[Codes, Codes | int]:
+) -> tuple[Codes, Codes]:
     """Codes of a tensor's blocks, and of their scales."""
+    none = np.zeros(len(blocks.tensor), np.int64)
     if isinstance(format, FloatFormat):
-        return encode_tensor(tensor, format, rng).ravel()[blocks.places], 0
+        return encode_tensor(tensor, format, rng).ravel()[blocks.places], none
     if scale is None:
         whole = quantize(tensor, format, SCALE_E8M0, group="none", rounding=Rounding.NEAREST)
-        return whole.codes().astype(np.int64).ravel()[blocks.places], 0
+        return whole.codes().astype(np.int64).ravel()[blocks.places], none
     if blocks.places.shape[1] == KERNEL:
         coded = quantize(tensor, format, scale, rng=rng)
-        codes, scales = coded.codes(), coded.scale_codes()
-        return codes.astype(np.int64).ravel()[blocks.places], scales.ravel()[blocks.group]
+        codes, scales = (x.astype(np.int64).ravel() for x in (coded.codes(), coded.scale_codes()))
+        return codes[blocks.places], scales[blocks.group]
     values = np.where(blocks.places < 0, np.float32(0), tensor.ravel()[blocks.places])
     # The tensor's largest element decides its scales: it is a block more.
     largest = np.zeros((1, values.shape[1]), np.float32)
@@ -155,8 +156,8 @@ def _encoded(
         coded = quantize_blocks(values, block_format(format, scale, values.shape[1])).to_mls()
     else:
         coded = quantize(values[:, np.newaxis], format, scale, rng=rng)
-    codes = coded.codes().astype(np.int64).reshape(values.shape)
-    return codes[:-1], coded.scale_codes().ravel()[:-1]
+    codes, scales = (x.astype(np.int64) for x in (coded.codes(), coded.scale_codes()))
+    return codes.reshape(values.shape)[:-1], scales.ravel()[:-1]
 
 
 def block_format(element: ElementFormat, scale: ScaleFormat, size: int) -> BlockFormat:

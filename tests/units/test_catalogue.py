@@ -99,7 +99,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
         *(written(each) for each in (*FLOAT_PRESETS.values(), *LNS_PRESETS.values())),
         *("5,10", "6,5", "2,1", "9,9", "3", 7),
     ),
-    "scale": ("8,1", "4,3", "1,0", "9,0"),
+    "scale": ("8,1", "4,3", "1,0", "9,0", "none"),
     "acc_width": (1, 2, 16, 24, 128, 129, "auto", 1.5),
     "lanes": (0, 1, 3, 4, 65, True),
     "tree": ("fp32", "aligned", "exact", "none"),
@@ -112,6 +112,10 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "random_bits": (0, 1, 16, 24, 25),
     "lfsr_seed": (0, 1, 1 << 32),
     "reciprocal_bits": (0, 3, 4, 16, 17),
+    "groups": (0, 1, 3, 65),
+    "cycles": (0, 1, 3, 1025),
+    "window": (1, 2, 12, 24, 60, 128, 129),
+    "blocks": (0, 1, 1 << 20, (1 << 20) + 1),
 }
 """Values of each option, within its range, at its ends and beyond."""
 
