@@ -4,7 +4,7 @@
 import enum
 from typing import NamedTuple
 
-from amaranth.hdl import Module, Value, signed, unsigned
+from amaranth.hdl import Module, Mux, Value, signed, unsigned
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
@@ -20,6 +20,9 @@ from .element_decoder import element_magnitude, negated
 
 _PRODUCT_ARRIVAL = 12
 """Of a product's bits, of which there is no better estimate: behind a multiplier and a shifter."""
+
+_SHIFTED_ARRIVAL = 6
+"""Of a bit behind a shifter."""
 
 
 class Form(enum.Enum):
@@ -38,12 +41,17 @@ class Form(enum.Enum):
     FACTORS = "factors"
     """x in two's complement with the sign of the product, y a magnitude."""
 
+    TERMS = "terms"
+    """x the product of the significands with its sign, in two's complement; y the sum of the
+    exponents' weights, by which it is shifted."""
+
     def widths(self, format: ElementFormat) -> tuple[int, int]:
         """Bits of x and y."""
         code, size = format.code_width, format.significand_width
         return {
             Form.INTEGERS: (size + 1, size + 1),
             Form.FACTORS: (size + 1, size),
+            Form.TERMS: (2 * format.man_bits + 3, format.exp_bits + 1),
         }.get(self, (code, code))
 
 
@@ -95,11 +103,26 @@ def _products(m: Module, tree: CompressionTree, pair: Pair, name: str) -> int:
     return -1 << len(magnitude)
 
 
+def _terms(m: Module, tree: CompressionTree, pair: Pair, name: str) -> int:
+    """The product, shifted by the exponents, in two's complement; weights are 2 at least."""
+    value, amount = pair.codes[0].as_signed(), pair.codes[1]
+    width = pair.format.product_width + 1
+    for bit, select in enumerate(amount):
+        shifted = Mux(select, value << (1 << bit), value)[: width + 2]
+        value = named(m, f"{name}_by{1 << bit}", shifted.as_signed())
+    value = value[2:]
+    for place, bit in enumerate(value):
+        top = place == len(value) - 1
+        tree.add(place, ~bit if top else bit, _SHIFTED_ARRIVAL, f"{name}_{place}")
+    return -1 << (len(value) - 1)
+
+
 _ADD = {
     Form.INTEGERS: _integers,
     Form.FACTORS: _factors,
     Form.CODES: _codes,
     Form.PRODUCTS: _products,
+    Form.TERMS: _terms,
 }
 
 

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import ElementFormat, Operands, ScaleFormat
 from ..parts.component import Component, parameter
+from ..parts.unsigned_multiplier import UnsignedMultiplier
 from ..parts.values import named, registered
 from .dot_tree import DotTree, Form
 from .element_decoder import ElementDecoder, element_magnitude, negated
@@ -65,7 +66,11 @@ class OperandRows(Component):
         m = Module()
         sources = {"w": self.w, "a": self.a}
         if self.operands is Operands.DECODER:
-            decode = self._factors if self.form is Form.FACTORS else self._integers
+            decode = {
+                Form.FACTORS: self._factors,
+                Form.TERMS: self._terms,
+                Form.INTEGERS: self._integers,
+            }[self.form]
             pairs = [decode(m, lane) for lane in range(self.count)]
             sources = {
                 port: Cat(values)
@@ -96,11 +101,25 @@ class OperandRows(Component):
         negative = named(m, f"negative{lane}", w[-1] ^ a[-1])
         return negated(w_size, negative), a_size
 
+    def _terms(self, m: Module, lane: int) -> tuple[Value, Value]:
+        codes, man_bits = (self.w[lane], self.a[lane]), self.format.man_bits
+        m.submodules[f"multiplier{lane}"] = multiplier = UnsignedMultiplier(width=man_bits + 1)
+        weights = []
+        for port, code in zip((multiplier.x, multiplier.y), codes, strict=True):
+            exponent = code[man_bits:-1]
+            m.d.comb += port.eq(Cat(code[:man_bits], exponent.any()))
+            weights.append(exponent | ~exponent.any())
+        negative = named(m, f"negative{lane}", codes[0][-1] ^ codes[1][-1])
+        return negated(multiplier.product, negative), weights[0] + weights[1]
+
 
 def held_form(format: ElementFormat, operands: Operands, hold: bool) -> Form:
-    """What the registers hold. Factors have the sign of the pair in one of its operands; a weight
-    that is held has its own.
+    """What the registers hold. Factors and terms have the sign of the pair; a weight that is held
+    has its own.
     """
+    long = format.significand_width > _LONGEST_ROWS
     if operands is Operands.CODES:
-        return Form.CODES if format.significand_width <= _LONGEST_ROWS else Form.PRODUCTS
-    return Form.FACTORS if operands is Operands.DECODER and not hold else Form.INTEGERS
+        return Form.PRODUCTS if long else Form.CODES
+    if operands is Operands.DECODED or hold:
+        return Form.INTEGERS
+    return Form.TERMS if long else Form.FACTORS
