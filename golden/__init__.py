@@ -11,6 +11,7 @@ from .blocks import (
 )
 from .conv import ConvResult, conv2d, conv2d_input_grad, conv2d_weight_grad
 from .dots import block_dot, decode_elements
+from .float_dots import float_dot
 from .floats import add, convert, decode, fma, from_float32, multiply, round_encode, to_float64
 from .integers import (
     RangeTrace,
@@ -138,6 +139,7 @@ __all__ = [
     "decode",
     "decode_elements",
     "exact_tree",
+    "float_dot",
     "float_mac",
     "fma",
     "fp8_mac",

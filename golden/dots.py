@@ -82,7 +82,7 @@ def block_dot(
         blocks=blocks,
     )
     steps = len(inputs["w"])
-    marks = _marks(inputs, steps)
+    marks = marks_of(inputs, steps)
     loaded = _loads(_mark(inputs, "load")) if hold else np.arange(steps)
     w, a = (_operands(port, inputs[port], widths) for port in "wa")
     dots = (w[loaded] * a).reshape(steps, groups, lanes).sum(axis=2)
@@ -116,7 +116,7 @@ def _mark(inputs: Mapping[str, Codes], port: str) -> Flags:
     return check_codes(port, inputs[port], 1) != 0
 
 
-def _marks(inputs: Mapping[str, Codes], steps: int) -> dict[str, Flags]:
+def marks_of(inputs: Mapping[str, Codes], steps: int) -> dict[str, Flags]:
     """All four; where every step is a block, it starts and ends there. Raises: ValueError."""
     every = np.ones(steps, np.bool_)
     ports = ("start", "last", "first", "finish")

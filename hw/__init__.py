@@ -6,6 +6,7 @@ from .dot.block_dot import BlockDot
 from .dot.dot_stage import DotStage
 from .dot.dot_tree import DotTree, Form
 from .dot.element_decoder import ElementDecoder
+from .dot.float_dot import AlignedDot, FloatDot
 from .dot.operand_rows import OperandRows
 from .dot.scaling import BlockScaler
 from .floating.float_accumulator import FloatAccumulator
@@ -51,6 +52,7 @@ __all__ = [
     "AdderMac",
     "AdderPath",
     "AlignedAdderTree",
+    "AlignedDot",
     "AlignedSum",
     "Aligner",
     "AxiConvTile",
@@ -69,6 +71,7 @@ __all__ = [
     "Float32Sum",
     "FloatAccumulator",
     "FloatAdder",
+    "FloatDot",
     "FloatFma",
     "FloatMac",
     "FloatMultiplier",

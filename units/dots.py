@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 
 from ..golden.dots import block_dot, decode_elements
+from ..golden.float_dots import float_dot
 from ..golden.spec import MLS_E2M1, ElementFormat
 from ..hw.dot.block_dot import BlockDot
 from ..hw.dot.element_decoder import ElementDecoder
+from ..hw.dot.float_dot import FloatDot
 from ..support.words import Codes
 from .catalogue import Unit
 from .corners import dots
@@ -30,6 +32,14 @@ ROWS = (
         defaults={"format": MLS_E2M1},
         model=block_dot,
         corners=drawn(dots.steps),
+        workload=dot_steps,
+    ),
+    Unit(
+        name="float_dot",
+        description="Floating-point dot unit: exact products aligned to the largest, FP32 sum",
+        component=FloatDot,
+        model=float_dot,
+        corners=drawn(dots.floats),
         workload=dot_steps,
     ),
     Unit(

@@ -237,7 +237,7 @@ def tile_steps(configuration: "Configuration", source: Source) -> Workload:
 def dot_steps(configuration: "Configuration", source: Source) -> Workload:
     """Whole outputs, block by block; a step an operation."""
     options = configuration.options
-    steps = source.dots(*(options[name] for name in ("lanes", "groups", "cycles")))
+    steps = source.dots(options["lanes"], options.get("groups", 1), options.get("cycles", 1))
     component: Any = configuration.build()
     starts, kinds = steps.outputs.T
     warm_up = max(WARM_UP_CYCLES, component.latency + 2)

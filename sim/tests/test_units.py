@@ -159,6 +159,10 @@ DOTS: list[tuple[str, dict[str, Any]]] = [
     ("block_dot", {"format": "4,3", "lanes": 4, "scale": "none", "accumulate": "float32"}),
     ("block_dot", {"lanes": 4, "scale": "8,1", "accumulate": "float32", "cycles": 2}),
     ("block_dot", {"lanes": 4, "scale": "5,3", "accumulate": "float32", "operands": "decoder"}),
+    ("block_dot", {"format": "4,3", "lanes": 4, "window": 64, "operands": "decoder"}),
+    ("float_dot", {"lanes": 4}),
+    ("float_dot", {"format": "bf16", "lanes": 3, "guard_bits": 10}),
+    ("float_dot", {"format": "e5m2", "lanes": 5, "guard_bits": 0}),
 ]
 TREES: list[tuple[str, dict[str, Any]]] = [
     ("fp32_adder_tree", {"lanes": 16}),

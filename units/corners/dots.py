@@ -6,7 +6,7 @@ import numpy as np
 
 from ...golden.spec import Operands, ScaleFormat
 from ...support.words import Codes
-from .operands import Groups, sign_magnitude
+from .operands import Groups, float_codes, sign_magnitude
 from .trees import split
 
 _IDLE_SHARE = 0.05
@@ -44,6 +44,33 @@ def steps(component: Any, operations: int, rng: np.random.Generator) -> dict[str
         inputs["load"] = (rng.random(operations) < 1 / 3).astype(np.int64)
         inputs["load"][0] = 1
     return inputs
+
+
+def floats(component: Any, operations: int, rng: np.random.Generator) -> dict[str, Codes]:
+    """Outputs of a few steps, whose lanes cancel, are far apart, subnormal or no numbers."""
+    format = component.format
+    groups = Groups.draw(rng, operations)
+    shape = (component.lanes, operations)
+    inputs = {
+        port: np.stack([float_codes(rng, groups, format) for _ in range(shape[0])], 1)
+        for port in "wa"
+    }
+    sign = 1 << (format.code_width - 1)
+    calm = groups.each(rng, 2) == 0
+    for port in "wa":
+        # Exponents near each other, so that sums of several products count.
+        close = format.bias + rng.integers(-6, 7, shape[::-1])
+        mantissa = inputs[port] & ((1 << format.man_bits) - 1)
+        near = inputs[port] & sign | close << format.man_bits | mantissa
+        inputs[port] = np.where(calm[:, None], near, inputs[port])
+        inputs[port] = np.where(rng.random(shape[::-1]) < _IDLE_SHARE, 0, inputs[port])
+    chosen = rng.random(operations) < 1 / 8
+    for port, flip in (("w", sign), ("a", 0)):
+        left = inputs[port][:, :-1:2]
+        odd = inputs[port][:, 1::2]
+        odd[chosen] = left[chosen] ^ flip
+    finish = (rng.random(operations) < 1 / 2).astype(np.int64)
+    return inputs | {"first": groups.start, "finish": finish}
 
 
 def _outputs(component: Any, blocks: int, rng: np.random.Generator) -> tuple[Codes, Codes]:
