@@ -105,25 +105,17 @@ def _products(m: Module, tree: CompressionTree, pair: Pair, name: str) -> int:
 
 def _terms(m: Module, tree: CompressionTree, pair: Pair, name: str) -> int:
     """The product, shifted by the exponents, in two's complement; weights are 2 at least."""
-    value, amount = pair.codes[0].as_signed(), pair.codes[1]
+    value: Value = pair.codes[0].as_signed()
+    amount = pair.codes[1]
     width = pair.format.product_width + 1
-    for bit, select in enumerate(amount):
-        shifted = Mux(select, value << (1 << bit), value)[: width + 2]
-        value = named(m, f"{name}_by{1 << bit}", shifted.as_signed())
+    for digit, select in enumerate(amount):
+        shifted = Mux(select, value << (1 << digit), value)[: width + 2]
+        value = named(m, f"{name}_by{1 << digit}", shifted.as_signed())
     value = value[2:]
     for place, bit in enumerate(value):
         top = place == len(value) - 1
         tree.add(place, ~bit if top else bit, _SHIFTED_ARRIVAL, f"{name}_{place}")
     return -1 << (len(value) - 1)
-
-
-_ADD = {
-    Form.INTEGERS: _integers,
-    Form.FACTORS: _factors,
-    Form.CODES: _codes,
-    Form.PRODUCTS: _products,
-    Form.TERMS: _terms,
-}
 
 
 class DotTree(Combinational):
@@ -167,8 +159,15 @@ class DotTree(Combinational):
             return m
         tree = CompressionTree(m, self.width)
         constant = 0
+        add = {
+            Form.INTEGERS: _integers,
+            Form.FACTORS: _factors,
+            Form.CODES: _codes,
+            Form.PRODUCTS: _products,
+            Form.TERMS: _terms,
+        }[self.form]
         for lane, pair in enumerate(pairs):
-            constant += _ADD[self.form](m, tree, Pair(self.format, pair), f"lane{lane}")
+            constant += add(m, tree, Pair(self.format, pair), f"lane{lane}")
         if self.adds:
             for place, bit in enumerate(self.before):
                 tree.add(place, bit, 0, f"before{place}")

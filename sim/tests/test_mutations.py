@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from mlsmac.hw.dot import dot_tree, element_decoder
+from mlsmac.hw.dot import dot_tree, element_decoder, float_dot
 from mlsmac.hw.dot.accumulators import Accumulator, FixedPointSum, Float32Sum
 from mlsmac.hw.dot.dot_stage import DotStage
 from mlsmac.hw.dot.dot_tree import DotTree
-from mlsmac.hw.dot.float_dot import AlignedDot, AlignedFloatSum
+from mlsmac.hw.dot.float_dot import AlignedDot, AlignedFloatSum, ProductRows
 from mlsmac.hw.dot.operand_rows import OperandRows
 from mlsmac.hw.dot.scaling import BlockScaler
 from mlsmac.hw.floating import float_adder, float_common, fused_adder, int_to_float
@@ -197,10 +197,10 @@ MUTATIONS = [Mutation(*row) for row in (
     ("flag survives start", QuantizerLanes, E, "(invalid & ~s1_start)", "invalid", "mls_quantizer", CODES, FEW),
     ("group goes on", TensorStatistics, "_accumulate", "first | ended", "first", "tensor_statistics", INTS, FEW),
     ("decoder forgets subnormals", element_decoder, "element_magnitude", "mantissa << 1", "mantissa", "element_decoder", {}),
-    ("minus zero", element_decoder, "negated", "(inverted + negative)", "inverted", "block_dot", DOT, FEW),
-    ("constants of the rows", DotTree, E, "constant += _ADD", "constant = _ADD", "block_dot", DOT, FEW),
-    ("sign of a product of zero", dot_tree, "_products", "tree.add(0, negative,", "tree.add(0, sign,", "block_dot", DOT | {"format": "4,3"}, FEW),
-    ("shift of a term", dot_tree, "_terms", "[: width + 2]", "[: width + 1]", "block_dot", LONG, FEW),
+    ("minus zero", dot_tree, "negated", "(inverted + negative)", "inverted", "block_dot", DOT, FEW),
+    ("constants of the rows", DotTree, E, "constant += add(", "constant = add(", "block_dot", DOT, FEW),
+    ("sign of a product of zero", dot_tree, "_products", "tree.add(0, negative,", "tree.add(0, sign,", "block_dot", DOT | {"format": "4,3", "window": 64}, FEW),
+    ("shift of a term", dot_tree, "_terms", "value[2:]", "value[1:-1]", "block_dot", LONG, FEW),
     ("sign of one operand", OperandRows, "_factors", "w[-1] ^ a[-1]", "w[-1]", "block_dot", DECODER, FEW),
     ("exponent of a subnormal", OperandRows, "_terms", "exponent | ~exponent.any()", "exponent", "block_dot", LONG, FEW),
     ("weights not held", OperandRows, E, "enable = self.load if", "enable = None if", "block_dot", DOT | {"hold": True}, FEW),
@@ -216,9 +216,9 @@ MUTATIONS = [Mutation(*row) for row in (
     ("z before its end", FixedPointSum, E, "bit & valid for", "bit for", "block_dot", DOT, FEW),
     ("marks a cycle early", Accumulator, "_marks", "range(self.ahead)", "range(self.ahead - 1)", "block_dot", DOT, FEW),
     ("float sum not begun", Float32Sum, E, "adder.start.eq(first)", "adder.start.eq(0)", "block_dot", DOT | {"accumulate": "float32"}, FEW),
-    ("smallest exponent leads", AlignedDot, "_largest", "x > y", "x < y", "float_dot", DOT, FEW),
+    ("smallest exponent leads", float_dot, "_largest", "x > y", "x < y", "float_dot", DOT, FEW),
     ("dropped bits forgotten", AlignedDot, "_aligned", "negative & ~dropped", "negative", "float_dot", DOT, FEW),
-    ("infinities cancel", AlignedDot, E, "| (up & down)", "", "float_dot", DOT, 6_000),
+    ("far products wrap", ProductRows, E, "bit | far", "bit", "float_dot", DOT, 3_000),
     ("leading bit missed", AlignedFloatSum, "_rounded", "FP32.bias - 1", "FP32.bias", "float_dot", DOT, FEW),
     ("Booth increment", UnsignedMultiplier, "_add_booth_rows", "b2 & (one | two)", "b2 & one", "fp32_mac", {"recoding": "booth4"}),
 )]

@@ -55,6 +55,8 @@ MORE: list[tuple[str, dict[str, Any]]] = [
     ("block_dot", {"format": "0,3", "scale": "5,3", "lanes": 4, "accumulate": "exact"}),
     ("block_dot", {"format": "4,3", "scale": "none", "lanes": 4, "accumulate": "float32"}),
     ("block_dot", {"format": "2,4", "lanes": 4, "hold": True, "flag": True, "window": 32}),
+    ("block_dot", {"format": "4,3", "lanes": 4, "window": 64, "operands": "decoder"}),
+    ("float_dot", {"format": "bf16", "lanes": 3, "guard_bits": 10}),
     ("exponent_shifter", {"format": "3,2"}),
     ("int_accumulator", {"format": "2,1", "acc_width": 8, "overflow": "wrap"}),
     ("float_multiplier", {"format": "e4m3", "subnormals": False}),
