@@ -60,15 +60,15 @@ _INTEGERS: Options = {"operands": "decoded"}
 
 PRESETS: Mapping[str, Options] = {
     "mxint8": {"format": "0,7", **_MX, **_INTEGERS},
-    "mxfp8_e4m3": {"format": "4,3", "window": 64, **_MX},
+    "mxfp8_e4m3": {"format": "4,3", "window": 64, **_MX, **_DECODER},
     "mxfp6_e2m3": {"format": "2,3", **_MX, **_DECODER},
-    "mxfp6_e3m2": {"format": "3,2", **_MX},
+    "mxfp6_e3m2": {"format": "3,2", **_MX, **_DECODER},
     "mxfp4": {"format": "2,1", **_MX, **_DECODER},
     "nvfp4": {"format": "2,1", **_NV, **_DECODER},
     "nvint4": {"format": "0,3", **_NV, **_INTEGERS},
     "mls_e2m1": {"format": "2,1", **_MLS, **_DECODER},
     "mls_e2m4": {"format": "2,4", **_MLS, **_DECODER},
     "int8": {"format": "0,7", "scale": "none", **_INTEGERS},
-    "fp8_e4m3": {"format": "4,3", "scale": "none", "accumulate": "float32"},
+    "fp8_e4m3": {"format": "4,3", "scale": "none", "accumulate": "float32", **_DECODER},
 }
 """Options of `block_dot` by what it computes with; `lanes`, `groups` and `cycles` are free."""
