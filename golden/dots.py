@@ -1,4 +1,4 @@
-"""Block-scaled dot units, bit-exact (docs/numerics.md section 16)."""
+"""Block-scaled dot units, bit-exact (docs/numerics.md section 17)."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Aligned dot products of floating-point numbers, bit-exact (docs/numerics.md section 17)."""
+"""Aligned dot products of floating-point numbers, bit-exact (docs/numerics.md section 18)."""
 
 from collections.abc import Mapping
 

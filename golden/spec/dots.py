@@ -1,4 +1,4 @@
-"""Proven widths of a block-scaled dot unit (docs/numerics.md section 16)."""
+"""Proven widths of a block-scaled dot unit (docs/numerics.md section 17)."""
 
 import enum
 from dataclasses import dataclass

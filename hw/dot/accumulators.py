@@ -24,7 +24,7 @@ class Accumulator(Component):
     `first` and `finish` come `ahead` cycles before their terms, as they come to the unit; they
     travel here. `z` is the sum where it is complete, and 0 elsewhere: what converts a sum, or reads
     it, then evaluates once an output, and no register holds it. No reset: `first` defines the
-    state. Source: docs/numerics.md section 16.
+    state. Source: docs/numerics.md section 17.
 
     Members
     -------

@@ -32,7 +32,7 @@ class BlockDot(Component):
     pairs of `cycles` steps at most. P is exact, and so are both scales; `accumulate` says what an
     output's sum keeps. Throughput one step a cycle; latency 3 cycles, one more with mantissas of
     scales, one more with a float32 sum. No reset, no enable: idle steps are fed zeros and marks 0.
-    Source: docs/numerics.md section 16.
+    Source: docs/numerics.md section 17.
 
     Members
     -------

@@ -18,7 +18,7 @@ class DotStage(Component):
     Blocks of one step need neither marks nor a sum. Of several steps, the sum so far is a row of
     the group's compression tree, and what stands behind a block's sum sees zeros between blocks: no
     register with an enable holds it. Latency 1 cycle. No reset: `start` defines the state.
-    Source: docs/numerics.md section 16.
+    Source: docs/numerics.md section 17.
 
     Members
     -------

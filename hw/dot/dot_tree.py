@@ -124,7 +124,7 @@ class DotTree(Combinational):
     The partial products of all lanes are bits of one compression tree, built by arrival time, with
     one carry-propagate adder behind it; the constants of their negative bits are one number.
     Measured against a multiplier a lane and a tree of adders, for 8 integers of 8 bits: a third
-    less energy, 5 % of it glitches instead of 43 %. Source: docs/numerics.md section 16.
+    less energy, 5 % of it glitches instead of 43 %. Source: docs/numerics.md section 17.
 
     Members
     -------

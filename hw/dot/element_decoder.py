@@ -13,7 +13,7 @@ class ElementDecoder(Combinational):
     """`value = (-1)^sign * q` in two's complement, in units of `2^-format.fraction_bits`.
 
     What a dot unit of decoded operands takes: one decoder serves many units, or many cycles of a
-    held weight. -0 becomes 0. Exact. Source: docs/numerics.md sections 1 and 16.
+    held weight. -0 becomes 0. Exact. Source: docs/numerics.md sections 1 and 17.
 
     Members
     -------

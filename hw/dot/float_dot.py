@@ -26,7 +26,7 @@ class ProductRows(Component):
     What shifts them then sees settled numbers alone: while multipliers settle, exponents are added,
     compared and subtracted, which in the shifters' cycle would move every lane's shift again and
     again (measured for 8 lanes of FP32: four fifths of the alignment's energy were glitches).
-    Latency 1 cycle. No reset. Source: docs/numerics.md section 17.
+    Latency 1 cycle. No reset. Source: docs/numerics.md section 18.
 
     Members
     -------
@@ -112,7 +112,7 @@ class AlignedDot(Component):
 
     u is `2^-guard_bits` of the last place of a product of the largest exponent: a right shift by
     the distance from it, in two's complement, all lanes in one compression tree.
-    Latency 1 cycle. No reset. Source: docs/numerics.md section 17.
+    Latency 1 cycle. No reset. Source: docs/numerics.md section 18.
 
     Members
     -------
@@ -184,7 +184,7 @@ class AlignedFloatSum(Component):
     """`acc = fl((first ? -0 : acc) + fl(total * u))` in float32, flushing; the step's sum, rounded,
     is held between.
 
-    Latency 2 cycles. No reset: `first` defines the state. Source: docs/numerics.md section 17.
+    Latency 2 cycles. No reset: `first` defines the state. Source: docs/numerics.md section 18.
 
     Members
     -------
@@ -283,7 +283,7 @@ class FloatDot(Component):
 
     Products are exact, the step's sum drops what is below u and rounds once, the adder once more;
     subnormals are flushed. Latency 4 cycles, throughput one step a cycle. No reset: `first` defines
-    the state; an idle step is fed zeros. Source: docs/numerics.md section 17.
+    the state; an idle step is fed zeros. Source: docs/numerics.md section 18.
 
     Members
     -------

@@ -22,7 +22,7 @@ class OperandRows(Component):
 
     Nothing but registers and decoders: an enable in front of a register that is optimised together
     with the logic behind it gets mixed into that logic, which then evaluates 2.6 times an update.
-    Latency 1 cycle. No reset. Source: docs/numerics.md section 16.
+    Latency 1 cycle. No reset. Source: docs/numerics.md section 17.
 
     Members
     -------

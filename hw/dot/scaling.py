@@ -19,7 +19,7 @@ class BlockScaler(Component):
     Exponents are added, and long mantissas multiplied (Mg >= 2), in the cycle of the dot product,
     ahead of its sum. A register follows where there is a mantissa: what shifts and adds behind it
     then sees each term once. Mg = 1: factors 4, 6, 6, 9 in one adder.
-    Latency from `p` to `term` 1 cycle, 0 where Mg = 0. Source: docs/numerics.md section 16.
+    Latency from `p` to `term` 1 cycle, 0 where Mg = 0. Source: docs/numerics.md section 17.
 
     Members
     -------

@@ -99,7 +99,7 @@ def inputs_of(case: dict[str, Any], seed: int) -> dict[str, np.ndarray]:
 
 
 class Oracle:
-    """One step after the other, by the text of docs/numerics.md section 16."""
+    """One step after the other, by the text of docs/numerics.md section 17."""
 
     def __init__(self, case: dict[str, Any]):
         self.case, self.format = case, case["format"]
