@@ -2,7 +2,7 @@
 
 A unit has several builds: its multiplier without and with Booth recoding, its adders made of gates
 or of library adders. The build of least energy is the unit's result: each unit is compared at its
-best. A short run ranks them; only those that it cannot tell from the best one run in full.
+best. Short runs rank them; only those that cannot be told from the best one run in full.
 """
 
 import multiprocessing
@@ -10,7 +10,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -99,6 +99,64 @@ class _Job:
     short: bool
 
 
+class _Search:
+    """The way to the best build of the entry at `place`: multipliers are ranked with full adders,
+    which take least energy in most units, then kinds of adders with the best multiplier, by short
+    runs; those that cannot be told from the best one run in full.
+    """
+
+    def __init__(self, place: int, builds: Sequence[Build]) -> None:
+        self._place = place
+        self._builds = builds
+        kinds = dict.fromkeys(build.adders for build in builds)
+        lead = Adders.FULL_ADDERS if Adders.FULL_ADDERS in kinds else next(iter(kinds))
+        self._leading = [n for n, build in enumerate(builds) if build.adders is lead]
+        self._short: dict[int, Measurement] = {}
+        self._full: dict[int, Measurement] = {}
+        self._asked = 0
+        self._expected = len(self._leading) + len(kinds) if len(builds) > 1 else 1
+
+    @property
+    def runs(self) -> int:
+        """How many there will be, as far as is known."""
+        return max(self._asked, self._expected)
+
+    def done(self, job: _Job, result: Measurement) -> None:
+        """Take a job's result."""
+        (self._short if job.short else self._full)[job.number] = result
+
+    def next(self) -> list[_Job]:
+        """What to run now that all that was asked for is done; nothing at the end."""
+        wanted = self._next_short()
+        jobs = [_Job(self._place, n, self._builds[n], True) for n in wanted]
+        if not jobs:
+            full = [n for n in self._contenders(self._short) if n not in self._full]
+            jobs = [_Job(self._place, n, self._builds[n], False) for n in full]
+        self._asked += len(jobs)
+        return jobs
+
+    def results(self) -> list[Measurement]:
+        """Of each build that ran, that of its longest run."""
+        known = {**self._short, **self._full}
+        return [known[n] for n in sorted(known)]
+
+    def _next_short(self) -> list[int]:
+        if len(self._builds) == 1:
+            return []
+        if not self._short:
+            return self._leading
+        best = {self._builds[n].configuration.slug for n in self._contenders(self._leading)}
+        numbers = range(len(self._builds))
+        wanted = [n for n in numbers if self._builds[n].configuration.slug in best]
+        return [n for n in wanted if n not in self._short]
+
+    def _contenders(self, numbers: Iterable[int]) -> list[int]:
+        if len(self._builds) == 1:
+            return [0]
+        ordered = sorted(numbers)
+        return [ordered[place] for place in contenders([self._short[n] for n in ordered])]
+
+
 def measure_builds(
     conditions: Conditions,
     stimulus: Stimulus,
@@ -107,49 +165,47 @@ def measure_builds(
     progress: Progress | None = None,
 ) -> list[Best]:
     """The best build of every entry, given the builds of each."""
-    done = [dict[int, Measurement]() for _ in entries]
+    searches = [_Search(place, own) for place, own in enumerate(entries)]
+    waiting = dict.fromkeys(range(len(entries)), 0)  # jobs of each entry that run
     with (
         tempfile.TemporaryDirectory(prefix="mlsmac-maps-") as folder,
         ProcessPoolExecutor(os.cpu_count(), initializer=_end_on_sigterm) as pool,
     ):
-        jobs = [
-            _Job(place, number, build, len(own) > 1)
-            for place, own in enumerate(entries)
-            for number, build in enumerate(own)
-        ]
-        count, total = 0, len(jobs)
+        running: dict[Future[Measurement], _Job] = {}
+
+        def start(place: int) -> None:
+            for job in searches[place].next():
+                future = pool.submit(_run, job, conditions, stimulus, results, Path(folder))
+                running[future] = job
+                waiting[place] += 1
+
         try:
-            while jobs:
-                maps = Path(folder)
-                running = {
-                    pool.submit(_run, job, conditions, stimulus, results, maps): job for job in jobs
-                }
-                short: dict[int, dict[int, Measurement]] = {}
-                for future in as_completed(running):
-                    job = running[future]
-                    result = done[job.place][job.number] = future.result()
-                    if job.short:
-                        short.setdefault(job.place, {})[job.number] = result
+            for place in _longest_first(entries):
+                start(place)
+            count = 0
+            while running:
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    job, result = running.pop(future), future.result()
+                    searches[job.place].done(job, result)
+                    waiting[job.place] -= 1
+                    if not waiting[job.place]:
+                        start(job.place)
                     count += 1
                     if progress:
+                        total = sum(search.runs for search in searches)
                         progress(f"{result.slug}, {result.adders}", count, total)
-                jobs = list(_in_full(entries, short))
-                total += len(jobs)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for worker in multiprocessing.active_children():
                 worker.terminate()  # leaving the pool waits for its jobs, which take minutes
             raise
-    return [best([own[number] for number in sorted(own)]) for own in done]
+    return [best(search.results()) for search in searches]
 
 
-def _in_full(
-    entries: Sequence[Sequence[Build]], short: dict[int, dict[int, Measurement]]
-) -> Iterable[_Job]:
-    """What must run in full after short runs."""
-    for place, own in short.items():
-        for number in contenders([own[number] for number in sorted(own)]):
-            yield _Job(place, number, entries[place][number], False)
+def _longest_first(entries: Sequence[Sequence[Build]]) -> list[int]:
+    """Places of entries, those of many lanes first: the last ones to end should be short."""
+    lanes = [own[0].configuration.values.get("lanes", 1) for own in entries]
+    return sorted(range(len(entries)), key=lambda place: -lanes[place])
 
 
 def _end_on_sigterm() -> None:
