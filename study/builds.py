@@ -34,6 +34,14 @@ _SURE = 3.0
 _MARGIN = 0.01
 """And the share of the energy: what a short run's choice of operations may hide."""
 
+_ORDER = (Adders.FULL_ADDERS, Adders.GATES, Adders.ADDER_CELLS)
+"""In which short runs try what adders are made of."""
+
+_FAR = 1.3
+"""Energy of gates over that of full adders from which on gates glitch so much that a mapping of
+gates and some adder cells between them cannot be the best one.
+"""
+
 
 def builds(configuration: Configuration, conditions: Conditions, library: Library) -> list[Build]:
     """Every build of a unit that computes the same. The script "speed" is for gates alone.
@@ -100,21 +108,22 @@ class _Job:
 
 
 class _Search:
-    """The way to the best build of the entry at `place`: multipliers are ranked with full adders,
-    which take least energy in most units, then kinds of adders with the best multiplier, by short
-    runs; those that cannot be told from the best one run in full.
+    """The way to the best build of the entry at `place`, by short runs at first: every multiplier
+    with full adders, which take least energy in most units; the best ones with gates; and with
+    adder cells, which take longest to map, where gates are not far behind. Those that cannot be
+    told from the best one run in full.
     """
 
     def __init__(self, place: int, builds: Sequence[Build]) -> None:
         self._place = place
         self._builds = builds
-        kinds = dict.fromkeys(build.adders for build in builds)
-        lead = Adders.FULL_ADDERS if Adders.FULL_ADDERS in kinds else next(iter(kinds))
-        self._leading = [n for n, build in enumerate(builds) if build.adders is lead]
+        kinds = {build.adders for build in builds}
+        self._rounds = [kind for kind in _ORDER if kind in kinds] if len(builds) > 1 else []
+        self._leading = [n for n, own in enumerate(builds) if own.adders in self._rounds[:1]]
         self._short: dict[int, Measurement] = {}
         self._full: dict[int, Measurement] = {}
         self._asked = 0
-        self._expected = len(self._leading) + len(kinds) if len(builds) > 1 else 1
+        self._expected = len(self._leading) + len(self._rounds[1:]) + 1
 
     @property
     def runs(self) -> int:
@@ -127,11 +136,9 @@ class _Search:
 
     def next(self) -> list[_Job]:
         """What to run now that all that was asked for is done; nothing at the end."""
-        wanted = self._next_short()
-        jobs = [_Job(self._place, n, self._builds[n], True) for n in wanted]
-        if not jobs:
-            full = [n for n in self._contenders(self._short) if n not in self._full]
-            jobs = [_Job(self._place, n, self._builds[n], False) for n in full]
+        short = self._next_short()
+        found = short or [n for n in self._contenders(self._short) if n not in self._full]
+        jobs = [_Job(self._place, n, self._builds[n], bool(short)) for n in found]
         self._asked += len(jobs)
         return jobs
 
@@ -141,14 +148,23 @@ class _Search:
         return [known[n] for n in sorted(known)]
 
     def _next_short(self) -> list[int]:
-        if len(self._builds) == 1:
+        """Places of the next builds to rank; nothing once all are that may be the best one."""
+        if not self._rounds:
             return []
+        kind = self._rounds.pop(0)
         if not self._short:
             return self._leading
+        if kind is Adders.ADDER_CELLS and self._gates_are_far_behind():
+            return []
         best = {self._builds[n].configuration.slug for n in self._contenders(self._leading)}
-        numbers = range(len(self._builds))
-        wanted = [n for n in numbers if self._builds[n].configuration.slug in best]
-        return [n for n in wanted if n not in self._short]
+        builds = enumerate(self._builds)
+        return [n for n, own in builds if own.adders is kind and own.configuration.slug in best]
+
+    def _gates_are_far_behind(self) -> bool:
+        first = min((self._short[n] for n in self._leading), key=rank)
+        others = [own for n, own in self._short.items() if n not in self._leading]
+        gates = min(others, key=rank).energy_pj
+        return bool(first.usable and first.energy_pj and gates) and (gates > _FAR * first.energy_pj)
 
     def _contenders(self, numbers: Iterable[int]) -> list[int]:
         if len(self._builds) == 1:
