@@ -16,7 +16,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -139,6 +139,7 @@ def _map_part(text: str, recipe: Mapping[str, str]) -> dict[str, Any]:
     return {field: mapped[field] for field in ("ports", "cells", "netnames")}
 
 
+@lru_cache(maxsize=4)
 def _cells(pdk: Pdk, library: Library) -> str:
     """The cells that mapping may choose, and ties, which it is told to take."""
     ties = {tie[0] for tie in (pdk.tie_high, pdk.tie_low) if tie}
