@@ -98,7 +98,7 @@ def _may_be_best(build: Measurement, first: Measurement) -> bool:
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """A build of the entry at `place`, on all operations or few."""
 
     place: int
@@ -107,7 +107,7 @@ class _Job:
     short: bool
 
 
-class _Search:
+class Search:
     """The way to the best build of the entry at `place`, by short runs at first: every multiplier
     with full adders, which take least energy in most units; the best ones with gates; and with
     adder cells, which take longest to map, where gates are not far behind. Those that cannot be
@@ -130,15 +130,15 @@ class _Search:
         """How many there will be, as far as is known."""
         return max(self._asked, self._expected)
 
-    def done(self, job: _Job, result: Measurement) -> None:
+    def done(self, job: Job, result: Measurement) -> None:
         """Take a job's result."""
         (self._short if job.short else self._full)[job.number] = result
 
-    def next(self) -> list[_Job]:
+    def next(self) -> list[Job]:
         """What to run now that all that was asked for is done; nothing at the end."""
         short = self._next_short()
         found = short or [n for n in self._contenders(self._short) if n not in self._full]
-        jobs = [_Job(self._place, n, self._builds[n], bool(short)) for n in found]
+        jobs = [Job(self._place, n, self._builds[n], bool(short)) for n in found]
         self._asked += len(jobs)
         return jobs
 
@@ -162,9 +162,10 @@ class _Search:
 
     def _gates_are_far_behind(self) -> bool:
         first = min((self._short[n] for n in self._leading), key=rank)
-        others = [own for n, own in self._short.items() if n not in self._leading]
-        gates = min(others, key=rank).energy_pj
-        return bool(first.usable and first.energy_pj and gates) and (gates > _FAR * first.energy_pj)
+        gates = min((own for n, own in self._short.items() if n not in self._leading), key=rank)
+        if not (first.usable and first.energy_pj and gates.energy_pj):
+            return False
+        return gates.energy_pj > _FAR * first.energy_pj
 
     def _contenders(self, numbers: Iterable[int]) -> list[int]:
         if len(self._builds) == 1:
@@ -181,13 +182,13 @@ def measure_builds(
     progress: Progress | None = None,
 ) -> list[Best]:
     """The best build of every entry, given the builds of each."""
-    searches = [_Search(place, own) for place, own in enumerate(entries)]
+    searches = [Search(place, own) for place, own in enumerate(entries)]
     waiting = dict.fromkeys(range(len(entries)), 0)  # jobs of each entry that run
     with (
         tempfile.TemporaryDirectory(prefix="mlsmac-maps-") as folder,
         ProcessPoolExecutor(os.cpu_count(), initializer=_end_on_sigterm) as pool,
     ):
-        running: dict[Future[Measurement], _Job] = {}
+        running: dict[Future[Measurement], Job] = {}
 
         def start(place: int) -> None:
             for job in searches[place].next():
@@ -232,7 +233,7 @@ def _end_on_sigterm() -> None:
 
 
 def _run(
-    job: _Job, conditions: Conditions, stimulus: Stimulus, results: Cache, maps: Path
+    job: Job, conditions: Conditions, stimulus: Stimulus, results: Cache, maps: Path
 ) -> Measurement:
     workload: Workload = job.build.configuration.workload(stimulus)
     if job.short:

@@ -16,7 +16,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -115,10 +115,8 @@ def _mapped(apart: Iterable[Part], recipe: Mapping[str, str], kept: Cache) -> di
     """Yosys's JSON of the mapped module of each part, by the part's text."""
     how = [version("pyosys"), *(text for item in sorted(recipe.items()) for text in item)]
     found: dict[str, Any] = {}
-    for part in apart:
-        if part.text not in found:
-            key = digest(["part", *how, part.text])
-            found[part.text] = kept.get(key, lambda text=part.text: _map_part(text, recipe))
+    for text in dict.fromkeys(part.text for part in apart):
+        found[text] = kept.get(digest([*how, text]), partial(_map_part, text, recipe))
     return found
 
 

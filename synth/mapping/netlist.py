@@ -204,7 +204,7 @@ def _top_module(modules: Mapping[str, Any]) -> str:
     return found[0]
 
 
-def _net_names(module: dict[str, Any]) -> dict[_Bit, str]:
+def _net_names(module: Mapping[str, Any]) -> dict[_Bit, str]:
     """The preferred name of each bit number."""
     best: dict[int, tuple[bool, bool, int, str]] = {}
     for wire, net in module["netnames"].items():

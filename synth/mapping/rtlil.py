@@ -48,7 +48,7 @@ class Module:
     def stub(self, name: str) -> "Module":
         """A black box of that name with the ports, which are called by their numbers."""
         lines = [
-            _NAME.sub(lambda _, number=number: numbered_port(number), line)  # type: ignore[misc]
+            _NAME.sub(numbered_port(number).replace("\\", r"\\"), line)
             for number, (_, line) in enumerate(self._ports())
         ]
         return Module(name, "attribute \\blackbox 1\n", tuple(lines))
