@@ -64,10 +64,11 @@ class BlockBuffer(Component):
         address = named(m, "address", following & ~self.start.replicate(len(following)))
         last = named(m, "last", address == self.beats - 1)
         m.d.sync += following.eq(Mux(last, 0, address + 1))
+        m.d.comb += self.first.eq(~address.any())
         for place, row in enumerate(self._rows):
             m.submodules[f"row{place}"] = row
-            m.d.comb += [row.i.eq(self.i), row.enable.eq(address == place)]
-        m.d.comb += self.first.eq(~address.any())
+            chosen = address == place if place else self.first
+            m.d.comb += [row.i.eq(self.i), row.enable.eq(chosen)]
         return _chosen(m, address, [row.o for row in self._rows])
 
 

@@ -53,7 +53,7 @@ class SharedExponentLane(Component):
         highest = grid.top_field
         distance = named(m, "distance", (self.top - self.number.exponent)[: FIELD_BITS + 1])
         shift = named(m, "shift", (distance - (highest - 1)).as_signed())
-        normal = named(m, "normal", (shift < 0) | (shift == 0))
+        normal = named(m, "normal", shift <= 0)
         value, sticky = self._shifted(m, Mux(normal, 0, shift)[: FIELD_BITS + 1])
         kept = value[-(grid.man_bits + 1) :]
         up = self._up(m, value[: -(grid.man_bits + 1)], sticky, kept[0])

@@ -12,6 +12,7 @@ from .block_buffer import BlockBuffer
 from .block_lanes import RatioLanes, SharedExponentLanes
 from .block_numbers import BlockNumbers, Grid
 from .block_words import BlockWords
+from .ratio_lane import RatioLane
 from .ratio_scale import RatioScale
 from .shared_exponent import SharedExponent
 from .tensor_statistics import TensorStatistics
@@ -30,7 +31,8 @@ class BlockQuantizer(Component):
 
     Every step is exact, subnormal numbers included. A block with a number that is not finite, or
     with such a tensor scale, has the scale code NaN, and codes 0. Throughput one beat a cycle,
-    latency a block's beats and 2 (E8M0; 2 where a block is one beat) or 4. No reset: `start`
+    latency a block's beats and 2 (E8M0; 2
+    where a block is one beat) or 4 (E4M3; stochastic 5). No reset: `start`
     defines where blocks begin, `seed` the words. An idle block is zeros. Source: docs/numerics.md
     section 16; OCP MX v1.0, section 6.3; arXiv 2509.25149.
 
@@ -56,6 +58,8 @@ class BlockQuantizer(Component):
             raise ValueError(
                 f"lanes must divide the {self.format.size} elements of a block, not {self.lanes}"
             )
+        if self.format.scale_coding is ScaleCoding.E4M3:
+            RatioLane.check(format=self.format)
 
     def ports(self):
         beats = self.format.size // self.lanes
@@ -71,7 +75,7 @@ class BlockQuantizer(Component):
             self._scale = SharedExponent(lanes=self.lanes, beats=beats, top_exp=top_exp)
             self._elements = SharedExponentLanes(**own)
         else:
-            self._scale = RatioScale(lanes=self.lanes)
+            self._scale = RatioScale(lanes=self.lanes, rounding=self.rounding)
             self._elements = RatioLanes(**own)
         # Numbers meet their scale in the lanes.
         behind = self._scale.delay - self._elements.scale_delay

@@ -31,7 +31,6 @@ class BlockWords(Component):
         word = ArrayLayout(self.random_bits, self.lanes)
         return {"seed": In(1), "first": In(1), "word": Out(word)}
 
-    @property
     def _later(self) -> int:
         """Cycles from the seed, of several beats from the next block's first one, to the start."""
         return self.delay - 1 - (self.beats if self._seed else 0)
@@ -39,7 +38,7 @@ class BlockWords(Component):
     @property
     def registers(self) -> int:
         """Register bits: the states, the seed."""
-        return self._words.registers + (1 if self._seed else 0) + self._later
+        return self._words.registers + (1 if self._seed else 0) + self._later()
 
     def elaborate(self, platform):
         m = Module()
@@ -49,7 +48,7 @@ class BlockWords(Component):
             m.submodules.seed = held = self._seed
             m.d.comb += [held.i.eq(self.seed), held.enable.eq(self.first)]
             start = held.o & self.first
-        for stage in range(self._later):
+        for stage in range(self._later()):
             start = registered(m, f"start{stage}", start)
         m.d.comb += [words.start.eq(start), self.word.eq(words.word)]
         return m

@@ -8,11 +8,12 @@ from amaranth.hdl import Value, signed
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
-from ...golden.spec import FP8_E4M3, FP32
+from ...golden.spec import FP8_E4M3, FP32, Rounding
 from ..parts.component import Component
 from ..parts.held import hold
 from ..parts.magnitude import MAGNITUDE_BITS, normalised
 from ..parts.values import named, registered
+from .block_numbers import BlockNumbers
 from .shared_exponent import largest, running_maximum
 from .tensor_statistics import TensorStatistics
 
@@ -22,8 +23,10 @@ DIVISOR_BITS = _SIGNIFICAND + FP8_E4M3.significand_width
 EXPONENT = signed(10)
 """Of a divisor, biased by 127, and of how far a number lies from one."""
 
-MULTIPLES = (4, 5, 6, 7)
-"""Quarters of a divisor that elements are compared with."""
+MULTIPLES = {Rounding.NEAREST: (4, 5, 6, 7), Rounding.STOCHASTIC: (4, 6)}
+"""Quarters of a divisor that elements are compared with: those of ties between elements, or of
+elements themselves.
+"""
 
 MULTIPLE_BITS = _SIGNIFICAND + 1
 
@@ -58,9 +61,11 @@ class RatioScale(Component):
         `MULTIPLES`, cut off to 25 bits, the top one the binade of 2 D; of 6 and 7 such that to be
         above one is to reach `v D / 4`.
     exponent: Out, signed: the divisor is `D * 2^(exponent - 150)`.
+    divisor: Out, only stochastic, 28 bits, the top one set: all of D, a cycle later.
     """
 
     lanes: int = TensorStatistics.lanes
+    rounding: Rounding = BlockNumbers.rounding
 
     delay = 3
     """Cycles from the next block's first beat to the results."""
@@ -73,8 +78,9 @@ class RatioScale(Component):
             "nan": Out(1),
             "scale_code": Out(CODE_BITS),
             "zero": Out(1),
-            "multiples": Out(ArrayLayout(MULTIPLE_BITS, len(MULTIPLES))),
+            "multiples": Out(ArrayLayout(MULTIPLE_BITS, len(MULTIPLES[self.rounding]))),
             "exponent": Out(EXPONENT),
+            **({"divisor": Out(DIVISOR_BITS)} if self.rounding is Rounding.STOCHASTIC else {}),
         }
 
     @property
@@ -85,7 +91,8 @@ class RatioScale(Component):
         tensor = _TRIPLE + _SIGNIFICAND + _FIELD.width
         rest = _SIGNIFICAND + _FIELD.width + EXPONENT.width + 2
         divided = 2 * _TRIPLE + _DIGITS[0] + rest, 1 + sum(_DIGITS) + rest
-        results = CODE_BITS + 1 + DIVISOR_BITS + EXPONENT.width
+        divisors = 2 if self.rounding is Rounding.STOCHASTIC else 1
+        results = CODE_BITS + 1 + divisors * DIVISOR_BITS + EXPONENT.width
         return MAGNITUDE_BITS + tensor + 2 + sum(divided) + results
 
     def elaborate(self, platform):
@@ -132,9 +139,11 @@ class RatioScale(Component):
             self.nan.eq(registered(m, "s3_nan", s2["nan"])),
             self.scale_code.eq(registered(m, "s3_code", code)),
             self.zero.eq(~s3_divisor[-1]),
-            self.multiples.eq(Cat(_multiples(m, s3_divisor))),
+            self.multiples.eq(Cat(_multiples(m, s3_divisor, MULTIPLES[self.rounding]))),
             self.exponent.eq(registered(m, "s3_exponent", exponent)),
         ]
+        if self.rounding is Rounding.STOCHASTIC:
+            m.d.comb += self.divisor.eq(registered(m, "s4_divisor", s3_divisor))
         return m
 
     def _rounded(self, m: Module, s2: Mapping[str, Value]) -> Value:
@@ -193,22 +202,18 @@ def _divide(
     return digits, remainder
 
 
-def _multiples(m: Module, divisor: Value) -> list[Value]:
-    """`4 D`, `5 D`, `6 D - 1`, `7 D - 1` of a divisor D, cut off to `MULTIPLE_BITS`."""
-    width = DIVISOR_BITS
-    # -D - 1, as long as the sums.
-    less = Cat(~divisor, Const(-1, 3))
-    sums = (
-        divisor << 2,
-        (divisor << 2) + divisor,
-        Cat(Const(1, 1), ((divisor << 2) + less)[: width + 2]),
-        (divisor << 3) + less,
-    )
-    return [
-        named(m, f"multiple{v}", (total[: width + 3])[-MULTIPLE_BITS:])
-        for v, total in zip(MULTIPLES, map(_padded, sums), strict=True)
-    ]
-
-
-def _padded(total: Value) -> Value:
-    return Cat(total, Const(0, 3))[: DIVISOR_BITS + 3]
+def _multiples(m: Module, divisor: Value, chosen: tuple[int, ...]) -> list[Value]:
+    """Of `4 D`, `5 D`, `6 D - 1`, `7 D - 1` of a divisor D those that are `chosen`, cut off to
+    `MULTIPLE_BITS`.
+    """
+    four, eight = Cat(Const(0, 3), divisor)[1:], Cat(Const(0, 3), divisor)
+    less = Cat(~divisor, Const(-1, 3))  # -D - 1
+    sums = {
+        4: four,
+        5: four + divisor,
+        6: Cat(Const(1, 1), (four + less)[: DIVISOR_BITS + 2]),
+        7: eight + less,
+    }
+    # Zeros above where a sum is short of them.
+    whole = {v: Cat(sums[v], Const(0, 3))[: DIVISOR_BITS + 3] for v in chosen}
+    return [named(m, f"multiple{v}", total[-MULTIPLE_BITS:]) for v, total in whole.items()]
