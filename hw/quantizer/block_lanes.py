@@ -51,7 +51,7 @@ class BlockLanes(Component):
             **{name: member for name, member in members.items() if name not in _EACH},
             "scale_code": In(self.scale_bits),
             "codes": Out(ArrayLayout(unsigned(self.format.element.code_width), self.lanes)),
-            "scale_out": Out(8),
+            "scale_out": Out(self.scale_bits),
         }
 
     latency = property(lambda self: self._lanes[0].latency, doc="From `numbers` to `codes`.")

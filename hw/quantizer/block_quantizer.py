@@ -44,7 +44,7 @@ class BlockQuantizer(Component):
     seed: In, only stochastic, read with a block's first beat, which takes the generators' first
         words.
     codes: Out, array of `lanes` element codes.
-    scale_code: Out, 8 bits, of the block of these codes.
+    scale_code: Out, of the block of these codes; 8 bits, of E4M3 the 7 below its sign, which is 0.
     """
 
     format: BlockFormat = BlockNumbers.format
@@ -96,7 +96,7 @@ class BlockQuantizer(Component):
             **({"tensor_scale": scale["tensor_scale"]} if "tensor_scale" in scale else {}),
             **({"seed": In(1)} if self._generator else {}),
             "codes": elements["codes"],
-            "scale_code": Out(8),
+            "scale_code": Out(self._elements.scale_bits),
         }
 
     @property
