@@ -1,14 +1,6 @@
 """The golden model: what every unit of mlsmac computes, bit-exact, in NumPy (docs/numerics.md)."""
 
-from .blocks import (
-    BLOCK_PRESETS,
-    BlockFormat,
-    BlockTensor,
-    ElementCoding,
-    ScaleCoding,
-    ocp_value_ratio,
-    quantize_blocks,
-)
+from .blocks import BlockTensor, element_values, quantize_blocks
 from .conv import ConvResult, conv2d, conv2d_input_grad, conv2d_weight_grad
 from .floats import add, convert, decode, fma, from_float32, multiply, round_encode, to_float64
 from .integers import (
@@ -37,6 +29,7 @@ from .mac import (
 from .quantize import Grouping, MlsTensor, quantize, random_words, significand
 from .spec import (
     BF16,
+    BLOCK_PRESETS,
     FP8_E4M3,
     FP8_E5M2,
     FP16,
@@ -61,17 +54,21 @@ from .spec import (
     NVFP4_SCALE,
     SCALE_E8M0,
     SCALE_E8M1,
+    BlockFormat,
     Carry,
+    ElementCoding,
     ElementFormat,
     FloatFormat,
     IntFormat,
     LnsFormat,
     Overflow,
     Rounding,
+    ScaleCoding,
     ScaleFormat,
     Specials,
     Tree,
     min_acc_width,
+    ocp_value_ratio,
     safe_length,
 )
 from .tile import fp8_tile, fp32_tile, mls_tile
@@ -134,6 +131,7 @@ __all__ = [
     "conversion_table",
     "convert",
     "decode",
+    "element_values",
     "exact_tree",
     "float_mac",
     "fma",

@@ -26,6 +26,7 @@ from .mac.mls_mac import MlsMac
 from .parts.lfsr import Lfsr
 from .parts.signed_multiplier import SignedMultiplier
 from .parts.unsigned_multiplier import Recoding, UnsignedMultiplier
+from .quantizer.block_quantizer import BlockQuantizer
 from .quantizer.mls_quantizer import MlsQuantizer, QuantizerLanes
 from .quantizer.quantizer_lane import QuantizerLane
 from .quantizer.quotients import Division
@@ -47,6 +48,7 @@ __all__ = [
     "AlignedSum",
     "Aligner",
     "AxiConvTile",
+    "BlockQuantizer",
     "ConvTile",
     "Division",
     "ExactAdderTree",

@@ -1,10 +1,12 @@
 """The specification that golden and hardware share: formats, policies, checks, proven widths."""
 
+from .blocks import BlockFormat, ElementCoding, ScaleCoding, ocp_value_ratio
 from .checks import check_int, choice
 from .formats import ElementFormat, FloatFormat, IntFormat, LnsFormat, ScaleFormat, Specials
 from .policies import Carry, Overflow, Rounding, Tree
 from .presets import (
     BF16,
+    BLOCK_PRESETS,
     ELEMENT_PRESETS,
     FLOAT_PRESETS,
     FP8_E4M3,
@@ -57,6 +59,7 @@ from .widths import (
 
 __all__ = [
     "BF16",
+    "BLOCK_PRESETS",
     "ELEMENT_PRESETS",
     "FLOAT_PRESETS",
     "FP8_E4M3",
@@ -96,19 +99,23 @@ __all__ = [
     "SCALE_PRESETS",
     "TABLE_FRACTION",
     "TILES",
+    "BlockFormat",
     "Carry",
+    "ElementCoding",
     "ElementFormat",
     "FloatFormat",
     "IntFormat",
     "LnsFormat",
     "Overflow",
     "Rounding",
+    "ScaleCoding",
     "ScaleFormat",
     "Specials",
     "Tree",
     "check_int",
     "choice",
     "min_acc_width",
+    "ocp_value_ratio",
     "parse_format",
     "products_held",
     "resolve_acc_width",
