@@ -38,7 +38,7 @@ from mlsmac.support.files import fill
 from mlsmac.synth.liberty import pdk
 from mlsmac.synth.liberty.library import Library, load
 from mlsmac.synth.mapping.mapper import map_unit, possible_adders
-from mlsmac.synth.mapping.netlist import Netlist, parse_yosys_json
+from mlsmac.synth.mapping.netlist import Netlist
 from mlsmac.synth.mapping.recipes import Adders
 from mlsmac.synth.simulation import icarus
 from mlsmac.synth.simulation.circuit import circuit
@@ -115,7 +115,7 @@ def mapped(label: str, name: str, options: dict[str, Any], adders: Adders, given
     found = map_unit(
         rtlil, slug, given.pdk, given.library, adders=adders, stages=component.stage_sets
     )
-    netlist = parse_yosys_json(found.json)
+    netlist = found.netlist
     settings = {
         "clock_ns": 1e3 / given.pdk.clock_mhz,
         "latency": component.latency,

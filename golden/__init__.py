@@ -1,14 +1,6 @@
 """The golden model: what every unit of mlsmac computes, bit-exact, in NumPy (docs/numerics.md)."""
 
-from .blocks import (
-    BLOCK_PRESETS,
-    BlockFormat,
-    BlockTensor,
-    ElementCoding,
-    ScaleCoding,
-    ocp_value_ratio,
-    quantize_blocks,
-)
+from .blocks import BlockTensor, element_values, quantize_blocks
 from .conv import ConvResult, conv2d, conv2d_input_grad, conv2d_weight_grad
 from .dots import block_dot, decode_elements
 from .float_dots import float_dot
@@ -39,6 +31,7 @@ from .mac import (
 from .quantize import Grouping, MlsTensor, quantize, random_words, significand
 from .spec import (
     BF16,
+    BLOCK_PRESETS,
     FP8_E4M3,
     FP8_E5M2,
     FP16,
@@ -63,17 +56,21 @@ from .spec import (
     NVFP4_SCALE,
     SCALE_E8M0,
     SCALE_E8M1,
+    BlockFormat,
     Carry,
+    ElementCoding,
     ElementFormat,
     FloatFormat,
     IntFormat,
     LnsFormat,
     Overflow,
     Rounding,
+    ScaleCoding,
     ScaleFormat,
     Specials,
     Tree,
     min_acc_width,
+    ocp_value_ratio,
     safe_length,
 )
 from .tile import fp8_tile, fp32_tile, mls_tile
@@ -138,6 +135,7 @@ __all__ = [
     "convert",
     "decode",
     "decode_elements",
+    "element_values",
     "exact_tree",
     "float_dot",
     "float_mac",

@@ -4,7 +4,6 @@ A block (elements that share a scale code) is an MLS group, so that whatever com
 operands computes with these. docs/formats.md lists the presets and what they cost.
 """
 
-import enum
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -13,21 +12,24 @@ import numpy as np
 import numpy.typing as npt
 
 from .floats import check_codes, check_float32, to_float64
-from .quantize import Float32, Float64, MlsTensor, element_fields, significand
+from .quantize import (
+    Float32,
+    Float64,
+    MlsTensor,
+    element_fields,
+    rounding_words,
+    significand,
+)
 from .spec import (
     FP8_E4M3,
-    MXFP4_E2M1,
-    MXFP6_E2M3,
-    MXFP6_E3M2,
-    MXFP8_E4M3,
-    MXINT8,
-    NVFP4_E2M1,
     NVFP4_SCALE,
-    SCALE_E8M0,
-    ElementFormat,
-    ScaleFormat,
+    RANDOM_BITS,
+    BlockFormat,
+    ElementCoding,
+    Rounding,
+    ScaleCoding,
     check_int,
-    min_acc_width,
+    choice,
 )
 
 _E8M0_BIAS = 127
@@ -35,126 +37,11 @@ _E8M0_BIAS = 127
 _E4M3_TOP_EXP = 8
 
 
-def ocp_value_ratio(element: ElementFormat) -> float:
-    """OCP MX value of a code divided by its MLS value: 2^(1 - bias - M + fraction_bits), bias
-    2^(E-1) - 1.
-
-    OCP reads exponent field e >= 1 as (1 + m/2^M) * 2^(e - bias), MLS as (2^M + m) * 2^(e - 1 -
-    fraction_bits); their subnormals follow suit. Raises: ValueError for E = 0, which OCP has no
-    float element of.
-    """
-    if element.exp_bits == 0:
-        raise ValueError(f"element must have exponent bits, not {element}")
-    bias = (1 << (element.exp_bits - 1)) - 1
-    return math.ldexp(1.0, 1 - bias - element.man_bits + element.fraction_bits)
-
-
-class ElementCoding(enum.Enum):
-    """How an element's code differs from its MLS code {sign, exp, man}."""
-
-    NUMBERS = "numbers"
-    """Not at all."""
-
-    NAN = "nan"
-    """All ones below the sign are NaN, as in OCP E4M3, and no MLS code."""
-
-    INTEGER = "integer"
-    """Two's complement, value `code * 2^-(M-1)`; the most negative code has no MLS code."""
-
-
-class ScaleCoding(enum.Enum):
-    """What a block's scale byte means."""
-
-    E8M0 = "e8m0"
-    """`2^(code - 127)`; 255 is NaN. There is no tensor scale."""
-
-    E4M3 = "e4m3"
-    """An FP8 E4M3 number that is positive or +0, times the float32 tensor scale."""
-
-
-_SCALES = {ScaleCoding.E8M0: SCALE_E8M0, ScaleCoding.E4M3: NVFP4_SCALE}
-
-
-@dataclass(frozen=True, kw_only=True)
-class BlockFormat:
-    """`size` elements with one scale code: `X = value(code) * value(scale code) * tensor scale`.
-
-    Parameters: `element`: at most 8 bits; `size`: 1..2^15; `scale_coding`; `element_coding`:
-    INTEGER for elements without exponent bits and only for those.
-    Raises: TypeError, ValueError.
-    Source: OCP Microscaling Formats (MX) v1.0; arXiv 2509.25149 for NVFP4.
-    """
-
-    element: ElementFormat
-    size: int
-    scale_coding: ScaleCoding
-    element_coding: ElementCoding = ElementCoding.NUMBERS
-
-    def __post_init__(self) -> None:
-        for name, kind, value in (
-            ("element", ElementFormat, self.element),
-            ("scale_coding", ScaleCoding, self.scale_coding),
-            ("element_coding", ElementCoding, self.element_coding),
-        ):
-            if not isinstance(value, kind):
-                raise TypeError(f"{name} must be of type {kind.__name__}, not {value!r}")
-        check_int("size", self.size, 1, 1 << 15)
-        if self.element.code_width > 8:
-            raise ValueError(f"element must be of at most 8 bits, not {self.element}")
-        if (self.element_coding is ElementCoding.INTEGER) != (self.element.exp_bits == 0):
-            raise ValueError(
-                f"element_coding must be INTEGER for elements without exponent bits and only for "
-                f"them, not {self.element_coding} for {self.element}"
-            )
-
-    @property
-    def scale(self) -> ScaleFormat:
-        """The MLS group scale with every value that a scale code has."""
-        return _SCALES[self.scale_coding]
-
-    @property
-    def value_ratio(self) -> float:
-        """Value of an element code over that of its MLS code, a power of two."""
-        if self.element_coding is ElementCoding.INTEGER:
-            return 2.0
-        return ocp_value_ratio(self.element)
-
-    @property
-    def max_code(self) -> int:
-        """Largest MLS code (sign 0) that is an element."""
-        largest = (1 << (self.element.code_width - 1)) - 1
-        return largest - (self.element_coding is ElementCoding.NAN)
-
-    @property
-    def acc_width(self) -> int:
-        """Smallest accumulator width in bits that is proven to hold a block's products."""
-        return min_acc_width(self.element, self.size)
-
-    def values(self) -> Float64:
-        """Value of each MLS code 0..`max_code`, ascending."""
-        _, exp, man = element_fields(np.arange(self.max_code + 1), self.element)
-        q = significand(exp, man, self.element).astype(np.float64)
-        return np.ldexp(q * self.value_ratio, -self.element.fraction_bits)
-
-
-BLOCK_PRESETS = {
-    "mxfp4": BlockFormat(element=MXFP4_E2M1, size=32, scale_coding=ScaleCoding.E8M0),
-    "mxfp6_e2m3": BlockFormat(element=MXFP6_E2M3, size=32, scale_coding=ScaleCoding.E8M0),
-    "mxfp6_e3m2": BlockFormat(element=MXFP6_E3M2, size=32, scale_coding=ScaleCoding.E8M0),
-    "mxfp8_e4m3": BlockFormat(
-        element=MXFP8_E4M3,
-        size=32,
-        scale_coding=ScaleCoding.E8M0,
-        element_coding=ElementCoding.NAN,
-    ),
-    "mxint8": BlockFormat(
-        element=MXINT8,
-        size=32,
-        scale_coding=ScaleCoding.E8M0,
-        element_coding=ElementCoding.INTEGER,
-    ),
-    "nvfp4": BlockFormat(element=NVFP4_E2M1, size=16, scale_coding=ScaleCoding.E4M3),
-}
+def element_values(format: BlockFormat) -> Float64:
+    """Value of each MLS code 0..`max_code`, ascending."""
+    _, exp, man = element_fields(np.arange(format.max_code + 1), format.element)
+    q = significand(exp, man, format.element).astype(np.float64)
+    return np.ldexp(q * format.value_ratio, -format.element.fraction_bits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,7 +152,16 @@ class BlockTensor:
         return cls(codes.astype(np.uint8), scale_codes.astype(np.uint8), tensor_scale, format)
 
 
-def quantize_blocks(x: Float32, format: BlockFormat) -> BlockTensor:
+def quantize_blocks(
+    x: Float32,
+    format: BlockFormat,
+    *,
+    rounding: Rounding | str = Rounding.NEAREST,
+    random_bits: int = RANDOM_BITS,
+    rng: np.random.Generator | None = None,
+    random: npt.ArrayLike | None = None,
+    tensor_scale: np.float32 | None = None,
+) -> BlockTensor:
     """Quantize by the rules of OCP (E8M0 scales) or NVIDIA (E4M3), not by those of MLS.
 
     E8M0: scale `2^max(floor(log2 max|x|) - floor(log2 V), -127)`, V the largest element; 2^-127
@@ -274,36 +170,64 @@ def quantize_blocks(x: Float32, format: BlockFormat) -> BlockTensor:
     nearest ones are those of the exact quotient, ties to even codes, larger ones saturate. The
     sign of an element that rounds to zero stays.
 
-    Parameters: `x`: float32 (..., size), finite: `reshape` makes blocks of an axis.
+    Stochastic: between two neighbouring numbers, t is how far the exact quotient lies from the one
+    nearer to zero, 0 to 1; it becomes the other one where `floor(t * 2^k) + R >= 2^k`, k =
+    `random_bits`. Scales are those of nearest.
+
+    Parameters:
+        x: float32 (..., size), finite: `reshape` makes blocks of an axis.
+        rounding, random_bits, rng, random: as `quantize` has them.
+        tensor_scale: float32 >= 0, of E4M3 instead of x's own, as that of an earlier tensor.
     Raises: TypeError, ValueError.
-    Source: OCP MX v1.0, section 6.3; arXiv 2509.25149 (there in float32 with its roundings).
+    Source: OCP MX v1.0, section 6.3; arXiv 2509.25149 (there in float32 with its roundings); for
+    stochastic rounding docs/numerics.md section 16.
     """
     _check_format(format)
+    rule = choice("rounding", Rounding, rounding)
+    check_int("random_bits", random_bits, 1, 16)
     check_float32(x)
     if x.shape[-1:] != (format.size,) or x.size == 0:
         raise ValueError(f"x must be of shape (..., {format.size}) and not empty, not {x.shape!r}")
     _refuse("x", x, ~np.isfinite(x), "finite")
-    values = format.values()
+    words = rounding_words(x.shape, rule, random_bits, rng, random)
+    values = element_values(format)
     peak = np.abs(x).max(axis=-1).astype(np.float64)
-    if format.scale_coding is ScaleCoding.E8M0:
-        tensor_scale = np.float32(1)
-        exp = np.frexp(peak)[1] - np.frexp(values[-1])[1]
-        exp = np.where(peak == 0, -_E8M0_BIAS, np.maximum(exp, -_E8M0_BIAS))
-        scale_codes = exp + _E8M0_BIAS
-        divisor = np.ldexp(1.0, exp)
+    scale_codes, divisor, tensor_scale = _block_scales(peak, values[-1], format, tensor_scale)
+    quotient = _divide(np.abs(x).astype(np.float64), divisor[..., None])
+    if rule is Rounding.NEAREST:
+        magnitude = _nearest(quotient, values)
     else:
-        numbers = to_float64(np.arange(FP8_E4M3.nan), FP8_E4M3)
-        tensor_scale = np.float32(peak.max()) / np.float32(numbers[-1] * values[-1])
-        step = values[-1] * np.float64(tensor_scale)
-        scale_codes = _nearest(_divide(peak, step), numbers)
-        divisor = numbers[scale_codes] * np.float64(tensor_scale)
-    magnitude = _nearest(_divide(np.abs(x).astype(np.float64), divisor[..., None]), values)
+        magnitude = _stochastic(quotient, values, words, random_bits)
     negative = np.signbit(x)
     if format.element_coding is ElementCoding.INTEGER:
         codes = np.where(negative, -magnitude, magnitude) % (1 << format.element.code_width)
     else:
         codes = negative.astype(np.int64) << (format.element.code_width - 1) | magnitude
     return BlockTensor(codes.astype(np.uint8), scale_codes.astype(np.uint8), tensor_scale, format)
+
+
+def _block_scales(
+    peak: Float64, largest: np.float64, format: BlockFormat, tensor_scale: np.float32 | None
+) -> tuple[npt.NDArray[np.int64], Float64, np.float32]:
+    """Scale code and value of both scales, of each block by its largest magnitude; the tensor's
+    scale. `largest` is that of the elements.
+    """
+    if format.scale_coding is ScaleCoding.E8M0:
+        if tensor_scale is not None:
+            raise ValueError(f"tensor_scale must be None for E8M0 scales, not {tensor_scale!r}")
+        exp = np.frexp(peak)[1].astype(np.int64) - np.frexp(largest)[1]
+        exp = np.where(peak == 0, -_E8M0_BIAS, np.maximum(exp, -_E8M0_BIAS))
+        return exp + _E8M0_BIAS, np.ldexp(1.0, exp), np.float32(1)
+    numbers = to_float64(np.arange(FP8_E4M3.nan), FP8_E4M3)
+    if tensor_scale is None:
+        tensor_scale = np.float32(peak.max()) / np.float32(numbers[-1] * largest)
+    elif not isinstance(tensor_scale, np.float32):
+        raise TypeError(f"tensor_scale must be a float32, not {tensor_scale!r}")
+    elif not 0 <= tensor_scale < np.inf:
+        raise ValueError(f"tensor_scale must be finite and >= 0, not {tensor_scale!r}")
+    own = np.float64(tensor_scale)
+    scale_codes = _nearest(_divide(peak, largest * own), numbers)
+    return scale_codes, numbers[scale_codes] * own, tensor_scale
 
 
 def _check_format(format: BlockFormat) -> None:
@@ -388,6 +312,21 @@ def _nearest(x: Float64, values: Float64) -> npt.NDArray[np.int64]:
     below = np.searchsorted(boundaries, x, side="left")
     above = np.searchsorted(boundaries, x, side="right")
     return np.where(below % 2, above, below)
+
+
+def _stochastic(
+    x: Float64, values: Float64, words: int | npt.NDArray[Any], random_bits: int
+) -> npt.NDArray[np.int64]:
+    """Index of one of the two ascending values around each x, the last for larger x.
+
+    `floor(t * 2^k)` of a quotient x is that of the exact one: it changes at numbers of at most 19
+    bits, so that by the argument of `_nearest` another exact quotient is `2^-47` of one away.
+    """
+    below = np.searchsorted(values, x, side="right") - 1
+    gap = np.append(np.diff(values), np.inf)[below]
+    # Exact: a value that is not zero is at least half of the next one.
+    t = ((x - values[below]) / gap * (1 << random_bits)).astype(np.int64)
+    return below + (t + words >= 1 << random_bits)
 
 
 def _refuse(name: str, array: npt.NDArray[Any], bad: npt.NDArray[np.bool_], rule: str) -> None:

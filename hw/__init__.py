@@ -34,6 +34,7 @@ from .mac.mls_mac import MlsMac
 from .parts.lfsr import Lfsr
 from .parts.signed_multiplier import SignedMultiplier
 from .parts.unsigned_multiplier import Recoding, UnsignedMultiplier
+from .quantizer.block_quantizer import BlockQuantizer
 from .quantizer.mls_quantizer import MlsQuantizer, QuantizerLanes
 from .quantizer.quantizer_lane import QuantizerLane
 from .quantizer.quotients import Division
@@ -57,6 +58,7 @@ __all__ = [
     "Aligner",
     "AxiConvTile",
     "BlockDot",
+    "BlockQuantizer",
     "BlockScaler",
     "ConvTile",
     "Division",

@@ -2,7 +2,7 @@
 
 A unit has several builds: its multiplier without and with Booth recoding, its adders made of gates
 or of library adders. The build of least energy is the unit's result: each unit is compared at its
-best. A short run ranks them; only those that it cannot tell from the best one run in full.
+best. Short runs rank them; only those that cannot be told from the best one run in full.
 """
 
 import multiprocessing
@@ -10,7 +10,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -33,6 +33,14 @@ _SURE = 3.0
 
 _MARGIN = 0.01
 """And the share of the energy: what a short run's choice of operations may hide."""
+
+_ORDER = (Adders.FULL_ADDERS, Adders.GATES, Adders.ADDER_CELLS)
+"""In which short runs try what adders are made of."""
+
+_FAR = 1.3
+"""Energy of gates over that of full adders from which on gates glitch so much that a mapping of
+gates and some adder cells between them cannot be the best one.
+"""
 
 
 def builds(configuration: Configuration, conditions: Conditions, library: Library) -> list[Build]:
@@ -90,13 +98,80 @@ def _may_be_best(build: Measurement, first: Measurement) -> bool:
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """A build of the entry at `place`, on all operations or few."""
 
     place: int
     number: int
     build: Build
     short: bool
+
+
+class Search:
+    """The way to the best build of the entry at `place`, by short runs at first: every multiplier
+    with full adders, which take least energy in most units; the best ones with gates; and with
+    adder cells, which take longest to map, where gates are not far behind. Those that cannot be
+    told from the best one run in full.
+    """
+
+    def __init__(self, place: int, builds: Sequence[Build]) -> None:
+        self._place = place
+        self._builds = builds
+        kinds = {build.adders for build in builds}
+        self._rounds = [kind for kind in _ORDER if kind in kinds] if len(builds) > 1 else []
+        self._leading = [n for n, own in enumerate(builds) if own.adders in self._rounds[:1]]
+        self._short: dict[int, Measurement] = {}
+        self._full: dict[int, Measurement] = {}
+        self._asked = 0
+        self._expected = len(self._leading) + len(self._rounds[1:]) + 1
+
+    @property
+    def runs(self) -> int:
+        """How many there will be, as far as is known."""
+        return max(self._asked, self._expected)
+
+    def done(self, job: Job, result: Measurement) -> None:
+        """Take a job's result."""
+        (self._short if job.short else self._full)[job.number] = result
+
+    def next(self) -> list[Job]:
+        """What to run now that all that was asked for is done; nothing at the end."""
+        short = self._next_short()
+        found = short or [n for n in self._contenders(self._short) if n not in self._full]
+        jobs = [Job(self._place, n, self._builds[n], bool(short)) for n in found]
+        self._asked += len(jobs)
+        return jobs
+
+    def results(self) -> list[Measurement]:
+        """Of each build that ran, that of its longest run."""
+        known = {**self._short, **self._full}
+        return [known[n] for n in sorted(known)]
+
+    def _next_short(self) -> list[int]:
+        """Places of the next builds to rank; nothing once all are that may be the best one."""
+        if not self._rounds:
+            return []
+        kind = self._rounds.pop(0)
+        if not self._short:
+            return self._leading
+        if kind is Adders.ADDER_CELLS and self._gates_are_far_behind():
+            return []
+        best = {self._builds[n].configuration.slug for n in self._contenders(self._leading)}
+        builds = enumerate(self._builds)
+        return [n for n, own in builds if own.adders is kind and own.configuration.slug in best]
+
+    def _gates_are_far_behind(self) -> bool:
+        first = min((self._short[n] for n in self._leading), key=rank)
+        gates = min((own for n, own in self._short.items() if n not in self._leading), key=rank)
+        if not (first.usable and first.energy_pj and gates.energy_pj):
+            return False
+        return gates.energy_pj > _FAR * first.energy_pj
+
+    def _contenders(self, numbers: Iterable[int]) -> list[int]:
+        if len(self._builds) == 1:
+            return [0]
+        ordered = sorted(numbers)
+        return [ordered[place] for place in contenders([self._short[n] for n in ordered])]
 
 
 def measure_builds(
@@ -107,49 +182,47 @@ def measure_builds(
     progress: Progress | None = None,
 ) -> list[Best]:
     """The best build of every entry, given the builds of each."""
-    done = [dict[int, Measurement]() for _ in entries]
+    searches = [Search(place, own) for place, own in enumerate(entries)]
+    waiting = dict.fromkeys(range(len(entries)), 0)  # jobs of each entry that run
     with (
         tempfile.TemporaryDirectory(prefix="mlsmac-maps-") as folder,
         ProcessPoolExecutor(os.cpu_count(), initializer=_end_on_sigterm) as pool,
     ):
-        jobs = [
-            _Job(place, number, build, len(own) > 1)
-            for place, own in enumerate(entries)
-            for number, build in enumerate(own)
-        ]
-        count, total = 0, len(jobs)
+        running: dict[Future[Measurement], Job] = {}
+
+        def start(place: int) -> None:
+            for job in searches[place].next():
+                future = pool.submit(_run, job, conditions, stimulus, results, Path(folder))
+                running[future] = job
+                waiting[place] += 1
+
         try:
-            while jobs:
-                maps = Path(folder)
-                running = {
-                    pool.submit(_run, job, conditions, stimulus, results, maps): job for job in jobs
-                }
-                short: dict[int, dict[int, Measurement]] = {}
-                for future in as_completed(running):
-                    job = running[future]
-                    result = done[job.place][job.number] = future.result()
-                    if job.short:
-                        short.setdefault(job.place, {})[job.number] = result
+            for place in _longest_first(entries):
+                start(place)
+            count = 0
+            while running:
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    job, result = running.pop(future), future.result()
+                    searches[job.place].done(job, result)
+                    waiting[job.place] -= 1
+                    if not waiting[job.place]:
+                        start(job.place)
                     count += 1
                     if progress:
+                        total = sum(search.runs for search in searches)
                         progress(f"{result.slug}, {result.adders}", count, total)
-                jobs = list(_in_full(entries, short))
-                total += len(jobs)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for worker in multiprocessing.active_children():
                 worker.terminate()  # leaving the pool waits for its jobs, which take minutes
             raise
-    return [best([own[number] for number in sorted(own)]) for own in done]
+    return [best(search.results()) for search in searches]
 
 
-def _in_full(
-    entries: Sequence[Sequence[Build]], short: dict[int, dict[int, Measurement]]
-) -> Iterable[_Job]:
-    """What must run in full after short runs."""
-    for place, own in short.items():
-        for number in contenders([own[number] for number in sorted(own)]):
-            yield _Job(place, number, entries[place][number], False)
+def _longest_first(entries: Sequence[Sequence[Build]]) -> list[int]:
+    """Places of entries, those of many lanes first: the last ones to end should be short."""
+    lanes = [own[0].configuration.values.get("lanes", 1) for own in entries]
+    return sorted(range(len(entries)), key=lambda place: -lanes[place])
 
 
 def _end_on_sigterm() -> None:
@@ -160,7 +233,7 @@ def _end_on_sigterm() -> None:
 
 
 def _run(
-    job: _Job, conditions: Conditions, stimulus: Stimulus, results: Cache, maps: Path
+    job: Job, conditions: Conditions, stimulus: Stimulus, results: Cache, maps: Path
 ) -> Measurement:
     workload: Workload = job.build.configuration.workload(stimulus)
     if job.short:

@@ -5,14 +5,13 @@ power.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
-from ..support.cache import Cache, digest
+from ..support.cache import Cache
 from ..support.errors import ToolError
 from ..support.words import Codes
 from ..synth.liberty.library import Library, load
 from ..synth.mapping.mapper import MappedNetlist, map_unit
-from ..synth.mapping.netlist import Netlist, parse_yosys_json
+from ..synth.mapping.netlist import Netlist
 from ..synth.mapping.recipes import Adders
 from ..synth.power.engine import PowerResult, batch_joules, evaluate
 from ..synth.simulation.simulate import SimResult, Simulation
@@ -48,7 +47,7 @@ def measure(
     results: Cache,
     maps: Cache = _NOT_KEPT,
 ) -> Measurement:
-    """Metrics of a build; `maps` keeps mapped netlists for other workloads.
+    """Metrics of a build; `maps` keeps what is mapped for other builds and workloads.
 
     Raises: MeasureError (flops that are not the declared ones), and what the
     tools raise.
@@ -64,29 +63,22 @@ def measure(
 
 
 def mapped(build: Build, made: Made, conditions: Conditions, maps: Cache = _NOT_KEPT) -> "Mapped":
-    """The netlist of a build, of which `made` is the unit; where it is new, `maps` gets what it can
-    be read from. Raises: as `measure`.
+    """The netlist of a build, of which `made` is the unit; `maps` keeps its parts. Raises: as
+    `measure`.
     """
     library = load(conditions.pdk.liberty)
     configuration = build.configuration
-    new: list[MappedNetlist] = []
-
-    def compute() -> dict[str, Any]:
-        netlist = map_unit(
-            made.rtlil,
-            configuration.slug,
-            conditions.pdk,
-            library,
-            adders=build.adders,
-            script=conditions.script,
-            stages=made.component.stage_sets,
-        )
-        new.append(netlist)
-        return {"json": netlist.json, "cells": netlist.cells, "area": netlist.area}
-
-    kept = maps.get(digest([configuration.slug, build.adders.value]), compute)
-    found = new[0] if new else MappedNetlist(netlist=parse_yosys_json(kept["json"]), **kept)
-    return Mapped.of(configuration, conditions, library, found)
+    netlist = map_unit(
+        made.rtlil,
+        configuration.slug,
+        conditions.pdk,
+        library,
+        adders=build.adders,
+        script=conditions.script,
+        stages=made.component.stage_sets,
+        kept=maps,
+    )
+    return Mapped.of(configuration, conditions, library, netlist)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,12 +42,26 @@ QUANTIZERS = tuple(
     for format, rounding in (("2,4", "stochastic"), ("2,1", "stochastic"), ("2,4", "nearest"))
     for lanes in LANES
 )
+BLOCKS = tuple(
+    Entry(
+        f"{format.upper()} {rounding}, {lanes}",
+        "block_quantizer",
+        {"format": format, "rounding": rounding, "lanes": lanes},
+    )
+    for format in ("mxfp4", "mxfp8_e4m3", "mxint8", "nvfp4")
+    for rounding in ("stochastic", "nearest")
+    for lanes in LANES
+)
+"""Quantizers to blocks; a block's buffer and maxima, which those of MLS leave outside, are in
+them.
+"""
+
 MACS = {
     format: Entry(f"MLS <{format}>", "mls_mac", {"format": format}) for format in ("2,4", "2,1")
 }
 MULTIPLIER = Entry("FP32 multiplier", "float_multiplier", {"subnormals": False})
 ADDER = Entry("FP32 adder", "float_adder", {"subnormals": False, "path": "split"})
-ENTRIES = (*_FIRST_PASS.values(), *QUANTIZERS)
+ENTRIES = (*_FIRST_PASS.values(), *QUANTIZERS, *BLOCKS)
 OPERATIONS = (*MACS.values(), MULTIPLIER, ADDER)
 """What the units are compared with; all labels differ."""
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ..golden.spec import FP32
+from ..golden.spec import FP32, BlockFormat
 from ..support.cache import Cache
 from ..synth.liberty.library import load
 from ..units.catalogue import Configuration
@@ -138,7 +138,10 @@ def _row(
     """A measured unit, what the stimulus does to it (zero products, overflows), and its ratios."""
     configuration = entry.configuration()
     options = configuration.options
-    statistics = stimulus.statistics(options.get("format", FP32), options.get("a_format"))
+    format = options.get("format", FP32)
+    # What writes blocks reads float32.
+    read = FP32 if isinstance(format, BlockFormat) else format
+    statistics = stimulus.statistics(read, options.get("a_format"))
     zeros = sum(part.zero_product * part.pairs for part in statistics.values()) / len(stimulus)
     return MacRow(
         unit=entry.label,

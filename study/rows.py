@@ -133,7 +133,7 @@ class Best(Measurement):
     """The build that is a unit's result, beside what is told of all of them."""
 
     builds: Annotated[
-        tuple[BuildRow, ...], "every build; one that computes wrong fails the command"
+        tuple[BuildRow, ...], "every build that ran; one that computes wrong fails the command"
     ]
 
     @property

@@ -9,7 +9,7 @@ from mlsmac.support.errors import UserError
 from mlsmac.synth.liberty.library import Library, load
 from mlsmac.synth.liberty.pdk import Pdk, find
 from mlsmac.synth.mapping.mapper import MappedNetlist, map_unit
-from mlsmac.synth.mapping.netlist import Netlist, parse_yosys_json
+from mlsmac.synth.mapping.netlist import Netlist
 from mlsmac.synth.timing.delays import Timing, analyse
 from mlsmac.units import configure, reference, to_rtlil
 
@@ -46,16 +46,13 @@ def mac(osu018, osu_library):
     """MLS <2,1> MAC with a 10-bit accumulator, 200 operations."""
     configuration = configure("mls_mac", format="2,1", acc_width=10)
     stages = configuration.build().stage_sets
-    mapped = map_unit(
-        to_rtlil(configuration), configuration.slug, osu018, osu_library, stages=stages
-    )
-    netlist = parse_yosys_json(mapped.json)
+    text, slug = to_rtlil(configuration), configuration.slug
+    mapped = map_unit(text, slug, osu018, osu_library, stages=stages)
     rng = np.random.default_rng(20)
     stimulus = {port: rng.integers(0, 16, 200) for port in "wa"}
     stimulus["start"] = (rng.random(200) < 0.1).astype(np.int64)
     stimulus["start"][0] = 1
     expected = reference("mls_mac", configuration.options, stimulus)
-    timing = analyse(netlist, osu_library, "clk")
-    return MappedMac(
-        configuration, osu018, osu_library, mapped, netlist, timing, stimulus, expected
-    )
+    timing = analyse(mapped.netlist, osu_library, "clk")
+    made = configuration, osu018, osu_library, mapped, mapped.netlist, timing
+    return MappedMac(*made, stimulus, expected)

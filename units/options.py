@@ -11,6 +11,7 @@ from typing import Any
 
 from ..golden.spec import (
     FLOAT_PRESETS,
+    BlockFormat,
     FloatFormat,
     IntFormat,
     LnsFormat,
@@ -22,6 +23,8 @@ from ..hw.parts.component import Parameter
 
 
 def _format_slug(format: Any) -> str:
+    if isinstance(format, BlockFormat):
+        return written(format)
     if isinstance(format, IntFormat):
         return str(format).lower()
     if isinstance(format, LnsFormat):
@@ -85,7 +88,7 @@ OPTIONS: Mapping[str, Option] = {
         Option(
             name="format",
             slug=_format_slug,
-            help="Number format: its widths or a preset, as 2,4, e4m3, bf16, int8, lns8.",
+            help="Number format: its widths or a preset, as 2,4, e4m3, bf16, int8, lns8, mxfp4.",
         ),
         Option(
             name="a_format",
@@ -209,7 +212,7 @@ OPTIONS: Mapping[str, Option] = {
         Option(
             name="rounding",
             slug=_value,
-            help="Rounding: stochastic or nearest (ties away from zero).",
+            help="Rounding: stochastic, or nearest (ties away from zero, of blocks to even).",
         ),
         Option(name="random_bits", slug="random{}".format, help="Bits of a random word."),
         Option(

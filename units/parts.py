@@ -38,7 +38,8 @@ def _sign_and_magnitude(inputs: Ports, format: ElementFormat) -> tuple[Codes, Co
 
 def _mls_multiplier(inputs: Ports, *, format: ElementFormat) -> dict[str, Codes]:
     sign, magnitude = _sign_and_magnitude(inputs, format)
-    return {"product": (sign << format.product_width) | magnitude}
+    negative = np.where(magnitude == 0, 0, sign)
+    return {"product": (negative << format.product_width) | magnitude}
 
 
 def _mls_dot(inputs: Ports, *, format: ElementFormat, lanes: int) -> dict[str, Codes]:

@@ -2,17 +2,28 @@
 
 from typing import Any
 
+import numpy as np
+
+from ..golden.block_quantizer import block_quantizer
 from ..golden.quantizer import mls_quantizer, tensor_statistics
-from ..golden.spec import MLS_E2M4, SCALE_E8M1, ElementFormat, Rounding
+from ..golden.spec import (
+    BLOCK_PRESETS,
+    MLS_E2M4,
+    SCALE_E8M1,
+    BlockFormat,
+    ElementFormat,
+    Rounding,
+)
+from ..hw.quantizer.block_quantizer import BlockQuantizer
 from ..hw.quantizer.mls_quantizer import MlsQuantizer
 from ..hw.quantizer.tensor_statistics import TensorStatistics
 from ..support.words import Codes
 from .catalogue import Unit
-from .corners import quantizers
+from .corners import block_quantizers, quantizers
 from .corners.general import drawn
 from .integers import generated
 from .models import Ports
-from .workloads import beats
+from .workloads import beats, blocks
 
 
 def _tensor_statistics(inputs: Ports, *, lanes: int) -> dict[str, Codes]:
@@ -29,15 +40,43 @@ def _mls_quantizer(
     lfsr_seed: int,
     **options: Any,
 ) -> dict[str, Codes]:
-    words = None
-    if rounding is Rounding.STOCHASTIC:
-        seeds = {"start": inputs["seed"]}
-        words = generated(seeds, lanes=lanes, random_bits=random_bits, lfsr_seed=lfsr_seed)["word"]
+    words = _words(inputs, rounding, lanes, random_bits, lfsr_seed)
     return mls_quantizer(
         *(inputs["x"], inputs["start"], inputs["group_max"], inputs["tensor_max"], words),
         element=format,
         random_bits=random_bits,
         **options,
+    )
+
+
+def _words(
+    inputs: Ports, rounding: Rounding, lanes: int, random_bits: int, lfsr_seed: int
+) -> Codes | None:
+    """Of each lane's generator, a beat each; none where rounding is nearest."""
+    if rounding is Rounding.NEAREST:
+        return None
+    seeds = {"start": inputs["seed"]}
+    return generated(seeds, lanes=lanes, random_bits=random_bits, lfsr_seed=lfsr_seed)["word"]
+
+
+def _block_quantizer(
+    inputs: Ports,
+    *,
+    format: BlockFormat,
+    lanes: int,
+    rounding: Rounding,
+    random_bits: int,
+    lfsr_seed: int,
+) -> dict[str, Codes]:
+    first = np.arange(len(inputs["x"])) % (format.size // lanes) == 0
+    marks = {port: inputs[port] * first for port in ("seed",) if port in inputs}
+    return block_quantizer(
+        inputs["x"],
+        inputs.get("start", first),
+        inputs.get("tensor_scale"),
+        _words(marks, rounding, lanes, random_bits, lfsr_seed),
+        format=format,
+        random_bits=random_bits,
     )
 
 
@@ -58,5 +97,14 @@ ROWS = (
         model=_mls_quantizer,
         corners=drawn(quantizers.quantizer),
         workload=beats("x", "start", "group_max", "tensor_max"),
+    ),
+    Unit(
+        name="block_quantizer",
+        description="float32 to blocks of OCP MX or NVFP4, scales included",
+        component=BlockQuantizer,
+        defaults={"format": BLOCK_PRESETS["mxfp4"]},
+        model=_block_quantizer,
+        corners=drawn(block_quantizers.quantizer),
+        workload=blocks,
     ),
 )

@@ -74,6 +74,11 @@ class Source(Protocol):
         group begins with it (`start`).
         """
 
+    def blocks(self, size: int, lanes: int) -> Inputs:
+        """Blocks of `size` consecutive elements of the tensors, `lanes` a beat, whether a block
+        begins with it (`start`), and the `tensor_scale` of NVFP4 (a float32 magnitude).
+        """
+
 
 BATCHES = 10
 """Parts of the operations of a kind, at most: the spread of their energies gives its error."""
@@ -261,6 +266,20 @@ def beats(*ports: str) -> Make:
         return Workload(inputs, batches)
 
     return make
+
+
+def blocks(configuration: "Configuration", source: Source) -> Workload:
+    """Blocks of tensors, beat by beat; generators start once."""
+    component: Any = configuration.build()
+    size = configuration.options["format"].size
+    drawn = source.blocks(size, component.lanes)
+    drawn["seed"] = first(len(drawn["x"]))
+    ports = component.signature.members
+    inputs = {port: codes for port, codes in drawn.items() if port in ports}
+    starts = np.flatnonzero(drawn["start"])
+    elements = np.full(len(drawn["x"]), component.lanes)
+    warm_up = max(WARM_UP_CYCLES, component.latency + 2)
+    return Workload(inputs, cut(starts, np.zeros_like(starts), elements, warm_up))
 
 
 def first(count: int) -> Codes:

@@ -1,5 +1,6 @@
 """The specification that golden and hardware share: formats, policies, checks, proven widths."""
 
+from .blocks import BlockFormat, ElementCoding, ScaleCoding, ocp_value_ratio
 from .checks import check_int, choice
 from .dots import (
     MAX_BLOCK_CYCLES,
@@ -14,6 +15,7 @@ from .formats import ElementFormat, FloatFormat, IntFormat, LnsFormat, ScaleForm
 from .policies import Carry, Overflow, Rounding, Tree
 from .presets import (
     BF16,
+    BLOCK_PRESETS,
     ELEMENT_PRESETS,
     FLOAT_PRESETS,
     FP8_E4M3,
@@ -66,6 +68,7 @@ from .widths import (
 
 __all__ = [
     "BF16",
+    "BLOCK_PRESETS",
     "ELEMENT_PRESETS",
     "FLOAT_PRESETS",
     "FP8_E4M3",
@@ -110,8 +113,10 @@ __all__ = [
     "TABLE_FRACTION",
     "TILES",
     "Accumulate",
+    "BlockFormat",
     "Carry",
     "DotWidths",
+    "ElementCoding",
     "ElementFormat",
     "FloatFormat",
     "IntFormat",
@@ -119,12 +124,14 @@ __all__ = [
     "Operands",
     "Overflow",
     "Rounding",
+    "ScaleCoding",
     "ScaleFormat",
     "Specials",
     "Tree",
     "check_int",
     "choice",
     "min_acc_width",
+    "ocp_value_ratio",
     "parse_format",
     "products_held",
     "resolve_acc_width",

@@ -3,6 +3,13 @@
 from dataclasses import fields
 from typing import Any, TypeVar
 
+from .blocks import (
+    NVFP4_SCALE,
+    SCALE_E8M0,
+    BlockFormat,
+    ElementCoding,
+    ScaleCoding,
+)
 from .formats import ElementFormat, FloatFormat, IntFormat, LnsFormat, ScaleFormat, Specials
 
 # The paper's sweet spots: <2,4> for ImageNet, <2,1> for CIFAR-10; the rest of its Tables 2 and 3.
@@ -24,11 +31,8 @@ MXFP8_E4M3 = ElementFormat(4, 3)
 MXINT8 = ElementFormat(0, 7)
 NVFP4_E2M1 = ElementFormat(2, 1)
 
-# Group scales: the paper's two (shift only; shift plus half of it), and NVFP4's: the smallest with
-# every positive finite FP8 E4M3 number, 8 mantissas and (subnormals included) 18 exponents.
-SCALE_E8M0 = ScaleFormat(8, 0)
+# Group scales: the paper's are E8M0 (shift only) and this (shift plus half of it).
 SCALE_E8M1 = ScaleFormat(8, 1)
-NVFP4_SCALE = ScaleFormat(5, 3)
 
 FP32 = FloatFormat(8, 23)
 BF16 = FloatFormat(8, 7)
@@ -66,10 +70,31 @@ FLOAT_PRESETS = {
 
 SCALE_PRESETS = {"e8m0": SCALE_E8M0, "e8m1": SCALE_E8M1, "nvfp4": NVFP4_SCALE}
 
+BLOCK_PRESETS = {
+    "mxfp4": BlockFormat(element=MXFP4_E2M1, size=32, scale_coding=ScaleCoding.E8M0),
+    "mxfp6_e2m3": BlockFormat(element=MXFP6_E2M3, size=32, scale_coding=ScaleCoding.E8M0),
+    "mxfp6_e3m2": BlockFormat(element=MXFP6_E3M2, size=32, scale_coding=ScaleCoding.E8M0),
+    "mxfp8_e4m3": BlockFormat(
+        element=MXFP8_E4M3,
+        size=32,
+        scale_coding=ScaleCoding.E8M0,
+        element_coding=ElementCoding.NAN,
+    ),
+    "mxint8": BlockFormat(
+        element=MXINT8,
+        size=32,
+        scale_coding=ScaleCoding.E8M0,
+        element_coding=ElementCoding.INTEGER,
+    ),
+    "nvfp4": BlockFormat(element=NVFP4_E2M1, size=16, scale_coding=ScaleCoding.E4M3),
+}
+
 INT_PRESETS = {"int4": INT4, "int8": INT8, "int16": INT16}
 LNS_PRESETS = {"lns8": LNS8}
 
-Format = TypeVar("Format", ElementFormat, ScaleFormat, FloatFormat, IntFormat, LnsFormat)
+Format = TypeVar(
+    "Format", ElementFormat, ScaleFormat, FloatFormat, IntFormat, LnsFormat, BlockFormat
+)
 
 _PRESETS: dict[type, dict[str, Any]] = {
     ElementFormat: ELEMENT_PRESETS,
@@ -77,18 +102,21 @@ _PRESETS: dict[type, dict[str, Any]] = {
     FloatFormat: FLOAT_PRESETS,
     IntFormat: INT_PRESETS,
     LnsFormat: LNS_PRESETS,
+    BlockFormat: BLOCK_PRESETS,
 }
 
 
 def parse_format(name: str, kind: type[Format], text: str) -> Format:
     """Read the format called `name` as a user writes it: a preset's name, or its widths with commas
-    between them (`E,M`).
+    between them (`E,M`). A block format has a name alone.
 
     Raises: ValueError for an unknown preset, a wrong number of widths, or widths out of range.
     """
     presets: dict[str, Format] = _PRESETS[kind]
     if text.lower() in presets:
         return presets[text.lower()]
+    if kind is BlockFormat:
+        raise ValueError(f"{name} must be one of {', '.join(presets)}, not {text!r}")
     widths = [field.name for field in fields(kind) if field.type in (int, "int")]
     parts = text.strip("<>").split(",")
     if len(parts) != len(widths) or not all(part.strip().isdecimal() for part in parts):

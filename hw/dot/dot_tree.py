@@ -85,16 +85,11 @@ def _codes(m: Module, tree: CompressionTree, pair: Pair, name: str) -> int:
 
 
 def _products(m: Module, tree: CompressionTree, pair: Pair, name: str) -> int:
-    """The product, inverted where it is negative, and one more in its lowest place.
-
-    A sign counts only where neither factor is zero: a third to a half of real products are zero,
-    and a negative one would invert the whole term.
-    """
+    """The product, inverted where it is negative, and one more in its lowest place."""
     m.submodules[f"{name}_multiplier"] = multiplier = MlsMultiplier(format=pair.format)
     x, y = pair.codes
     m.d.comb += [multiplier.x.eq(x), multiplier.y.eq(y)]
-    magnitude, sign = multiplier.product[:-1], multiplier.product[-1]
-    negative = named(m, f"{name}_negative", sign & x[:-1].any() & y[:-1].any())
+    magnitude, negative = multiplier.product[:-1], multiplier.product[-1]
     for place, bit in enumerate(magnitude):
         tree.add(place, bit ^ negative, _PRODUCT_ARRIVAL, f"{name}_{place}")
     tree.add(0, negative, SIGN_ARRIVAL, f"{name}_increment")

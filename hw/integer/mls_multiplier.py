@@ -55,7 +55,7 @@ class ExponentShifter(Combinational):
 
 
 class MlsMultiplier(Combinational):
-    """Exact product of two MLS elements: `q_x * q_y` with the product of the signs.
+    """Exact product of two MLS elements: `q_x * q_y` with the product of the signs, +0 for zero.
 
     `q = m` where the exponent field is 0, else `(2^M + m) << (e - 1)`. Never rounds or overflows.
     Built as an (M+1) x (M+1) bit multiply of the unshifted significands and a shift by the
@@ -112,7 +112,9 @@ class MlsMultiplier(Combinational):
                 shifter.y_exp.eq(exponents[1]),
             ]
             magnitude = shifter.o
-        sign = self.x[-1] ^ self.y[-1]
+        # A third to a half of real products are zero, and the sign of one inverts a whole addend.
+        nonzero = self.x[:-1].any() & self.y[:-1].any()
+        sign = (self.x[-1] ^ self.y[-1]) & nonzero
         # No product reaches the bits above `product_width`.
         m.d.comb += self.product.eq(Cat(magnitude[: self.format.product_width], sign))
         return m

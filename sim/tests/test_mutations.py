@@ -37,11 +37,19 @@ from mlsmac.hw.mac.kulisch_mac import FixedPointAccumulator, SignedProduct
 from mlsmac.hw.parts import lfsr, signed_multiplier
 from mlsmac.hw.parts.signed_multiplier import SignedMultiplier
 from mlsmac.hw.parts.unsigned_multiplier import CompressionTree, UnsignedMultiplier
+from mlsmac.hw.quantizer import ratio_scale, shared_exponent
+from mlsmac.hw.quantizer.block_buffer import BlockBuffer
+from mlsmac.hw.quantizer.block_lane import SharedExponentLane
+from mlsmac.hw.quantizer.block_numbers import BlockNumbers
+from mlsmac.hw.quantizer.block_words import BlockWords
 from mlsmac.hw.quantizer.mls_quantizer import QuantizerLanes
 from mlsmac.hw.quantizer.quantizer_lane import QuantizerLane
 from mlsmac.hw.quantizer.quotients import ProductQuotient, Quotient, ReciprocalQuotient
+from mlsmac.hw.quantizer.ratio_lane import RatioLane
+from mlsmac.hw.quantizer.ratio_scale import RatioScale
 from mlsmac.hw.quantizer.reciprocal import Reciprocal
 from mlsmac.hw.quantizer.scale_quantizer import ScaleQuantizer
+from mlsmac.hw.quantizer.shared_exponent import SharedExponent
 from mlsmac.hw.quantizer.tensor_statistics import TensorStatistics
 from mlsmac.hw.tile import group_scaler
 from mlsmac.hw.tile.adder_trees import Fp32AdderTree, _IntegerTree
@@ -97,6 +105,8 @@ DECODER = DOT | {"operands": "decoder"}
 LONG = DECODER | {"format": "4,3", "window": 64}
 BLOCKS = DOT | {"cycles": 3}
 FLAGGED = {"lanes": 2, "window": 12, "blocks": 2, "flag": True}
+BEATS = {"lanes": 8}
+NVFP4 = {"format": "nvfp4", "lanes": 8}
 FEW = 600
 E = "elaborate"
 # fmt: off
@@ -194,12 +204,29 @@ MUTATIONS = [Mutation(*row) for row in (
     ("the largest becomes half", QuantizerLane, "_round", "first & ~distance.any()", "first & 0", "mls_quantizer", CODES, FEW),
     ("divisor cut off, not halved", Reciprocal, E, "minuend - divisor", "minuend - part * 2", "mls_quantizer", RECIPROCAL, FEW),
     ("element cut off, not halved", ReciprocalQuotient, "divide", "Cat(one, significand)", "Cat(Const(0, 1), significand)", "mls_quantizer", RECIPROCAL, FEW),
+    ("too few leading zeros", BlockNumbers, "_shorten", "range(self._grid.places.bit_length())", "range(self._grid.places.bit_length() - 1)", "block_quantizer", BEATS, FEW),
+    ("bits below unseen", BlockNumbers, "_shorten", "value[:below].any()", "value[1:below].any()", "block_quantizer", BEATS | {"format": "mxint8"}, 6_000),
+    ("scale below the smallest", SharedExponent, E, "Mux(peak > self.top_exp, peak, self.top_exp)", "peak", "block_quantizer", BEATS, FEW),
+    ("a block's maximum goes on", shared_exponent, "running_maximum", "~first & (peak > value)", "peak > value", "block_quantizer", BEATS, FEW),
+    ("rows one beat short", BlockBuffer, "_through_rows", "self.beats - 1", "self.beats - 2", "block_quantizer", BEATS, FEW),
+    ("ties of an element", SharedExponentLane, "_up", "(sticky | odd)", "1", "block_quantizer", BEATS, FEW),
+    ("the largest carries", SharedExponentLane, E, "below >= grid.max_code", "below > grid.max_code", "block_quantizer", BEATS | {"format": "mxfp8_e4m3"}, FEW),
+    ("negative integers", SharedExponentLane, E, "^ signs) + sign)", "^ signs) + 0)", "block_quantizer", BEATS | {"format": "mxint8"}, FEW),
+    ("words a cycle late", BlockWords, "_later", "self.delay - 1", "self.delay", "block_quantizer", BEATS | {"rounding": "stochastic"}, FEW),
+    ("ratio's remainder unseen", RatioScale, "_rounded", 's2["rest"] | (first & digits[0])', "first & digits[0]", "block_quantizer", NVFP4, 6_000),
+    ("subnormal scale not shifted", RatioScale, "_rounded", "Mux(normal, 0, 1 - field)", "Mux(normal, 0, 0 * field)", "block_quantizer", NVFP4, FEW),
+    ("subnormal scale not normalised", RatioScale, "_divisor", "Mux(empty, scale << step, scale)", "Mux(empty, scale, scale)", "block_quantizer", NVFP4, FEW),
+    ("ties below reach a limit", ratio_scale, "_multiples", "eight + less", "eight + less + 1", "block_quantizer", NVFP4, 6_000),
+    ("limits in the binade of D alone", RatioLane, "_reached", "Mux(up, more, exact)", "exact", "block_quantizer", NVFP4, FEW),
+    ("zero over a zero scale", RatioLane, E, "x[-1] & ~self.zero & ~self.nan", "x[-1] & ~self.nan", "block_quantizer", NVFP4, FEW),
+    ("R rounds up an equal product", RatioLane, "_rounded_up", "number >= product", "number > product", "block_quantizer", NVFP4 | {"rounding": "stochastic"}, FEW),
+    ("steps of the largest numbers", RatioLane, "_rounded_up", "code[1] + 1", "1", "block_quantizer", NVFP4 | {"rounding": "stochastic"}, FEW),
     ("flag survives start", QuantizerLanes, E, "(invalid & ~s1_start)", "invalid", "mls_quantizer", CODES, FEW),
     ("group goes on", TensorStatistics, "_accumulate", "first | ended", "first", "tensor_statistics", INTS, FEW),
     ("decoder forgets subnormals", element_decoder, "element_magnitude", "mantissa << 1", "mantissa", "element_decoder", {}),
     ("minus zero", dot_tree, "negated", "(inverted + negative)", "inverted", "block_dot", DOT, FEW),
     ("constants of the rows", DotTree, E, "constant += add(", "constant = add(", "block_dot", DOT, FEW),
-    ("sign of a product of zero", dot_tree, "_products", "tree.add(0, negative,", "tree.add(0, sign,", "block_dot", DOT | {"format": "4,3", "window": 64}, FEW),
+    ("sign of a product of zero", MlsMultiplier, E, "y[-1]) & nonzero", "y[-1])", "mls_multiplier", MLS),
     ("shift of a term", dot_tree, "_terms", "value[2:]", "value[1:-1]", "block_dot", LONG, FEW),
     ("sign of one operand", OperandRows, "_factors", "w[-1] ^ a[-1]", "w[-1]", "block_dot", DECODER, FEW),
     ("exponent of a subnormal", OperandRows, "_terms", "exponent | ~exponent.any()", "exponent", "block_dot", LONG, FEW),

@@ -138,6 +138,21 @@ QUANTIZERS: list[tuple[str, dict[str, Any]]] = [
     ("mls_quantizer", {"reciprocal_bits": 8, "lanes": 2}),
     ("mls_quantizer", {"reciprocal_bits": 4, "format": "0,4", "carry": "carry", "levels": 8}),
     ("mls_quantizer", {"reciprocal_bits": 13, "format": "4,3", "rounding": "nearest"}),
+    ("block_quantizer", {}),
+    ("block_quantizer", {"lanes": 4, "rounding": "stochastic"}),
+    ("block_quantizer", {"format": "mxfp6_e2m3", "lanes": 8}),
+    ("block_quantizer", {"format": "mxfp6_e3m2", "lanes": 8, "rounding": "stochastic"}),
+    ("block_quantizer", {"format": "mxfp8_e4m3", "lanes": 4}),
+    ("block_quantizer", {"format": "mxfp8_e4m3", "rounding": "stochastic", "random_bits": 16}),
+    ("block_quantizer", {"format": "mxint8", "lanes": 32}),
+    ("block_quantizer", {"format": "mxint8", "lanes": 2, "rounding": "stochastic"}),
+    ("block_quantizer", {"format": "nvfp4", "lanes": 16}),
+    ("block_quantizer", {"format": "nvfp4"}),
+    ("block_quantizer", {"format": "nvfp4", "lanes": 4, "rounding": "stochastic"}),
+    (
+        "block_quantizer",
+        {"format": "nvfp4", "lanes": 16, "rounding": "stochastic", "random_bits": 3},
+    ),
 ]
 DOTS: list[tuple[str, dict[str, Any]]] = [
     ("block_dot", {"lanes": 8}),

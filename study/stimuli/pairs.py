@@ -167,6 +167,34 @@ class Stimulus:
                 parts.setdefault(port, []).append(values)
         return {port: np.concatenate(values) for port, values in parts.items()}
 
+    def blocks(self, size: int, lanes: int) -> dict[str, Codes]:
+        """Blocks of all captured tensors in turn, drawn, as beats of `lanes` elements (`size` must
+        be a multiple): what a block quantizer reads.
+
+        A block is `size` consecutive elements, channels last. Each tensor gets the same number of
+        blocks; `tensor_scale` is NVFP4's, a float32 magnitude.
+        """
+        rng = np.random.default_rng(self.seed)
+        tensors = list(_tensors(self.layers))
+        rng.shuffle(tensors)
+        beats = size // lanes
+        count = max(len(self) // beats, 1)
+        ends = [place * count // len(tensors) for place in range(len(tensors) + 1)]
+        drawn, scales = [], []
+        for tensor, (begin, end) in zip(tensors, itertools.pairwise(ends), strict=True):
+            flat = np.moveaxis(tensor, 1, -1).ravel()
+            rows = flat[: len(flat) // size * size].reshape(-1, size)
+            drawn.append(rows[rng.integers(0, len(rows), end - begin)])
+            scale = np.abs(tensor).max() / np.float32(448 * 6)
+            scales += [scale] * (end - begin)
+        x = np.concatenate(drawn).view(np.uint32).astype(np.int64).reshape(-1, lanes)
+        magnitudes = np.array(scales, np.float32).view(np.uint32).astype(np.int64)
+        return {
+            "x": x,
+            "start": (np.arange(len(x)) % beats == 0).astype(np.int64),
+            "tensor_scale": np.repeat(magnitudes, beats),
+        }
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) of all that decides the codes of every format: pairs, tensors, seed."""

@@ -1,5 +1,4 @@
-"""RTLIL modules as text: merge those that are equal but for their names, so that each is mapped
-once.
+"""The modules of a unit, each distinct one once, and the parts that are mapped apart.
 
 Amaranth writes a module an instance, the names in it numbered by what was written before. Pure
 functions of text.
@@ -9,64 +8,113 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ...support.attributes import SAME_AS
+from .rtlil import WIRE, Module, Renaming, numbered_port, parse, renamed
 
 WORTHWHILE = 64
 """Cells, those of its submodules included, from which on a module that is used several times is
 optimised once instead of with each of its surroundings.
 """
 
-_BLOCKS = ("module", "cell", "process", "switch")
-"""What `end` ends."""
+PART = "part"
+"""What the module to be mapped is called in a part's text."""
 
-_NAME = re.compile(r"[\\$][^\s\]]+")
-_NUMBERED = re.compile(r"\\port\$(\d+)\$")
-"""A port that Amaranth named by the number of the cell that drives it."""
 _OUTLINE = re.compile(rf'^ *attribute \\{SAME_AS} "(.*)"$')
-_WIRE = re.compile(r"^ *wire (?:.* )?([\\$]\S+)(?: .*)?$")
-_PORT = re.compile(r" (?:input|output|inout) (\d+) ")
+_NUMBER = re.compile(rf"(?:.*\.)?{WIRE}(\d+)(?:\[\d+\])?")
 
 
 @dataclass(frozen=True)
-class Module:
-    """A module's text: `attributes` and `lines` between `module` and `end`."""
+class Part:
+    """What is mapped apart: the module `name` of a unit, what it instantiates of other parts as
+    black boxes, and the rest of it as modules.
+
+    `text` (RTLIL, module `PART`) says nothing of the unit around it: equal parts of several units
+    have equal texts. `wires` are the unit's names by number; `boxes` the parts by black box, whose
+    `ports` are by number.
+    """
 
     name: str
-    attributes: str
-    lines: tuple[str, ...]
+    text: str
+    wires: tuple[str, ...]
+    ports: tuple[str, ...]
+    boxes: Mapping[str, "Part"]
 
-    @property
-    def text(self) -> str:
-        """RTLIL."""
-        return f"{self.attributes}module {self.name}\n" + "\n".join(self.lines) + "\nend\n"
+    def named(self, module: dict[str, Any]) -> dict[str, Any]:
+        """Yosys's JSON of the mapped module, with the unit's names instead of numbers."""
+        taken = set(module["netnames"])
+        names: dict[str, str] = {}
+        for net in module["netnames"]:
+            called = self._called(net)
+            while called != net and called in taken:
+                called += "_"  # a generated name, like n7
+            taken.add(called)
+            names[net] = called
+        return {
+            "ports": {names[port]: value for port, value in module["ports"].items()},
+            "cells": {name: self._cell(cell) for name, cell in module["cells"].items()},
+            "netnames": {names[net]: value for net, value in module["netnames"].items()},
+        }
 
-    def instances(self) -> Iterator[tuple[str, str]]:
-        """Kind and name of every cell."""
-        for line in self.lines:
-            words = line.split()
-            if words[0] == "cell":
-                yield words[1], words[2]
+    def _called(self, net: str) -> str:
+        found = _NUMBER.fullmatch(net)
+        if not found:
+            return net
+        start, end = found.span(1)
+        return net[: start - len(WIRE)] + self.wires[int(found[1])] + net[end:]
+
+    def _cell(self, cell: dict[str, Any]) -> dict[str, Any]:
+        if cell["type"] not in self.boxes:
+            return {"type": cell["type"], "connections": cell["connections"]}
+        box = self.boxes[cell["type"]]
+        connections = {
+            port: cell["connections"].get(numbered_port(number)[1:], [])
+            for number, port in enumerate(box.ports)
+        }
+        return {"type": box.name, "connections": connections}
 
 
-def parse(rtlil: str) -> dict[str, Module]:
-    """The modules of a text by name."""
-    modules: dict[str, Module] = {}
-    before: list[str] = []  # attributes of the module to come
-    lines: list[str] = []
-    depth = 0
-    for line in filter(str.strip, rtlil.splitlines()):
-        words = line.split()
-        depth += (words[0] in _BLOCKS) - (words[0] == "end")
-        if words[0] == "module":
-            name = words[1]
-        elif words[0] == "end" and depth == 0:
-            attributes = "".join(f"{attribute}\n" for attribute in before)
-            modules[name] = Module(name, attributes, tuple(lines))
-            before, lines = [], []
+def parts(rtlil: str, top: str, stages: Iterable[frozenset[str]]) -> list[Part]:
+    """What is mapped apart of the module `top`, itself last, each after what it instantiates.
+
+    Apart are: every submodule of a module that has all the submodules of one of `stages`, and what
+    is used several times and worth it. Raises: ValueError where there is no module `top`.
+    """
+    modules, name = parse(rtlil), f"\\{top}"
+    if name not in modules:
+        raise ValueError(f"the design must have a module {top}")
+    distinct = merge(modules, name)
+    apart = _apart(distinct, stages) | {name}
+    made: dict[str, Part] = {}
+    for kind in distinct:  # submodules first
+        if kind in apart:
+            made[kind] = _part(distinct, kind, made)
+    return list(made.values())
+
+
+def _part(modules: Mapping[str, Module], top: str, made: Mapping[str, Part]) -> Part:
+    """The module `top` as a part, given the parts below it."""
+    below: dict[str, Renaming] = {}
+    boxes: dict[str, Part] = {}
+    texts: list[Module] = []
+    wires: list[str] = []
+    for kind in _bottom_up(modules, top, made):
+        module = modules[kind]
+        if kind in made:
+            name = f"\\box{len(boxes)}"
+            boxes[name[1:]] = made[kind]
+            texts.append(module.stub(name))
+            ports = {port: numbered_port(place) for place, port in enumerate(module.ports())}
         else:
-            (lines if depth else before).append(line)
-    return modules
+            name = f"\\{PART}" if kind == top else f"\\m{len(texts)}"
+            text, new = renamed(module, name, below, len(wires))
+            texts.append(replace(text, attributes=""))
+            wires += (old[1:] for old in new)
+            ports = new
+        below[kind] = Renaming(name, ports)
+    own = tuple(port[1:] for port in modules[top].ports())
+    return Part(top[1:], "\n".join(m.text for m in texts), tuple(wires), own, boxes)
 
 
 def merge(modules: Mapping[str, Module], top: str) -> dict[str, Module]:
@@ -84,61 +132,39 @@ def merge(modules: Mapping[str, Module], top: str) -> dict[str, Module]:
             chosen[name] = chosen[like]
             continue
         module = _retarget(modules[name], modules, merged, chosen)
-        form = _canonical(module, merged)
+        form = renamed(module, "", {})[0].text
         chosen[name] = forms.setdefault(form, name)
         if chosen[name] == name:
             merged[name] = module
     return merged
 
 
-def distinct_modules(rtlil: str, top: str, stages: Iterable[frozenset[str]]) -> str:
-    """RTLIL of what is below the module `top`, equal modules merged, with the attribute
-    `keep_hierarchy` on those that are optimised apart: every submodule of a module that has all
-    the submodules of one of `stages`, and what is used several times and worth it.
-
-    Ports that are named by numbers are numbered as they come: how many cells the modules had that
-    are gone does not matter. Without a module `top`: the text as it is.
-    """
-    modules, name = parse(rtlil), f"\\{top}"
-    if name not in modules:
-        return rtlil
-    distinct = merge(modules, name)
-    kept = _kept(distinct, stages)
-    mark = "attribute \\keep_hierarchy 1\n"
-    # In the order of the text, which Yosys's results depend on.
-    ordered = [distinct[name] for name in modules if name in distinct]
-    text = "\n".join(
-        replace(module, attributes=mark + module.attributes).text
-        if module.name in kept
-        else module.text
-        for module in ordered
-    )
-    numbers: dict[str, int] = {}
-    return _NUMBERED.sub(lambda port: f"\\port${numbers.setdefault(port[1], len(numbers))}$", text)
-
-
-def _kept(modules: Mapping[str, Module], stages: Iterable[frozenset[str]]) -> set[str]:
+def _apart(modules: Mapping[str, Module], stages: Iterable[frozenset[str]]) -> set[str]:
     """Names of the modules that are optimised apart; `modules` with submodules first."""
     used = Counter(kind for module in modules.values() for kind, _ in module.instances())
     sizes: dict[str, int] = {}
     for name, module in modules.items():
         sizes[name] = sum(sizes.get(kind, 1) for kind, _ in module.instances())
-    kept = {name for name in modules if used[name] > 1 and sizes[name] >= WORTHWHILE}
+    apart = {name for name in modules if used[name] > 1 and sizes[name] >= WORTHWHILE}
     for module in modules.values():
         own = {called[1:]: kind for kind, called in module.instances() if kind in modules}
         if any(stage <= own.keys() for stage in stages):
-            kept.update(own.values())
-    return kept
+            apart.update(own.values())
+    return apart
 
 
-def _bottom_up(modules: Mapping[str, Module], top: str) -> Iterator[str]:
-    """Names of the modules below `top`, each after all that it instantiates."""
+def _bottom_up(
+    modules: Mapping[str, Module], top: str, closed: Mapping[str, Any] = {}
+) -> Iterator[str]:
+    """Names of the modules below `top`, each after all that it instantiates; nothing below those
+    in `closed`.
+    """
     seen: set[str] = set()
 
     def visit(name: str) -> Iterator[str]:
         if name not in seen:
             seen.add(name)
-            for kind, _ in modules[name].instances():
+            for kind, _ in modules[name].instances() if name not in closed else ():
                 if kind in modules:
                     yield from visit(kind)
             yield name
@@ -154,16 +180,6 @@ def _outlined(module: Module) -> str | None:
     return None
 
 
-def _ports(module: Module) -> list[str]:
-    """Port names by number."""
-    found = {}
-    for line in module.lines:
-        wire, port = _WIRE.match(line), _PORT.search(line)
-        if wire and port:
-            found[int(port[1])] = wire[1]
-    return [found[number] for number in sorted(found)]
-
-
 def _retarget(
     module: Module,
     modules: Mapping[str, Module],
@@ -176,7 +192,7 @@ def _retarget(
     for line in module.lines:
         words = line.split(maxsplit=2)
         if words[0] == "cell" and words[1] in modules:
-            before, after = _ports(modules[words[1]]), _ports(merged[chosen[words[1]]])
+            before, after = modules[words[1]].ports(), merged[chosen[words[1]]].ports()
             line = f"  cell {chosen[words[1]]} {words[2]}"
             connections = []
         elif connections is not None and words[0] == "connect":
@@ -188,30 +204,3 @@ def _retarget(
             connections = None
         lines.append(line)
     return replace(module, lines=tuple(lines))
-
-
-def _canonical(module: Module, merged: Mapping[str, Module]) -> str:
-    """The module with its wires and generated cells numbered as they come."""
-    numbers: dict[str, str] = {}
-    for line in module.lines:
-        if wire := _WIRE.match(line):
-            numbers[wire[1]] = f"%{len(numbers)}"
-    lines = []
-    inside = False  # a cell, whose parameters and ports have names of their own
-    for line in module.lines:
-        words = line.split(maxsplit=2)
-        if words[0] == "cell":
-            inside = True
-            line = f"cell {words[1]} {words[2] if words[2][0] != '$' else '%'}"
-        elif words[0] == "end":
-            inside = False
-        elif inside and words[0] == "connect":
-            line = f"connect {words[1]} {_numbered(words[2], numbers)}"
-        elif words[0] in ("wire", "connect", "assign", "switch", "sync", "update"):
-            line = _numbered(line, numbers)
-        lines.append(line)
-    return "\n".join(lines)
-
-
-def _numbered(text: str, numbers: Mapping[str, str]) -> str:
-    return _NAME.sub(lambda name: numbers.get(name[0], name[0]), text)

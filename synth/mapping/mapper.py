@@ -1,9 +1,9 @@
 """Technology mapping: RTLIL to a flat netlist of library cells, with Yosys and ABC.
 
-The stages of a unit are optimised apart and flattened last, so every cell's name begins with the
-stage it came from (`stage.g12`) and area and power can be split. What a unit has several of is
-mapped once, and copied here: Yosys takes longer. It keeps its state in globals and ends the process
-on an error, so it runs in a process of its own: the result is a function of the arguments, and
+The stages of a unit are mapped apart and flattened last, so every cell's name begins with the stage
+it came from (`stage.g12`) and area and power can be split. What a unit has several of, or several
+units have, is mapped once. Yosys keeps its state in globals and ends the process on an error, so
+each part has a process of its own: the result is a function of the part and nothing around it, and
 callers may run several at once.
 """
 
@@ -14,33 +14,35 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+from ...support.cache import Cache, digest
 from ...support.errors import ToolError, UserError
 from ...support.files import fill
 from ..liberty.adder_cells import adder_cells
 from ..liberty.library import Library
 from ..liberty.pdk import Pdk
-from .hierarchy import distinct_modules
-from .netlist import Netlist, parse_yosys_json
+from .hierarchy import PART, Part, parts
+from .netlist import Netlist, flatten
 from .recipes import ABC_SCRIPTS, RIPPLE, Adders, full_adder_map, yosys_script
 from .verilog import to_verilog
+
+_NOT_KEPT = Cache(None)
 
 _YOSYS = "import sys; from pyosys import libyosys; libyosys.run_pass('script ' + sys.argv[1])"
 
 
 @dataclass(frozen=True)
 class MappedNetlist:
-    """A mapped unit.
-
-    `json` is what Yosys wrote (`write_json`), each module once; `netlist` the same, flat; `cells`
-    counts its cells by kind; `area` is the sum of the cells' Liberty areas (um2 in most libraries).
+    """A mapped unit: `cells` counts its cells by kind; `area` is the sum of the cells' Liberty
+    areas (um2 in most libraries).
     """
 
-    json: str
     netlist: Netlist
     cells: dict[str, int]
     area: float
@@ -64,14 +66,16 @@ def map_unit(
     adders: Adders = Adders.GATES,
     script: str = "area",
     stages: Iterable[frozenset[str]] = (),
+    kept: Cache = _NOT_KEPT,
 ) -> MappedNetlist:
     """Map the module `top` of the RTLIL text onto the cells of `pdk` that are usable, whose files
     `library` is.
 
     `stages` are sets of submodule names: where a module has all submodules of one of them, all its
-    submodules are optimised apart. `script` is a key of `ABC_SCRIPTS`, used for gates; adders made
-    of cells have their own. Initial values are dropped: a register without reset has none in
-    silicon. Deterministic: equal arguments give equal bytes.
+    submodules are mapped apart. `script` is a key of `ABC_SCRIPTS`, used for gates; adders made
+    of cells have their own. `kept` has the parts of other units that need not be mapped again.
+    Initial values are dropped: a register without reset has none in silicon. Deterministic: equal
+    arguments give equal results, whatever is kept.
     Raises: UserError (unknown script, adders that the library has no cells for), MappingError
     (Yosys's error, an unmapped cell, a latch, an undefined constant).
     """
@@ -79,23 +83,10 @@ def map_unit(
         raise UserError(f"script must be one of {', '.join(ABC_SCRIPTS)}, not {script!r}")
     if adders not in possible_adders(library, pdk):
         raise UserError(f"adders must be gates in {library.name}, not {adders.value!r}")
-    cells = adder_cells(library, pdk.dont_use)
-    files = {
-        "unit.il": distinct_modules(rtlil, top, stages),
-        "constraints": f"set_driving_cell {pdk.driver}\nset_load {pdk.load_ff}\n",
-        "ripple.v": RIPPLE,
-        "map.ys": yosys_script(top, pdk, adders=adders, cells=cells, script=script),
-    }
-    if adders is Adders.FULL_ADDERS:
-        files["fa.v"] = full_adder_map(next(cell for cell in cells if len(cell.inputs) == 3))
-    with tempfile.TemporaryDirectory(prefix="mlsmac-map-") as name:
-        directory = Path(name)
-        fill(directory, {"cells.lib": _cells(pdk, library), **files})
-        run_yosys(directory, "map.ys")
-        generic, mapped = _read(directory, ("generic.json", "out.json"))
-    _check_generic(generic, top)
     try:
-        netlist = parse_yosys_json(mapped)
+        apart = parts(rtlil, top, stages)
+        mapped = _mapped(apart, _recipe(pdk, library, adders, script), kept)
+        netlist = flatten({part.name: part.named(mapped[part.text]) for part in apart}, top)
     except ValueError as error:
         raise MappingError(f"{top}: {error}") from None
     counts = Counter(cell.kind for cell in netlist.cells.values())
@@ -103,9 +94,50 @@ def map_unit(
     if unmapped := [kind for kind in kinds if kind.startswith("$")]:
         raise MappingError(f"{top} must be mapped completely, but has {', '.join(unmapped)}")
     area = sum(library.cells[kind].area_um2 * count for kind, count in kinds.items())
-    return MappedNetlist(mapped, netlist, kinds, area)
+    return MappedNetlist(netlist, kinds, area)
 
 
+def _recipe(pdk: Pdk, library: Library, adders: Adders, script: str) -> dict[str, str]:
+    """The files that decide how a part is mapped."""
+    cells = adder_cells(library, pdk.dont_use)
+    files = {
+        "cells.lib": _cells(pdk, library),
+        "constraints": f"set_driving_cell {pdk.driver}\nset_load {pdk.load_ff}\n",
+        "ripple.v": RIPPLE,
+        "map.ys": yosys_script(PART, pdk, adders=adders, cells=cells, script=script),
+    }
+    if adders is Adders.FULL_ADDERS:
+        files["fa.v"] = full_adder_map(next(cell for cell in cells if len(cell.inputs) == 3))
+    return files
+
+
+def _mapped(apart: Iterable[Part], recipe: Mapping[str, str], kept: Cache) -> dict[str, Any]:
+    """Yosys's JSON of the mapped module of each part, by the part's text."""
+    how = [version("pyosys"), *(text for item in sorted(recipe.items()) for text in item)]
+    found: dict[str, Any] = {}
+    for text in dict.fromkeys(part.text for part in apart):
+        found[text] = kept.get(digest([*how, text]), partial(_map_part, text, recipe))
+    return found
+
+
+def _map_part(text: str, recipe: Mapping[str, str]) -> dict[str, Any]:
+    """Yosys's JSON of the mapped module. Raises: MappingError, ValueError (a latch)."""
+    with tempfile.TemporaryDirectory(prefix="mlsmac-map-") as name:
+        directory = Path(name)
+        fill(directory, {"unit.il": text, **recipe})
+        run_yosys(directory, "map.ys")
+        generic, mapped = (
+            json.loads(file)["modules"][PART]
+            for file in _read(directory, ("generic.json", "out.json"))
+        )
+    counts = Counter(cell["type"] for cell in generic["cells"].values())
+    for kind, count in sorted(counts.items()):
+        if "LATCH" in kind or "_SR_" in kind:
+            raise ValueError(f"there must be no latches, not {count} of {kind}")
+    return {field: mapped[field] for field in ("ports", "cells", "netnames")}
+
+
+@lru_cache(maxsize=4)
 def _cells(pdk: Pdk, library: Library) -> str:
     """The cells that mapping may choose, and ties, which it is told to take."""
     ties = {tie[0] for tie in (pdk.tie_high, pdk.tie_low) if tie}
@@ -161,12 +193,3 @@ def _complaint(told: str) -> str:
         return errors[-1] if errors else ""
     fault = _ABC_FAULT.search(told)
     return f"{errors[-1]} ABC: {fault[1].strip() if fault else 'nothing of an error'}"
-
-
-def _check_generic(text: str, top: str) -> None:
-    """Raise MappingError where a Yosys JSON text has latches."""
-    modules = json.loads(text)["modules"].values()
-    counts = Counter(cell["type"] for module in modules for cell in module["cells"].values())
-    for kind, count in sorted(counts.items()):
-        if "LATCH" in kind or "_SR_" in kind:
-            raise MappingError(f"{top} must have no latches, not {count} of {kind}")

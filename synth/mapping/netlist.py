@@ -1,6 +1,6 @@
 """Flat mapped netlists: what Yosys wrote, as cells, pins and nets.
 
-`parse_yosys_json` is a pure function of text; only `verilog_to_json` runs Yosys.
+Pure functions; only `verilog_to_json` runs Yosys.
 """
 
 import json
@@ -47,24 +47,30 @@ class Netlist:
         return [net for net in names if net not in CONSTANT_NETS]
 
 
-@no_collection()
 def parse_yosys_json(text: str) -> Netlist:
-    """Netlist of the top module of a Yosys `write_json` text, the modules below it flattened: their
+    """Netlist of the top module of a Yosys `write_json` text, as `flatten` makes it. Raises:
+    ValueError (no top module, an undefined connection).
+    """
+    modules = json.loads(text)["modules"]
+    return flatten(modules, _top_module(modules))
+
+
+@no_collection()
+def flatten(modules: Mapping[str, Any], top: str) -> Netlist:
+    """Netlist of the module `top` of those in Yosys's JSON, the modules below it flattened: their
     cells and nets are called `instance.name`.
 
     A bit with several names gets the one a user sees: a port before a named wire before a generated
     wire, then the least deep, then the first in alphabetical order; of a net that passes through
     several modules, a name in the uppermost. Bit `i` of a vector is `name[i]`; a bit without any
     name is `$bit<number>`. Constants are the nets of `CONSTANT_NETS`.
-    Raises: ValueError (no top module, an undefined connection).
+    Raises: ValueError (an undefined connection).
     """
-    modules = json.loads(text)["modules"]
-    top, module = _top_module(modules)
     flat = _Flat(modules, top)
     nets = dict(_CONSTANTS)
     flat.add("", flat.local(top), nets)
     ports: dict[str, dict[str, list[str]]] = {"input": {}, "output": {}}
-    for name, port in module["ports"].items():
+    for name, port in modules[top]["ports"].items():
         if port["direction"] not in ports:
             raise ValueError(f"port {name} must be input or output, not {port['direction']!r}")
         ports[port["direction"]][name] = [nets[bit] for bit in port["bits"]]
@@ -89,7 +95,7 @@ class _Local:
 class _Flat:
     """Cells of instances that are added one after another, each after those around it."""
 
-    def __init__(self, modules: dict[str, Any], top: str) -> None:
+    def __init__(self, modules: Mapping[str, Any], top: str) -> None:
         self._modules = modules
         self._local: dict[str, _Local] = {}
         self._cells: dict[str, Cell] = {}
@@ -153,7 +159,7 @@ class _Flat:
         return Netlist(top, cells, *ports)
 
 
-def _read(module: dict[str, Any], modules: dict[str, Any]) -> _Local:
+def _read(module: Mapping[str, Any], modules: Mapping[str, Any]) -> _Local:
     names = _net_names(module)
 
     def checked(bits: list[_Bit], where: str) -> list[_Bit]:
@@ -188,17 +194,17 @@ def _is_box(module: dict[str, Any]) -> bool:
     return any(box in module.get("attributes", {}) for box in ("blackbox", "whitebox"))
 
 
-def _top_module(modules: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def _top_module(modules: Mapping[str, Any]) -> str:
     """The module marked top, else the only one that is no black box."""
     marked = [name for name, m in modules.items() if "top" in m.get("attributes", {})]
     real = [name for name, module in modules.items() if not _is_box(module)]
     found = marked or real
     if len(found) != 1:
         raise ValueError(f"the netlist must have one top module, not {sorted(found)!r}")
-    return found[0], modules[found[0]]
+    return found[0]
 
 
-def _net_names(module: dict[str, Any]) -> dict[_Bit, str]:
+def _net_names(module: Mapping[str, Any]) -> dict[_Bit, str]:
     """The preferred name of each bit number."""
     best: dict[int, tuple[bool, bool, int, str]] = {}
     for wire, net in module["netnames"].items():

@@ -104,8 +104,7 @@ def yosys_script(
     """The Yosys commands that map `top`; file names are relative to the working directory.
 
     Reads unit.il, cells.lib (the cells that may be used), constraints, and for adders other than
-    gates ripple.v and fa.v; writes generic.json (before cells are chosen) and out.json, in which
-    each module stands once.
+    gates ripple.v and fa.v; writes generic.json (before cells are chosen) and out.json.
     """
     ties = [
         f"-{option} {tie[0]} {tie[1]}"
@@ -137,7 +136,6 @@ def yosys_script(
         "select -set flops c:* t:$* %d",
         *mapped,
         *([f"hilomap -singleton {' '.join(ties)}"] if ties else []),
-        "setattr -mod -unset keep_hierarchy *",
         "opt_clean -purge",
         "splitnets",
         "opt_clean -purge",

@@ -15,7 +15,7 @@ Source: Liberty User Guide (internal_power, leakage_power); the weights are Open
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -140,27 +140,39 @@ def evaluate(
     default is the pins' duties, taken as independent.
     Raises: ValueError naming the nets without activity; LibertyError.
     """
-    known = _all_activity(netlist, library, activity, clock_net, conventions.tied)
     kinds: dict[str, list[Cell]] = {}
     for cell in netlist.cells.values():
         kinds.setdefault(cell.kind, []).append(cell)
+    pin_nets = {kind: _pin_nets(cells, library[kind]) for kind, cells in kinds.items()}
+    known = dict(activity)
+    _add_constants(known, clock_net, conventions.tied)
+    for kind, columns in pin_nets.items():
+        _complete(columns, library[kind], known)
+    _check(known, [_inputs(netlist), *(n for c in pin_nets.values() for n in c.values())])
+    around = _Around(
+        rates={net: own.toggles_per_s for net, own in known.items()},
+        duties={net: own.duty for net, own in known.items()},
+        rises={net: slew.rise for net, slew in timing.slews.items()},
+        falls={net: slew.fall for net, slew in timing.slews.items()},
+        loads=timing.loads,
+    )
     nets = {
         net: _net_watts(timing.loads[net], library.volts, known[net]) for net in _inputs(netlist)
     }
     powers: dict[str, InstancePower] = {}
     toggling = dict(nets)
     for kind, cells in kinds.items():
-        instances = _instances(library[kind], cells, timing, known, conventions)
+        names = [cell.name for cell in cells]
+        instances = _instances(library[kind], names, pin_nets[kind], around, conventions)
         pins, leakage = _parts(instances, library.volts, shares or IndependentPins())
         none = np.zeros(len(cells))
         internal, switching = (
             np.sum([none, *(pin[part] for pin in pins.values())], axis=0) for part in range(2)
         )
-        rows = zip(internal.tolist(), switching.tolist(), leakage.tolist(), strict=True)
-        powers |= {cell.name: InstancePower(*row) for cell, row in zip(cells, rows, strict=True)}
+        rows = map(InstancePower, internal.tolist(), switching.tolist(), leakage.tolist())
+        powers.update(zip(names, rows, strict=True))
         for pin, (own, load) in pins.items():
-            for cell, watts in zip(cells, (own + load).tolist(), strict=True):
-                net = cell.pins.get(pin, "")
+            for net, watts in zip(pin_nets[kind][pin], (own + load).tolist(), strict=True):
                 toggling[net] = toggling.get(net, 0.0) + watts
     flops = frozenset(c.name for c in netlist.cells.values() if library[c.kind].flop)
     return PowerResult({name: powers[name] for name in netlist.cells}, nets, flops, toggling)
@@ -170,84 +182,89 @@ def _inputs(netlist: Netlist) -> list[str]:
     return [net for nets in netlist.inputs.values() for net in nets]
 
 
+_PinNets = Mapping[str, list[str]]
+"""The nets of a pin in all instances of a cell, by pin."""
+
+
+def _pin_nets(cells: list[Cell], liberty: LibertyCell) -> _PinNets:
+    """An output left open is a net of its own."""
+    return {
+        pin.name: [cell.pins.get(pin.name, f"{cell.name}/{pin.name}") for cell in cells]
+        for pin in (*liberty.inputs, *liberty.outputs)
+    }
+
+
 _STILL = Activity(0.0, 0.0)
 
 
-def _all_activity(
-    netlist: Netlist,
-    library: Library,
-    activity: Mapping[str, Activity],
-    clock_net: str | None,
-    tied: TiedPins,
-) -> dict[str, Activity]:
-    """Activity of every net, constants and open outputs included. Raises: ValueError."""
-    known = dict(activity)
+def _add_constants(known: dict[str, Activity], clock_net: str | None, tied: TiedPins) -> None:
+    """Add the activity of constants."""
     clock = known.get(clock_net, _STILL) if clock_net else _STILL
     for net, value in CONSTANT_NETS.items():
         constant = tied is TiedPins.CONSTANT
         known[net] = Activity(0.0, value) if constant else Activity(clock.toggles_per_s / 20, 0.5)
-    wanted = {*_inputs(netlist)}
-    for cell in netlist.cells.values():
-        _complete(cell, library[cell.kind], known)
-        wanted.update(_nets(cell, library[cell.kind]).values())
-    missing = sorted(wanted - known.keys())
+
+
+def _check(known: Mapping[str, Activity], wanted: Iterable[list[str]]) -> None:
+    """Raise ValueError where a net has no activity."""
+    missing = sorted({net for nets in wanted for net in nets if net not in known})
     if missing:
         raise ValueError(f"activity must hold every net, but lacks {', '.join(missing)}")
-    return known
 
 
 def _net_watts(load: Edges, volts: float, activity: Activity) -> float:
     return 0.5 * max(load) * 1e-12 * volts**2 * activity.toggles_per_s
 
 
-def _nets(cell: Cell, liberty: LibertyCell) -> dict[str, str]:
-    """Net of every pin; an output left open is a net of its own."""
-    pins = (*liberty.inputs, *liberty.outputs)
-    return {pin.name: cell.pins.get(pin.name, f"{cell.name}/{pin.name}") for pin in pins}
-
-
-def _complete(cell: Cell, liberty: LibertyCell, known: dict[str, Activity]) -> None:
+def _complete(nets: _PinNets, liberty: LibertyCell, known: dict[str, Activity]) -> None:
     """Add the activity of outputs that follows from the cell alone: ties, a flop's other output."""
-    nets = _nets(cell, liberty)
     for pin in liberty.outputs:
-        if nets[pin.name] in known or pin.function is None:
+        if pin.function is None:
             continue
-        if not pin.function.pins:
-            known[nets[pin.name]] = Activity(0.0, float(pin.function.evaluate({})))
-        for other in liberty.outputs if liberty.flop else ():
-            twin = known.get(nets[other.name])
-            if twin is not None:
-                same = follows_state(liberty, pin) is follows_state(liberty, other)
-                duty = twin.duty if same else 1.0 - twin.duty
-                known[nets[pin.name]] = Activity(twin.toggles_per_s, duty)
+        for place, net in enumerate(nets[pin.name]):
+            if net in known:
+                continue
+            if not pin.function.pins:
+                known[net] = Activity(0.0, float(pin.function.evaluate({})))
+            for other in liberty.outputs if liberty.flop else ():
+                twin = known.get(nets[other.name][place])
+                if twin is not None:
+                    same = follows_state(liberty, pin) is follows_state(liberty, other)
+                    duty = twin.duty if same else 1.0 - twin.duty
+                    known[net] = Activity(twin.toggles_per_s, duty)
+
+
+@dataclass(frozen=True)
+class _Around:
+    """What nets bring to instances: toggles per second, duties, slews (none: a constant), loads."""
+
+    rates: Mapping[str, float]
+    duties: Mapping[str, float]
+    rises: Mapping[str, float]
+    falls: Mapping[str, float]
+    loads: Mapping[str, Edges]
 
 
 def _instances(
-    cell: LibertyCell,
-    cells: list[Cell],
-    timing: Timing,
-    activity: Mapping[str, Activity],
-    conventions: Conventions,
+    cell: LibertyCell, names: list[str], nets: _PinNets, around: _Around, conventions: Conventions
 ) -> Instances:
     """Gather the columns of all instances of a cell."""
-    nets = [_nets(c, cell) for c in cells]
 
-    def columns(pins: Iterable[Pin], value: Callable[[str, Pin], float]) -> dict[str, Array]:
-        return {pin.name: np.array([value(net[pin.name], pin) for net in nets]) for pin in pins}
+    def column(values: Mapping[str, float], pin: str) -> Array:
+        return np.array([values.get(net, 0.0) for net in nets[pin]])
 
-    def load(net: str, pin: Pin) -> float:
-        return max(timing.loads.get(net, Edges(pin.rise_capacitance, pin.fall_capacitance)))
+    def load(pin: Pin) -> Array:
+        own = Edges(pin.rise_capacitance, pin.fall_capacitance)
+        return np.array([max(around.loads.get(net, own)) for net in nets[pin.name]])
 
-    every = (*cell.inputs, *cell.outputs)
-    still = Edges(0.0, 0.0)  # of a constant
     return Instances(
         cell=cell,
-        names=[c.name for c in cells],
-        toggles=columns(every, lambda net, _: activity[net].toggles_per_s),
-        duty=columns(every, lambda net, _: activity[net].duty),
-        rise_slew=columns(cell.inputs, lambda net, _: timing.slews.get(net, still).rise),
-        fall_slew=columns(cell.inputs, lambda net, _: timing.slews.get(net, still).fall),
-        load=columns(cell.outputs, load),
+        names=names,
+        toggles={pin: column(around.rates, pin) for pin in nets},
+        duty={pin: column(around.duties, pin) for pin in nets},
+        rise_slew={pin.name: column(around.rises, pin.name) for pin in cell.inputs},
+        fall_slew={pin.name: column(around.falls, pin.name) for pin in cell.inputs},
+        load={pin.name: load(pin) for pin in cell.outputs},
         conventions=conventions,
     )
 

@@ -3,8 +3,14 @@
 import numpy as np
 import pytest
 
+from mlsmac.study.conditions import Conditions
 from mlsmac.study.errors import difference_error, relative_error
+from mlsmac.study.measure import Build, measure
 from mlsmac.study.rows import Batches
+from mlsmac.study.stimuli.pairs import build
+from mlsmac.support.cache import Cache
+from mlsmac.synth.mapping.recipes import Adders
+from mlsmac.units import configure
 
 
 def batches(energies, strata, macs=None):
@@ -52,3 +58,35 @@ def test_it_is_the_spread_of_draws():
         totals.append(energies.sum())
         errors.append(relative_error(batches(energies, [0] * 10 + [1] * 8)) * energies.sum())
     assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(totals), rel=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.eda
+def test_stated_errors_are_the_spread_over_seeds(osu018, tmp_path):
+    """Of two energies and of their ratio; with eight draws a spread is known to a quarter."""
+    conditions = Conditions(pdk=osu018, clock_mhz=osu018.clock_mhz)
+    units = (
+        Build(configure("fp8_mac", format="e5m2"), Adders.FULL_ADDERS),
+        Build(configure("mls_mac"), Adders.ADDER_CELLS),
+    )
+    draws = []
+    for seed in range(8):
+        stimulus = build(2000, seed)
+        draws.append(
+            [
+                measure(
+                    unit,
+                    conditions,
+                    unit.configuration.workload(stimulus),
+                    results=Cache(None),
+                    maps=Cache(tmp_path),
+                )
+                for unit in units
+            ]
+        )
+    energies = np.array([[one.energy_pj for one in draw] for draw in draws])
+    stated = np.array([[one.energy_pj_se for one in draw] for draw in draws])
+    assert energies.std(axis=0, ddof=1) == pytest.approx(stated.mean(axis=0), rel=0.6)
+    ratios = energies[:, 0] / energies[:, 1]
+    errors = [difference_error(*(one.batches for one in draw)) for draw in draws]
+    assert ratios.std(ddof=1) / ratios.mean() == pytest.approx(np.mean(errors), rel=0.6)

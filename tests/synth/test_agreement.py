@@ -12,7 +12,6 @@ from mlsmac.support.errors import UserError
 from mlsmac.synth.liberty.library import load
 from mlsmac.synth.liberty.pdk import find
 from mlsmac.synth.mapping.mapper import map_unit, possible_adders
-from mlsmac.synth.mapping.netlist import parse_yosys_json
 from mlsmac.synth.mapping.recipes import Adders
 from mlsmac.synth.power.engine import evaluate
 from mlsmac.synth.simulation.simulate import Simulation, Simulator
@@ -55,7 +54,7 @@ def agree(pdk, library, pairs, unit, options, adders, operations=None):
     expected = configuration.reference(inputs)
     slug, stages = configuration.slug, component.stage_sets
     mapped = map_unit(to_rtlil(configuration), slug, pdk, library, adders=adders, stages=stages)
-    netlist = parse_yosys_json(mapped.json)
+    netlist = mapped.netlist
     timing = analyse(netlist, library, "clk")
     cycles = len(next(iter(inputs.values())))
     settings = {

@@ -9,7 +9,7 @@ import pytest
 from mlsmac.support.errors import UserError
 from mlsmac.synth.liberty.library import load
 from mlsmac.synth.mapping.mapper import map_unit
-from mlsmac.synth.mapping.netlist import Cell, Netlist, parse_yosys_json
+from mlsmac.synth.mapping.netlist import Cell, Netlist
 from mlsmac.synth.simulation import icarus, simulate
 from mlsmac.synth.simulation.simulate import (
     WARM_UP_CYCLES,
@@ -204,9 +204,8 @@ def test_nothing_stays(mac, tmp_path, monkeypatch):
 @pytest.mark.eda
 def test_combinational_unit(osu018, osu_library):
     configuration = configure("mls_multiplier", format="2,1")
-    netlist = parse_yosys_json(
-        map_unit(to_rtlil(configuration), configuration.slug, osu018, osu_library).json
-    )
+    text, slug = to_rtlil(configuration), configuration.slug
+    netlist = map_unit(text, slug, osu018, osu_library).netlist
     library = load(osu018.liberty)
     codes = np.arange(256)
     inputs = {"x": codes >> 4, "y": codes & 15}
