@@ -25,7 +25,7 @@ class ProductRows(Component):
 
     What shifts them then sees settled numbers alone: while multipliers settle, exponents are added,
     compared and subtracted, which in the shifters' cycle would move every lane's shift again and
-    again (measured for 8 lanes of FP32: four fifths of the alignment's energy were glitches).
+    again (measured for 8 lanes of FP32: three quarters of the alignment's energy were glitches).
     Latency 1 cycle. No reset. Source: docs/numerics.md section 18.
 
     Members

@@ -13,8 +13,11 @@ from .dot_tree import DotTree, Form
 from .element_decoder import ElementDecoder, element_magnitude, negated
 
 _LONGEST_ROWS = 8
-"""Bits of q up to which the partial products of decoded elements take less energy than products
-of their codes."""
+"""Bits of q up to which partial products of decoded elements are summed, not products.
+
+Measured at 32 lanes, pJ a product: <2,1> 7.6 instead of 8.0, <2,4> 19.9 instead of 20.8. Codes of
+integers, whose negation is a carry chain in front of every row, take 22.2 instead of 17.8.
+"""
 
 
 class OperandRows(Component):
@@ -119,7 +122,7 @@ def held_form(format: ElementFormat, operands: Operands, hold: bool) -> Form:
     """
     long = format.significand_width > _LONGEST_ROWS
     if operands is Operands.CODES:
-        return Form.PRODUCTS if long else Form.CODES
+        return Form.PRODUCTS if long or not format.exp_bits else Form.CODES
     if operands is Operands.DECODED or hold:
         return Form.INTEGERS
     return Form.TERMS if long else Form.FACTORS

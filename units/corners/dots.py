@@ -31,7 +31,7 @@ def steps(component: Any, operations: int, rng: np.random.Generator) -> dict[str
     if component.cycles > 1:
         inputs |= {"last": last, "start": np.append(1, last[:-1])}
     # All steps of an output share a character.
-    begins = np.append(1, np.cumsum(inputs["finish"])[:-1] * 0 + inputs["finish"][:-1])
+    begins = np.append(1, inputs["finish"][:-1])
     groups = Groups(begins, np.cumsum(begins) - 1)
     idle = (rng.random(operations) < _IDLE_SHARE) & (begins == 0)
     for port in "wa":
@@ -120,7 +120,6 @@ def _cancel(component: Any, inputs: dict[str, Codes], rng: np.random.Generator) 
             left = left ^ (1 << (width - 1))
         odd = inputs[port][:, 1::2]
         odd[chosen] = left
-    # Operands are within their range where the most negative one was turned.
 
 
 def _scales(component: Any, groups: Groups, rng: np.random.Generator) -> tuple[Codes, Codes]:
