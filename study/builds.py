@@ -110,8 +110,9 @@ class Job:
 class Search:
     """The way to the best build of the entry at `place`, by short runs at first: every multiplier
     with full adders, which take least energy in most units; the best ones with gates; and with
-    adder cells, which take longest to map, where gates are not far behind. Those that cannot be
-    told from the best one run in full.
+    adder cells, which take longest to map, where gates are not far behind. All are tried where full
+    adders miss the clock with every multiplier. Those that cannot be told from the best one run in
+    full.
     """
 
     def __init__(self, place: int, builds: Sequence[Build]) -> None:
@@ -140,6 +141,8 @@ class Search:
         found = short or [n for n in self._contenders(self._short) if n not in self._full]
         jobs = [Job(self._place, n, self._builds[n], bool(short)) for n in found]
         self._asked += len(jobs)
+        if not short:
+            self._expected = self._asked
         return jobs
 
     def results(self) -> list[Measurement]:
@@ -156,7 +159,9 @@ class Search:
             return self._leading
         if kind is Adders.ADDER_CELLS and self._gates_are_far_behind():
             return []
-        best = {self._builds[n].configuration.slug for n in self._contenders(self._leading)}
+        usable = any(self._short[n].usable for n in self._leading)
+        leading = self._contenders(self._leading) if usable else self._leading
+        best = {self._builds[n].configuration.slug for n in leading}
         builds = enumerate(self._builds)
         return [n for n, own in builds if own.adders is kind and own.configuration.slug in best]
 

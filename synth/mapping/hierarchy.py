@@ -42,13 +42,19 @@ class Part:
     boxes: Mapping[str, "Part"]
 
     def named(self, module: dict[str, Any]) -> dict[str, Any]:
-        """Yosys's JSON of the mapped module, with the unit's names instead of numbers."""
-        taken = set(module["netnames"])
+        """Yosys's JSON of the mapped module, with the unit's names instead of numbers. Of equal
+        names a port keeps its own, then a wire of the unit's; a generated one, like n7, gives way.
+        """
+
+        def rank(net: str) -> tuple[bool, bool]:
+            return net not in module["ports"], _numbered(net) is None
+
         names: dict[str, str] = {}
-        for net in module["netnames"]:
+        taken: set[str] = set()
+        for net in sorted(module["netnames"], key=rank):
             called = self._called(net)
-            while called != net and called in taken:
-                called += "_"  # a generated name, like n7
+            while called in taken:
+                called += "_"
             taken.add(called)
             names[net] = called
         return {
@@ -58,7 +64,7 @@ class Part:
         }
 
     def _called(self, net: str) -> str:
-        found = _NUMBER.fullmatch(net)
+        found = _numbered(net)
         if not found:
             return net
         start, end = found.span(1)
@@ -73,6 +79,11 @@ class Part:
             for number, port in enumerate(box.ports)
         }
         return {"type": box.name, "connections": connections}
+
+
+def _numbered(net: str) -> re.Match[str] | None:
+    """A number instead of a name of the unit's in the name of a net; none in a generated one."""
+    return _NUMBER.fullmatch(net)
 
 
 def parts(rtlil: str, top: str, stages: Iterable[frozenset[str]]) -> list[Part]:

@@ -103,7 +103,7 @@ end
     assert [part.text for part in parts(other + ONE + TWO, "other", stages)] == [one.text, top.text]
 
 
-def test_names_come_back_and_meet_no_generated_one():
+def test_names_come_back_and_generated_ones_give_way():
     (part,) = parts(TOP.replace("\\y", "\\n0") + ONE + TWO, "top", [])
     assert part.wires == ("a", "b", "x", "z", "n0")
     nets = ("w#2", "w#4", "n0", "first.w#1[3]")
@@ -116,7 +116,7 @@ def test_names_come_back_and_meet_no_generated_one():
         }
     )
     assert found["ports"] == {"x": {"bits": [2]}}
-    assert list(found["netnames"]) == ["x", "n0_", "n0", "first.b[3]"]
+    assert list(found["netnames"]) == ["x", "n0", "n0_", "first.b[3]"]
     assert found["cells"] == {"g0": cell}
 
 

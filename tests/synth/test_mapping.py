@@ -61,6 +61,37 @@ def test_names(mac):
     assert "signed" not in mac.mapped.verilog
 
 
+class Squares(wiring.Component):
+    """`n1 = n0^2`, modulo 2^4, by `count` stages one after another; itself at 0."""
+
+    n0: In(4)
+    n1: Out(4)
+
+    def __init__(self, *, count=0):
+        self._count = count
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        value = self.n0
+        for i in range(self._count):
+            m.submodules[f"square{i}"] = square = Squares()
+            m.d.comb += square.n0.eq(value)
+            value = square.n1
+        m.d.comb += self.n1.eq(value if self._count else value * value)
+        return m
+
+
+@pytest.mark.parametrize("count", [0, 2], ids=["unit", "stages"])
+def test_ports_keep_names_that_nets_are_given(osu018, osu_library, count):
+    """Of a unit, and of its stages."""
+    text = rtlil.convert(Squares(count=count), name="squares", emit_src=False)
+    stages = [frozenset({"square0", "square1"})]
+    netlist = map_unit(text, "squares", osu018, osu_library, stages=stages).netlist
+    assert netlist.inputs.keys() == {"n0"}
+    assert netlist.outputs.keys() == {"n1"}
+
+
 def test_deterministic_and_quiet(mac, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     stages = mac.configuration.build().stage_sets
