@@ -15,6 +15,7 @@ from amaranth.lib.wiring import In, Out
 import mlsmac.hw
 from mlsmac.golden.spec import (
     BF16,
+    BLOCK_PRESETS,
     FP8_E4M3,
     FP8_E5M2,
     FP16,
@@ -23,6 +24,7 @@ from mlsmac.golden.spec import (
     LNS8,
     MLS_E2M4,
     SCALE_E8M1,
+    BlockFormat,
     ElementFormat,
     FloatFormat,
     IntFormat,
@@ -35,6 +37,7 @@ from mlsmac.hw.mac.mls_mac import MlsMac
 from mlsmac.hw.parts.combinational import Combinational
 from mlsmac.hw.parts.component import Component, Parameter, constant, parameter
 from mlsmac.hw.parts.unsigned_multiplier import Recoding, UnsignedMultiplier
+from mlsmac.hw.quantizer import block_lanes
 from mlsmac.hw.tile import adder_trees, axi_stream, scaled_trees, tile, tile_scalers
 
 
@@ -230,6 +233,7 @@ def subclasses(cls: type[Component]) -> list[type[Component]]:
 ABSTRACT = (
     adder_trees.AdderTree,
     adder_trees._IntegerTree,
+    block_lanes.BlockLanes,
     scaled_trees._ScaledTree,
     tile_scalers.Scalers,
 )
@@ -244,6 +248,7 @@ HARDWARE = [
     if cls.__module__.startswith(mlsmac.hw.__name__ + ".") and cls not in ABSTRACT
 ]
 SAMPLES: dict[type, object] = {
+    BlockFormat: BLOCK_PRESETS["mxfp4"],
     FloatFormat: FP8_E4M3,
     ElementFormat: MLS_E2M4,
     ScaleFormat: SCALE_E8M1,

@@ -242,13 +242,11 @@ def test_report_from_unit_to_rows(tmp_path: Path) -> None:
         results=Cache(tmp_path),
         progress=lambda *step: steps.append(step),
     )
-    short = 2 * len(Adders) * len(SHORT)
-    assert [step[1:] for step in steps[:short]] == [(i + 1, short) for i in range(short)]
-    full = len(steps) - short
-    assert len(SHORT) <= full < short
-    assert [step[1:] for step in steps[short:]] == [
-        (short + i + 1, short + full) for i in range(full)
-    ]
+    ran = [done for _, done, _ in steps]
+    assert ran == list(range(1, len(steps) + 1))
+    told = [total for *_, total in steps]
+    assert min(told) >= len(SHORT)
+    assert told[-1] == len(steps)
     json.dumps(to_json(made))
     for line in (row.measured for row in made.rows):
         assert line.mismatches == line.mismatches_zero_delay == 0
