@@ -6,6 +6,7 @@ fail.
 import inspect
 import sys
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -252,9 +253,19 @@ MUTATIONS = [Mutation(*row) for row in (
 # fmt: on
 
 
-@pytest.mark.parametrize(
-    "mutation", MUTATIONS, ids=lambda mutation: mutation.what.replace(" ", "-")
-)
+LARGE = {"block_dot", "float_dot", "block_quantizer"}
+"""Every fifth mutation of these is in each run, all are in slow ones: each takes ten seconds."""
+
+
+def _marked() -> Iterator[Any]:
+    large = 0
+    for mutation in MUTATIONS:
+        large += mutation.unit in LARGE
+        marks = [pytest.mark.slow] if mutation.unit in LARGE and large % 5 != 1 else []
+        yield pytest.param(mutation, id=mutation.what.replace(" ", "-"), marks=marks)
+
+
+@pytest.mark.parametrize("mutation", [*_marked()])
 def test_mutation_is_caught(
     mutation: Mutation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

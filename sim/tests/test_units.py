@@ -1,5 +1,6 @@
 """Every unit against the golden model: exhaustively where the inputs total 16 bits or fewer."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -200,16 +201,22 @@ SHARES = {
     50: TREES,
     100: DOTS,
 }
-UNIT_CASES = [(share, case) for share, cases in SHARES.items() for case in cases]
+LARGE = {"block_dot", "float_dot", "block_quantizer"}
+"""Every second case is slow: each takes ten seconds, whatever its operations."""
 
 
-def _identifier(case: tuple[str, dict[str, Any]]) -> str:
-    return configure(case[0], **case[1]).slug
+def _cases() -> Iterator[Any]:
+    """Share of the operations and case, marked and named."""
+    large = 0
+    for share, cases in SHARES.items():
+        for name, options in cases:
+            large += name in LARGE
+            marks = [pytest.mark.slow] if name in LARGE and large % 2 == 0 else []
+            slug = configure(name, **options).slug
+            yield pytest.param(share, (name, options), id=slug, marks=marks)
 
 
-@pytest.mark.parametrize(
-    ("share", "case"), UNIT_CASES, ids=[_identifier(case) for _, case in UNIT_CASES]
-)
+@pytest.mark.parametrize(("share", "case"), [*_cases()])
 def test_unit_matches_golden(
     share: int,
     case: tuple[str, dict[str, Any]],
@@ -251,7 +258,7 @@ def test_verilator_runs_the_same_bench(tmp_path: Path) -> None:
 
 
 def test_every_unit_has_a_bench() -> None:
-    cases = [case for _, case in UNIT_CASES]
+    cases = [case for cases in SHARES.values() for case in cases]
     assert {name for name, *_ in [*cases, *TILES]} == set(UNITS)
 
 
