@@ -1,5 +1,6 @@
 """`mlsmac synth` and `mlsmac report`: options to measurements to tables."""
 
+import math
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -80,6 +81,8 @@ def conditions(
     """The conditions that a command's options name. Raises: UserError."""
     if script not in ABC_SCRIPTS:
         raise UserError(f"--script must be one of {', '.join(ABC_SCRIPTS)}, not {script!r}")
+    if not 0 < precision < math.inf:
+        raise UserError(f"--precision must be positive and finite, not {precision}")
     try:
         counting = choice("--states", States, states)
         wanted = choice("--simulator", Simulator, simulator or Simulator.default().value)

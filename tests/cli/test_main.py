@@ -100,6 +100,8 @@ def test_generate_writes_verilog_and_sidecar(tmp_path: Path) -> None:
         (["fpga", "mls_mac", "--seeds", "0"], "--seeds must be in 1.."),
         (["report", "--clock-mhz", "-1"], "clock_mhz must be positive and finite, not -1.0"),
         (["report", "--clock-mhz", "inf"], "clock_mhz must be positive and finite, not inf"),
+        (["report", "--precision", "0"], "--precision must be positive and finite, not 0.0"),
+        (["table5", "--precision", "nan"], "--precision must be positive and finite, not nan"),
         (["report", "--operations", "8"], "--operations must be in 9.."),
         (["synth", "mls_mac", "--operations", "80", "--quick"], "--operations must be in 9.."),
     ],
