@@ -131,6 +131,11 @@ class Search:
         """How many there will be, as far as is known."""
         return max(self._asked, self._expected)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that was asked for is done."""
+        return len(self._short) + len(self._full) == self._asked
+
     def done(self, job: Job, result: Measurement) -> None:
         """Take a job's result."""
         (self._short if job.short else self._full)[job.number] = result
@@ -188,7 +193,6 @@ def measure_builds(
 ) -> list[Best]:
     """The best build of every entry, given the builds of each."""
     searches = [Search(place, own) for place, own in enumerate(entries)]
-    waiting = dict.fromkeys(range(len(entries)), 0)  # jobs of each entry that run
     with (
         tempfile.TemporaryDirectory(prefix="mlsmac-maps-") as folder,
         ProcessPoolExecutor(os.cpu_count(), initializer=_end_on_sigterm) as pool,
@@ -199,7 +203,6 @@ def measure_builds(
             for job in searches[place].next():
                 future = pool.submit(_run, job, conditions, stimulus, results, Path(folder))
                 running[future] = job
-                waiting[place] += 1
 
         try:
             for place in _longest_first(entries):
@@ -209,8 +212,7 @@ def measure_builds(
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     job, result = running.pop(future), future.result()
                     searches[job.place].done(job, result)
-                    waiting[job.place] -= 1
-                    if not waiting[job.place]:
+                    if searches[job.place].is_idle:
                         start(job.place)
                     count += 1
                     if progress:

@@ -23,6 +23,7 @@ PART = "part"
 
 _OUTLINE = re.compile(rf'^ *attribute \\{SAME_AS} "(.*)"$')
 _NUMBER = re.compile(rf"(?:.*\.)?{WIRE}(\d+)(?:\[\d+\])?")
+"""The name of a net that has a number instead of a name of the unit's; no generated name."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Part:
         """
 
         def rank(net: str) -> tuple[bool, bool]:
-            return net not in module["ports"], _numbered(net) is None
+            return net not in module["ports"], _NUMBER.fullmatch(net) is None
 
         names: dict[str, str] = {}
         taken: set[str] = set()
@@ -64,7 +65,7 @@ class Part:
         }
 
     def _called(self, net: str) -> str:
-        found = _numbered(net)
+        found = _NUMBER.fullmatch(net)
         if not found:
             return net
         start, end = found.span(1)
@@ -79,11 +80,6 @@ class Part:
             for number, port in enumerate(box.ports)
         }
         return {"type": box.name, "connections": connections}
-
-
-def _numbered(net: str) -> re.Match[str] | None:
-    """A number instead of a name of the unit's in the name of a net; none in a generated one."""
-    return _NUMBER.fullmatch(net)
 
 
 def parts(rtlil: str, top: str, stages: Iterable[frozenset[str]]) -> list[Part]:
@@ -116,7 +112,7 @@ def _part(modules: Mapping[str, Module], top: str, made: Mapping[str, Part]) -> 
             name = f"\\box{len(boxes)}"
             boxes[name[1:]] = made[kind]
             texts.append(module.stub(name))
-            ports = {port: numbered_port(place) for place, port in enumerate(module.ports())}
+            ports = {port: numbered_port(place) for place, port in enumerate(module.ports)}
         else:
             name = f"\\{PART}" if kind == top else f"\\m{len(texts)}"
             text, new = renamed(module, name, below, len(wires))
@@ -124,7 +120,7 @@ def _part(modules: Mapping[str, Module], top: str, made: Mapping[str, Part]) -> 
             wires += (old[1:] for old in new)
             ports = new
         below[kind] = Renaming(name, ports)
-    own = tuple(port[1:] for port in modules[top].ports())
+    own = tuple(port[1:] for port in modules[top].ports)
     return Part(top[1:], "\n".join(m.text for m in texts), tuple(wires), own, boxes)
 
 
@@ -203,7 +199,7 @@ def _retarget(
     for line in module.lines:
         words = line.split(maxsplit=2)
         if words[0] == "cell" and words[1] in modules:
-            before, after = modules[words[1]].ports(), merged[chosen[words[1]]].ports()
+            before, after = modules[words[1]].ports, merged[chosen[words[1]]].ports
             line = f"  cell {chosen[words[1]]} {words[2]}"
             connections = []
         elif connections is not None and words[0] == "connect":

@@ -5,6 +5,7 @@ from. Pure functions of text.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 _BLOCKS = ("module", "cell", "process", "switch")
 """What `end` ends."""
@@ -41,20 +42,22 @@ class Module:
         """Names of the wires."""
         return [wire[1] for line in self.lines if (wire := _WIRE.match(line))]
 
+    @cached_property
     def ports(self) -> list[str]:
         """Names of the ports by number."""
-        return [name for name, _ in self._ports()]
+        return [name for name, _ in self._port_lines]
 
     def stub(self, name: str) -> "Module":
         """A black box of that name with the ports, which are called by their numbers."""
         lines = [
-            _NAME.sub(numbered_port(number).replace("\\", r"\\"), line)
-            for number, (_, line) in enumerate(self._ports())
+            line.replace(port, numbered_port(number))
+            for number, (port, line) in enumerate(self._port_lines)
         ]
         return Module(name, "attribute \\blackbox 1\n", tuple(lines))
 
-    def _ports(self) -> list[tuple[str, str]]:
-        """Names and lines of the ports by number."""
+    @cached_property
+    def _port_lines(self) -> list[tuple[str, str]]:
+        """Names and lines of the ports by number; every instance asks for them."""
         found = {}
         for line in self.lines:
             wire, port = _WIRE.match(line), _PORT.search(line)
