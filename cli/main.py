@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,8 +15,11 @@ from ..support.errors import ToolError, UserError
 from ..units import UNITS, StreamConfiguration, configure, emit
 from ..units.emit import parameters
 from .options import (
+    DOT_LANES,
+    DOT_OPERATIONS,
     OF_UNIT,
     TILE_OPERATIONS,
+    DotLanes,
     Export,
     Interface,
     Json,
@@ -30,6 +33,7 @@ from .options import (
     WordSeed,
     check_range,
     configured,
+    lane_counts,
     of_measuring,
     takes,
 )
@@ -225,19 +229,26 @@ def synth(
 @takes(given=of_measuring())
 def report(
     *,
+    lanes: DotLanes = DOT_LANES,
     output: Output = Path("build/report"),
     given: Mapping[str, Any],
     as_json: Json = False,
 ) -> None:
-    """Compare every MAC on real tensors and write report.json and report.html."""
+    """Compare every MAC, and dot units, and write report.json and report.html."""
     from ..cli import measuring
     from ..study.systems import ENTRIES
-    from ..study.tables import mac_tables
+    from ..study.tables import dot_tables, mac_tables
 
+    counts = lane_counts(lanes, powers_of_two=True)
     asked = measuring.asked(output, **given)
     result = measuring.run(asked, err, entries=ENTRIES)
-    present(result, mac_tables(result), measuring, output, as_json)
-    measuring.conclude(result, {row.unit: row.measured for row in result.rows})
+    own = measuring.run_dots(measuring.of_dots(asked), err, lanes=counts)
+    result = replace(result, dot_baselines=own.baselines, dots=own.rows)
+    tables = [*mac_tables(result), *dot_tables(result, result.dots)]
+    present(result, tables, measuring, output, as_json)
+    macs = {row.unit: row.measured for row in result.rows}
+    every = macs | {measuring.dot_name(row): row.measured for row in own.rows}
+    measuring.conclude(result, every)
 
 
 @app.command()
@@ -277,7 +288,7 @@ def tiles(
     from ..study.tables import tile_tables
     from ..study.tile_report import make_tile_report
 
-    counts = shown.lane_counts(lanes)
+    counts = lane_counts(lanes)
     asked = measuring.asked(output, **given)
     with measuring.progress_bar(err) as progress:
         result = make_tile_report(
@@ -289,6 +300,30 @@ def tiles(
         )
     present(result, tile_tables(result), shown, output, as_json)
     measuring.conclude(result, {shown.called(row): row.measured for row in result.rows})
+
+
+@app.command()
+@takes(given=of_measuring(DOT_OPERATIONS))
+def dots(
+    *,
+    lanes: DotLanes = DOT_LANES,
+    output: Output = Path("build/dots"),
+    given: Mapping[str, Any],
+    as_json: Json = False,
+) -> None:
+    """Compare dot units (many products, one scaled sum) and write dots.json and dots.html.
+
+    Operations are steps, of as many products as there are lanes.
+    """
+    from ..cli import dots as shown
+    from ..cli import measuring
+    from ..study.tables import dot_tables
+
+    counts = lane_counts(lanes, powers_of_two=True)
+    asked = measuring.asked(output, **given)
+    result = measuring.run_dots(asked, err, lanes=counts)
+    present(result, dot_tables(result, result.rows), shown, output, as_json)
+    measuring.conclude(result, {measuring.dot_name(row): row.measured for row in result.rows})
 
 
 @app.command()

@@ -14,12 +14,14 @@ from ..golden.spec import choice
 from ..study.builds import Progress as Tell
 from ..study.columns import figure
 from ..study.conditions import Conditions, States
+from ..study.dot_report import BASELINES as DOT_BASELINES
+from ..study.dot_report import OPERATIONS_A_STEP, make_dot_report
 from ..study.export import export as make_export
 from ..study.html import mac_html
-from ..study.plots import area_plot, energy_plot
+from ..study.plots import area_plot, dot_plot, energy_plot, trade_plot
 from ..study.report import make_report
-from ..study.rows import AccumulatorRow, Best, MacReport, MacRow, Report
-from ..study.stimuli.pairs import Stimulus, build
+from ..study.rows import AccumulatorRow, Best, DotReport, DotRow, MacReport, MacRow, Report
+from ..study.stimuli.pairs import Stimulus, Tensors, build
 from ..study.systems import BASELINES, Entry
 from ..support.cache import Cache
 from ..support.errors import UserError
@@ -48,6 +50,7 @@ def asked(
     output: Path | None = None,
     *,
     operations: int,
+    tensors: str,
     seed: int,
     quick: bool,
     use_cache: bool,
@@ -56,7 +59,7 @@ def asked(
     """What a command's options name, `options` those of `conditions`; `output`: where it will
     write. Raises: UserError, OSError.
     """
-    given, pairs = conditions(**options, quick=quick), stimulus(operations, seed, quick)
+    given, pairs = conditions(**options, quick=quick), stimulus(operations, tensors, seed, quick)
     if output is not None:
         check_writable(output)
     results = cache(use_cache)
@@ -103,13 +106,17 @@ def conditions(
     )
 
 
-def stimulus(operations: int, seed: int, quick: bool) -> Stimulus:
+def stimulus(operations: int, tensors: str, seed: int, quick: bool) -> Stimulus:
     """The stimulus that a command's options name; a tenth of it if `quick`. Raises: UserError."""
     if quick:
         operations //= 10
     check_range("--operations", operations, WARM_UP_CYCLES + 1)
     check_range("--seed", seed, 0)
-    return build(operations, seed)
+    try:
+        drawn_from = choice("--tensors", Tensors, tensors)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    return build(operations, seed, tensors=drawn_from)
 
 
 @contextmanager
@@ -141,6 +148,21 @@ def run(given: Asked, console: Console, *, entries: tuple[Entry, ...]) -> MacRep
             entries=entries,
             results=given.results,
             progress=progress,
+        )
+
+
+def of_dots(given: Asked) -> Asked:
+    """The same for dot units, which have many products a step, hence fewer steps."""
+    steps = max(len(given.stimulus) // OPERATIONS_A_STEP, WARM_UP_CYCLES + 1)
+    shorter = build(steps, given.stimulus.seed, tensors=given.stimulus.tensors)
+    return given._replace(stimulus=shorter)
+
+
+def run_dots(given: Asked, console: Console, *, lanes: Sequence[int]) -> DotReport:
+    """Measure dot units with a progress bar."""
+    with progress_bar(console) as progress:
+        return make_dot_report(
+            given.conditions, given.stimulus, lanes=lanes, results=given.results, progress=progress
         )
 
 
@@ -205,6 +227,8 @@ def check_writable(directory: Path) -> None:
 def write(report: MacReport, directory: Path) -> list[Path]:
     """Write report.json, report.html and its plots into `directory`, each file whole."""
     plots = {"energy": energy_plot(report.rows), "area": area_plot(report.rows)}
+    if report.dots:
+        plots |= {"dots": dot_plot(report.dots), "trade": trade_plot(report.dots)}
     texts = {
         "report.json": json_text(report),
         "report.html": mac_html(report, plots),
@@ -247,7 +271,29 @@ def remarks(report: MacReport) -> list[str]:
             f"x: how many times less energy than the cheapest of its kind ({'; '.join(names)}); "
             "claim: the same by the system's own paper, against its own baselines"
         )
-    return lines
+    return [*lines, *(dot_remarks(report.dots, report.dot_baselines) if report.dots else [])]
+
+
+def dot_name(row: DotRow) -> str:
+    """A dot unit's name among those of all widths."""
+    return f"{row.unit}, {row.lanes} lanes"
+
+
+def dot_remarks(rows: Iterable[DotRow], baselines: Mapping[str, str]) -> list[str]:
+    """What the reader of dot units' tables must know."""
+    lines = []
+    for row in rows:
+        if not row.measured.meets_timing:
+            path = figure(row.measured.critical_path_ns)
+            lines.append(f"{dot_name(row)} misses the clock: {path} ns")
+        lines += verdict(dot_name(row), row.measured)
+    names = "; ".join(f"{DOT_BASELINES[kind]}: {unit}" for kind, unit in baselines.items())
+    return [
+        *lines,
+        "dot units: energies of products of busy lanes; x: how many times less a product than the "
+        f"cheapest of its kind ({names}); errors: root mean square of what rounding to nearest "
+        "does, over that of the values",
+    ]
 
 
 def _misses(row: MacRow, period: float) -> list[str]:

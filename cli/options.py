@@ -18,6 +18,7 @@ from ..units.options import LENGTH, OPTIONS
 
 REPORT_OPERATIONS = 2_000
 TILE_OPERATIONS = 6_000
+DOT_OPERATIONS = 500
 
 UnitName = Annotated[
     str,
@@ -53,7 +54,14 @@ NetlistSimulator = Annotated[
 Precision = Annotated[
     float, typer.Option(help="Standard error of energies, in percent, above which to warn.")
 ]
+TensorsOption = Annotated[
+    str, typer.Option("--tensors", help="Operands: captured in training, or normal, N(0, 1).")
+]
 Operations = Annotated[int, typer.Option(help="Operations to simulate.")]
+DOT_LANES = "8,16,32"
+DotLanes = Annotated[
+    str, typer.Option(help="Products of dot units in a cycle, powers of two, commas between them.")
+]
 Output = Annotated[Path, typer.Option("-o", "--output", help="Directory to write to.")]
 Export = Annotated[
     Path | None,
@@ -79,6 +87,17 @@ def check_range(option: str, value: int, low: int) -> None:
     """Raise UserError unless `value` is in low..2^31 - 1."""
     if not low <= value <= MAX_NUMBER:
         raise UserError(f"{option} must be in {low}..{MAX_NUMBER}, not {value}")
+
+
+def lane_counts(text: str, *, powers_of_two: bool = False) -> list[int]:
+    """The numbers of a list such as 4,16,64. Raises: UserError."""
+    parts = text.split(",")
+    counts = sorted({int(part) for part in parts if part.isdecimal()})
+    known = all(part.isdecimal() for part in parts) and all(1 <= count <= 64 for count in counts)
+    if not known or (powers_of_two and any(count.bit_count() > 1 for count in counts)):
+        kind = "powers of two" if powers_of_two else "numbers"
+        raise UserError(f"--lanes must be {kind} in 1..64 with commas between, not {text!r}")
+    return counts
 
 
 _KINDS: Mapping[Any, Any] = {int: int, bool: bool}
@@ -197,6 +216,7 @@ def of_measuring(operations: int = REPORT_OPERATIONS) -> Options:
         "simulator": (NetlistSimulator, None),
         "precision": (Precision, 5.0),
         "operations": (Operations, operations),
+        "tensors": (TensorsOption, "captured"),
         "seed": (Seed, DEFAULT_SEED),
         "quick": (Quick, False),
         "use_cache": (UseCache, True),

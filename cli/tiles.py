@@ -6,18 +6,9 @@ from ..study.columns import figure
 from ..study.html import tile_html
 from ..study.plots import tile_plot
 from ..study.rows import TileReport, TileRow
-from ..support.errors import UserError
 from ..support.files import write_whole
 from .measuring import verdict
 from .output import json_text
-
-
-def lane_counts(text: str) -> list[int]:
-    """The numbers of a list such as 4,16,64. Raises: UserError."""
-    parts = text.split(",")
-    if not all(part.isdecimal() and 1 <= int(part) <= 64 for part in parts):
-        raise UserError(f"--lanes must be numbers in 1..64 with commas between, not {text!r}")
-    return sorted({int(part) for part in parts})
 
 
 def write(report: TileReport, directory: Path) -> list[Path]:

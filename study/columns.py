@@ -217,6 +217,39 @@ AREA_RATIOS = (
     Column("area x FP8", "to FP8", "area_ratio_to_fp8"),
 )
 
+DOT_STAGES = {
+    "operands": "operands",
+    "dot": "dot",
+    "scale": "scale",
+    "accumulate": "accumulate",
+}
+"""A dot unit's stages with their titles."""
+
+PRODUCT_ENERGY = _energy("pJ/product", "energy a\nproduct, pJ", "energy_pj", True)
+DOT_ENERGIES = tuple(
+    _energy(name, f"{title},\npJ", f"energy_pj_by_stage.{name}")
+    for name, title in DOT_STAGES.items()
+)
+BLOCK = _whole("block", "elements\na scale", "block")
+GATES_PER_PRODUCT = Column(
+    "GE/product", "gate equivalents\na product", "gate_equivalents_per_lane", 4
+)
+TO_MXFP8 = _ratio("x MXFP8", "to MXFP8", "ratio_to_mxfp8")
+DOT_AREA_RATIOS = (
+    *AREA_RATIOS,
+    Column("area x MXFP8", "to MXFP8", "area_ratio_to_mxfp8"),
+)
+ERRORS = tuple(
+    Column(heading, title, f"errors.{name}", 2, 100, unit="%")
+    for heading, title, name in (
+        ("W %", "error of W", "w"),
+        ("A %", "error of A", "a"),
+        ("E %", "error of E", "e"),
+        ("outputs %", "error of\noutputs", "outputs"),
+    )
+)
+OUTPUT_ERROR = ERRORS[-1]
+
 QUANTIZER_STAGES = {"scale": "group_scale", "lanes": "lanes", "LFSR": "generator"}
 """A quantizer's stages by heading."""
 

@@ -5,20 +5,33 @@ from collections.abc import Mapping
 import jinja2
 from markupsafe import Markup, escape
 
-from .rows import MacReport, Report, TileReport
+from .dot_report import BASELINES as DOT_BASELINES
+from .rows import DotReport, MacReport, Report, TileReport
 from .systems import BASELINES
-from .tables import Table, mac_page, tile_page
+from .tables import Table, dot_page, mac_page, tile_page
 
 
 def mac_html(report: MacReport, plots: Mapping[str, str]) -> str:
     """The report of MACs with the plots (SVG by name) inline; no script, nothing to load."""
     sources = dict.fromkeys(row.claim.source for row in report.rows if row.claim)
-    return _render("report", report, mac_page(report), plots, kinds=BASELINES, sources=[*sources])
+    return _render(
+        "report",
+        report,
+        {**mac_page(report), **dot_page(report.dots)},
+        plots,
+        kinds=BASELINES,
+        sources=[*sources],
+    )
 
 
 def tile_html(report: TileReport, plots: Mapping[str, str]) -> str:
     """The same of tiles."""
     return _render("tiles", report, tile_page(report), plots)
+
+
+def dot_html(report: DotReport, plots: Mapping[str, str]) -> str:
+    """The same of dot units."""
+    return _render("dots", report, dot_page(report.rows), plots, kinds=DOT_BASELINES)
 
 
 def _render(

@@ -1,7 +1,7 @@
 """Plots of a report as SVG text: the same report gives the same bytes."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from .quality_report import QualityRow
 from .quantizer_rows import StepRow
-from .rows import MacRow, TileRow
+from .rows import DotRow, MacRow, TileRow
 
 _STYLE: Any = {
     "svg.hashsalt": "mlsmac",
@@ -77,32 +77,58 @@ _STAGE_COLOURS = {
 
 def tile_plot(rows: Sequence[TileRow]) -> str:
     """Energy a MAC of tiles by stage, a panel a lane count."""
-    counts = list(dict.fromkeys(row.lanes for row in rows))
-    units = list(dict.fromkeys(row.unit for row in rows))
+    return _by_lanes(rows, _STAGE_COLOURS, "energy per MAC, pJ")
+
+
+_DOT_COLOURS = {
+    "operands": "#9fc3dd",
+    "dot": _MULTIPLIER,
+    "scale": "#7a5ba8",
+    "accumulate": _ACCUMULATOR,
+}
+
+
+def dot_plot(rows: Sequence[DotRow]) -> str:
+    """Energy a product of dot units by stage, a panel a width; without exact formats (FP32), which
+    are far beyond the others.
+    """
+    return _by_lanes(_rounded(rows), _DOT_COLOURS, "energy per product, pJ")
+
+
+def _rounded(rows: Sequence[DotRow]) -> list[DotRow]:
+    """Those whose format rounds operands."""
+    return [row for row in rows if row.errors.outputs > 0]
+
+
+def _by_lanes(rows: Sequence[TileRow | DotRow], colours: Mapping[str, str], what: str) -> str:
+    """Energies by stage, a panel a lane count."""
+    counts = list(dict.fromkeys(sorted(row.lanes for row in rows)))
+    panels = [[row for row in reversed(rows) if row.lanes == count] for count in counts]
+    heights = [0.3 * len(own) + 0.7 for own in panels]
     with matplotlib.rc_context(_STYLE):
-        height = len(counts) * (0.3 * len(units) + 0.7)
-        figure = Figure(figsize=(7.2, height + 0.6), layout="constrained")
-        panels = figure.subplots(len(counts), 1, sharex=True, squeeze=False)[:, 0]
-        for axes, count in zip(panels, counts, strict=True):
-            own = [row for row in reversed(rows) if row.lanes == count]
+        figure = Figure(figsize=(7.2, sum(heights) + 0.6), layout="constrained")
+        every = figure.subplots(len(counts), 1, sharex=True, squeeze=False, height_ratios=heights)[
+            :, 0
+        ]
+        for axes, count, own in zip(every, counts, panels, strict=True):
             for place, row in enumerate(own):
-                _stages(axes, place, row)
+                _stages(axes, place, row, colours)
             axes.set_yticks(range(len(own)), [row.unit for row in own])
             axes.set_title(f"{count} lanes", loc="left")
-        panels[-1].set_xlabel("energy per MAC, pJ")
-        panels[0].set_xmargin(0.12)
-        marks = [Patch(color=colour, label=stage) for stage, colour in _STAGE_COLOURS.items()]
+        every[-1].set_xlabel(what)
+        every[0].set_xmargin(0.12)
+        marks = [Patch(color=colour, label=stage) for stage, colour in colours.items()]
         figure.legend(handles=marks, loc="outside upper center", frameon=False, ncols=len(marks))
         return _svg(figure)
 
 
-def _stages(axes: Axes, place: int, row: TileRow) -> None:
+def _stages(axes: Axes, place: int, row: TileRow | DotRow, colours: Mapping[str, str]) -> None:
     if row.measured.energy_pj is None:
         axes.text(0, place, " not at this clock", va="center", color="#a00000")
         return
     left = 0.0
     for stage, width in row.measured.energy_pj_by_stage.items():
-        axes.barh(place, width, 0.7, left, color=_STAGE_COLOURS[stage])
+        axes.barh(place, width, 0.7, left, color=colours[stage])
         left += width
     axes.text(left, place, f" {row.measured.energy_pj:.3g}", va="center")
 
@@ -135,34 +161,52 @@ def step_plot(steps: Sequence[StepRow]) -> str:
 
 
 def area_plot(rows: Sequence[MacRow]) -> str:
-    """Area against energy, both logarithmic; labels on the right in the order of the energies, each
-    with a line to its point, so that units that are alike do not cover one another.
+    """Area against energy."""
+    measured = [
+        (row.unit, row.measured.gate_equivalents, row.measured.energy_pj)
+        for row in rows
+        if row.measured.energy_pj is not None
+    ]
+    return _labelled(measured, "area, gate equivalents (NAND2)", "energy per MAC, pJ")
+
+
+def trade_plot(rows: Sequence[DotRow]) -> str:
+    """Energy a product against the error of outputs, each dot unit at its largest width."""
+    widest = {
+        row.unit: (row.unit, row.measured.energy_pj, 100 * row.errors.outputs)
+        for row in sorted(_rounded(rows), key=lambda row: row.lanes)
+        if row.measured.energy_pj is not None
+    }
+    return _labelled([*widest.values()], "energy per product, pJ", "error of outputs, % (rms)")
+
+
+def _labelled(points: Sequence[tuple[str, float, float]], x: str, y: str) -> str:
+    """Points (label, x, y) on logarithmic axes; labels on the right in the order of y, each with a
+    line to its point, so that units that are alike do not cover one another.
     """
-    measured = [row for row in rows if row.measured.energy_pj is not None]
-    ordered = sorted(measured, key=lambda row: row.measured.energy_pj or 0.0)
+    ordered = sorted(points, key=lambda point: point[2])
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(7.2, max(4.2, 0.24 * len(measured) + 0.8)), layout="constrained")
+        figure = Figure(figsize=(7.2, max(4.2, 0.24 * len(points) + 0.8)), layout="constrained")
         axes = figure.subplots()
-        for number, row in enumerate(ordered):
-            place = row.measured.gate_equivalents, row.measured.energy_pj or 0.0
+        for number, (label, *place) in enumerate(ordered):
             axes.plot(*place, "o", color=_MULTIPLIER)
             axes.annotate(
-                row.unit,
-                place,
+                label,
+                (place[0], place[1]),
                 (1.06, (number + 0.5) / len(ordered)),
                 textcoords="axes fraction",
                 va="center",
                 arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "lw": 0.8, "relpos": (0, 0.5)},
             )
-        if measured:
+        if points:
             axes.set_xscale("log")
             axes.set_yscale("log")
             for axis in (axes.xaxis, axes.yaxis):
                 axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
                 axis.set_major_formatter("{x:g}")
                 axis.set_minor_formatter(NullFormatter())
-        axes.set_xlabel("area, gate equivalents (NAND2)")
-        axes.set_ylabel("energy per MAC, pJ")
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
         axes.grid(alpha=0.25, which="both")
         return _svg(figure)
 

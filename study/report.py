@@ -16,7 +16,7 @@ from .errors import difference_error, tie
 from .keys import tool_versions
 from .records import significant
 from .rows import AccumulatorRow, Best, MacReport, MacRow, Report, StimulusRow
-from .stimuli.pairs import Stimulus
+from .stimuli.pairs import Stimulus, Tensors
 from .stimuli.pairs import build as build_stimulus
 from .systems import BASELINES, ENTRIES, Entry
 
@@ -64,6 +64,7 @@ def circumstances(schema: int, conditions: Conditions, stimulus: Stimulus) -> Re
         simulator=conditions.simulator.value,
         precision=conditions.precision,
         stimulus=StimulusRow(
+            tensors=stimulus.tensors.value,
             operations=len(stimulus),
             seed=stimulus.seed,
             kinds=tuple(kind.value for kind in stimulus.kinds),
@@ -147,7 +148,7 @@ def _row(
         unit=entry.label,
         options={name: plain(value) for name, value in options.items()},
         zero_product_share=round(zeros, 4),
-        accumulator=accumulator_row(configuration, stimulus.seed),
+        accumulator=accumulator_row(configuration, stimulus),
         measured=measured,
         ratio_to_fp32=ratio(baselines, "fp32", measured),
         ratio_to_fp8=ratio(baselines, "fp8", measured),
@@ -163,18 +164,18 @@ def _row(
 
 
 @functools.cache
-def _range_stimulus(seed: int) -> Stimulus:
+def _range_stimulus(seed: int, tensors: Tensors) -> Stimulus:
     """The operations on which every unit's overflows are counted."""
-    return build_stimulus(RANGE_OPERATIONS, seed)
+    return build_stimulus(RANGE_OPERATIONS, seed, tensors=tensors)
 
 
-def accumulator_row(configuration: Configuration, seed: int) -> AccumulatorRow | None:
+def accumulator_row(configuration: Configuration, drawn: Stimulus) -> AccumulatorRow | None:
     """Proven length and the overflow seen, by kind of convolution: share of groups that
     overflowed. Of a tile: that of its MACs. None where no sum can overflow.
     """
     if "overflow" not in configuration.options:
         return None
-    stimulus = _range_stimulus(seed)
+    stimulus = _range_stimulus(drawn.seed, drawn.tensors)
     mac = configuration.lane
     outputs = mac.reference(mac.workload(stimulus).inputs)
     last = np.append(stimulus.start[1:], True)

@@ -3,7 +3,7 @@ JSON. Each field's text is its documentation in docs/.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from .records import Flat, Key
@@ -126,6 +126,7 @@ _NO_STAGES = frozenset(f"{stage}_pj" for stage in MAC_STAGES)
 OF_A_TILE = Flat("mac", _NO_STAGES)
 OF_AN_ELEMENT = Flat("element", _NO_STAGES)
 OF_AN_OPERATION = Flat("operation", _NO_STAGES)
+OF_A_PRODUCT = Flat("product", _NO_STAGES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,9 +223,46 @@ class TileRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DotErrors:
+    """What rounding to a format (to nearest) does: root mean square of the error over that of the
+    values, by tensor; the mean over tensors.
+    """
+
+    w: Annotated[float, "of weights"]
+    a: Annotated[float, "of activations"]
+    e: Annotated[float, "of errors"]
+    outputs: Annotated[float, "of outputs, by pair of tensors, sums in float64"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DotRow:
+    """A row of `dots`: energies are of a product."""
+
+    unit: Annotated[str, "label"]
+    lanes: Annotated[int, "products a cycle"]
+    block: Annotated[int | None, "elements that share a scale; null: a tensor"]
+    options: Annotated[Mapping[str, Any], "parameters"]
+    gate_equivalents_per_lane: Annotated[float, "area of the unit over its products a cycle"]
+    errors: Annotated[DotErrors, "of the format, on the same tensors"]
+    measured: Annotated[Best, OF_A_PRODUCT]
+    ratio_to_fp32: Annotated[
+        float | None, "energy of the cheapest FP32 dot unit of any width over this one's"
+    ]
+    ratio_to_fp32_se: Annotated[float | None, "its standard error"]
+    area_ratio_to_fp32: Annotated[float | None, "its area a product over this one's"]
+    ratio_to_fp8: Annotated[float | None, "the same of FP8 with a float32 sum"]
+    ratio_to_fp8_se: Annotated[float | None, "its standard error"]
+    area_ratio_to_fp8: Annotated[float | None, "its area a product over this one's"]
+    ratio_to_mxfp8: Annotated[float | None, "the same of MXFP8"]
+    ratio_to_mxfp8_se: Annotated[float | None, "its standard error"]
+    area_ratio_to_mxfp8: Annotated[float | None, "its area a product over this one's"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class StimulusRow:
     """What the operands are drawn from."""
 
+    tensors: Annotated[str, "captured in training, or normal: drawn from N(0, 1) in their shapes"]
     operations: Annotated[int, "operations that were asked for"]
     seed: Annotated[int, "of the draw"]
     kinds: Annotated[tuple[str, ...], "convolutions"]
@@ -265,6 +303,20 @@ class MacReport(Report):
         "with any accumulator (`fp8_any`)",
     ]
     rows: Annotated[tuple[MacRow, ...], "one a unit"]
+    dot_baselines: Annotated[
+        Mapping[str, str], "the ratios' numerators of `dots`: the cheapest FP32, FP8 and MXFP8 unit"
+    ] = field(default_factory=dict)
+    dots: Annotated[tuple[DotRow, ...], "dot units, as `rows` of `dots.json`"] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DotReport(Report):
+    """`dots.json`."""
+
+    baselines: Annotated[
+        Mapping[str, str], "the ratios' numerators: the cheapest FP32, FP8 and MXFP8 dot unit"
+    ]
+    rows: Annotated[tuple[DotRow, ...], "one a unit and width"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import Any
 from . import columns as c
 from .columns import Column
 from .quantizer_rows import QuantizerReport
-from .rows import FpgaRow, MacReport, Report, TileReport
+from .rows import DotRow, FpgaRow, MacReport, Report, TileReport
 from .table5 import Table5
 
 
@@ -109,6 +109,39 @@ def tile_page(report: TileReport) -> Mapping[str, Table]:
             "Energy per MAC", (c.UNIT, c.LANES, c.ENERGY, *c.TILE_ENERGIES, *ratios), report.rows
         ),
         "area": Table("Area and timing", areas, report.rows),
+    }
+
+
+def dot_tables(report: Report, rows: Sequence[DotRow]) -> list[Table]:
+    """Energy by stage with ratios, then area, timing and errors, of a report's dot units."""
+    ratios = (c.TO_FP32, c.TO_FP8, c.TO_MXFP8)
+    return [
+        Table(
+            f"Energy per product in a dot unit, pJ ({_where(report)})",
+            (c.UNIT, c.LANES, c.PRODUCT_ENERGY, *c.DOT_ENERGIES, c.ZERO_DELAY, *ratios),
+            rows,
+        ),
+        Table(
+            "Area and timing of dot units; errors of rounding operands to nearest",
+            (c.UNIT, c.LANES, c.BLOCK, c.GATES_PER_PRODUCT, *c.DOT_AREA_RATIOS, c.PATH, *c.ERRORS),
+            rows,
+        ),
+    ]
+
+
+def dot_page(rows: Sequence[DotRow]) -> Mapping[str, Table]:
+    """Tables of dots.html, and of the part of report.html on dot units."""
+    ratios = (c.ZERO_DELAY, c.TO_FP32, c.TO_FP8, c.TO_MXFP8, c.OUTPUT_ERROR)
+    checks = (c.FLOPS, c.PATH, c.CLOCK, c.MISMATCHES, c.ADDERS)
+    areas = (c.UNIT, c.LANES, c.BLOCK, c.AREA, c.GATES_PER_PRODUCT, *c.DOT_AREA_RATIOS, *checks)
+    return {
+        "dots": Table(
+            "Energy per product in a dot unit",
+            (c.UNIT, c.LANES, c.PRODUCT_ENERGY, *c.DOT_ENERGIES, *ratios),
+            rows,
+        ),
+        "dot_areas": Table("Area and timing of dot units", areas, rows),
+        "dot_errors": Table("Errors of rounding to nearest", (c.UNIT, c.LANES, *c.ERRORS), rows),
     }
 
 

@@ -107,7 +107,7 @@ def _row(entry: Entry, measured: Best, baselines: Baselines, stimulus: Stimulus)
         macs=int(steps.products.sum()),
         utilisation=round(float(steps.products[1:-1].mean()) / lanes, 4),
         gate_equivalents_per_lane=round(measured.gate_equivalents / lanes, 1),
-        accumulator=accumulator_row(configuration, stimulus.seed),
+        accumulator=accumulator_row(configuration, stimulus),
         measured=measured,
         ratio_to_fp32=ratio(baselines, "fp32", measured),
         ratio_to_fp32_se=ratio_error(baselines, "fp32", measured),

@@ -17,9 +17,11 @@ import numpy as np
 from ...data import Layer
 from ...golden.blocks import BlockFormat, ElementCoding, ScaleCoding, quantize_blocks
 from ...golden.dots import decode_elements
+from ...golden.floats import to_float64
 from ...golden.lowering import Kind, convolution, lower
 from ...golden.quantize import quantize
 from ...golden.spec import (
+    FP32,
     MXFP8_E4M3,
     NVFP4_SCALE,
     SCALE_E8M0,
@@ -31,7 +33,7 @@ from ...golden.spec import (
     check_int,
 )
 from ...support.words import Codes
-from .encode import encode_tensor
+from .encode import amax_shift, encode_tensor
 
 KERNEL = 9
 """Products of a 3x3 kernel."""
@@ -89,12 +91,13 @@ class DotStimulus:
         format, scale = options["format"], options.get("scale")
         ports: dict[str, Codes] = {}
         for port, side in (("w", self.w), ("a", self.a)):
-            codes, scales = self._encode(side, format, scale)
+            coded = self.coded(side, format, scale)
+            codes = coded.codes
             if options.get("operands") is Operands.DECODED:
                 codes = decode_elements(codes, format)
             ports[port] = self._steps(codes)
             if scale is not None:
-                own = scales.reshape(-1, self.groups)
+                own = coded.scales.reshape(-1, self.groups)
                 ports[f"{port}_scale"] = np.repeat(own, self.cycles, axis=0)
         cycle = np.tile(np.arange(self.cycles), len(self.first))
         last = (cycle == self.cycles - 1).astype(np.int64)
@@ -111,53 +114,77 @@ class DotStimulus:
         shape = (len(self.first), self.groups, self.cycles, -1)
         return values.reshape(shape).swapaxes(1, 2).reshape(len(self.first) * self.cycles, -1)
 
-    def _encode(
-        self, side: Side, format: ElementFormat | FloatFormat, scale: ScaleFormat | None
-    ) -> tuple[Codes, Codes]:
-        """Element codes (blocks, size) and scale codes (blocks,); idle blocks have the smallest."""
-        codes = np.zeros(side.places.shape, np.int64)
+    def coded(
+        self,
+        side: Side,
+        format: ElementFormat | FloatFormat,
+        scale: ScaleFormat | None,
+        rounding: Rounding = Rounding.STOCHASTIC,
+    ) -> "Coded":
+        """Blocks of `w` or `a` in a format; idle ones have the smallest scale, idle places zero.
+
+        `rounding` is that of MLS elements; all others round to nearest.
+        """
+        shape = side.places.shape
         idle = scale.max_exp << scale.man_bits if scale else 0
-        scales = np.full(len(codes), idle, np.int64)
+        whole = Coded(np.zeros(shape, np.int64), np.full(shape[0], idle), np.zeros(shape))
         tensors = [x for layer in self.layers for x in layer.tensors().values()]
         for number in np.unique(side.tensor[side.tensor >= 0]):
             own = side.tensor == number
             places, rng = side.places[own], np.random.default_rng([self.seed, int(number)])
             blocks = Side(side.tensor[own], places, side.group[own])
-            own_codes, own_scales = _encoded(tensors[number], blocks, format, scale, rng)
-            codes[own] = np.where(places < 0, 0, own_codes)
-            scales[own] = own_scales
-        return codes, scales
+            part = _coded(tensors[number], blocks, format, scale, rounding, rng)
+            whole.codes[own] = np.where(places < 0, 0, part.codes)
+            whole.scales[own] = part.scales
+            whole.values[own] = np.where(places < 0, 0, part.values)
+        return whole
 
 
-def _encoded(
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """Blocks in a format: element codes (blocks, size), scale codes (blocks,), and the float64
+    values that both stand for, the tensor's scale included.
+    """
+
+    codes: Codes
+    scales: Codes
+    values: np.ndarray
+
+
+def _coded(
     tensor: np.ndarray,
     blocks: Side,
     format: ElementFormat | FloatFormat,
     scale: ScaleFormat | None,
+    rounding: Rounding,
     rng: np.random.Generator,
-) -> tuple[Codes, Codes]:
-    """Codes of a tensor's blocks, and of their scales."""
+) -> Coded:
+    """A tensor's blocks; what stands at places of -1 is any of its elements."""
     none = np.zeros(len(blocks.tensor), np.int64)
     if isinstance(format, FloatFormat):
-        return encode_tensor(tensor, format, rng).ravel()[blocks.places], none
-    if scale is None:
-        whole = quantize(tensor, format, SCALE_E8M0, group="none", rounding=Rounding.NEAREST)
-        return whole.codes().astype(np.int64).ravel()[blocks.places], none
-    if blocks.places.shape[1] == KERNEL:
-        coded = quantize(tensor, format, scale, rng=rng)
-        codes, scales = (x.astype(np.int64).ravel() for x in (coded.codes(), coded.scale_codes()))
-        return codes[blocks.places], scales[blocks.group]
-    values = np.where(blocks.places < 0, np.float32(0), tensor.ravel()[blocks.places])
+        codes = encode_tensor(tensor, format, rng).ravel()[blocks.places]
+        shift = amax_shift(tensor, format) if format.exp_bits != FP32.exp_bits else 0
+        return Coded(codes, none, np.ldexp(to_float64(codes, format), -shift))
+    if blocks.places.shape[1] == KERNEL or scale is None:
+        if scale is None:
+            whole = quantize(tensor, format, SCALE_E8M0, group="none", rounding=Rounding.NEAREST)
+            scales = none
+        else:
+            whole = quantize(tensor, format, scale, rounding=rounding, rng=rng)
+            scales = whole.scale_codes().astype(np.int64).ravel()[blocks.group]
+        codes, values = (x.ravel()[blocks.places] for x in (whole.codes(), whole.dequantize()))
+        return Coded(codes.astype(np.int64), scales, values)
+    x = np.where(blocks.places < 0, np.float32(0), tensor.ravel()[blocks.places])
     # The tensor's largest element decides its scales: it is a block more.
-    largest = np.zeros((1, values.shape[1]), np.float32)
+    largest = np.zeros((1, x.shape[1]), np.float32)
     largest[0, 0] = np.abs(tensor).max()
-    values = np.concatenate([values, largest])
+    x = np.concatenate([x, largest])
     if scale in _SCALES:
-        coded = quantize_blocks(values, block_format(format, scale, values.shape[1])).to_mls()
+        whole = quantize_blocks(x, block_format(format, scale, x.shape[1])).to_mls()
     else:
-        coded = quantize(values[:, np.newaxis], format, scale, rng=rng)
-    codes, scales = (x.astype(np.int64) for x in (coded.codes(), coded.scale_codes()))
-    return codes.reshape(values.shape)[:-1], scales.ravel()[:-1]
+        whole = quantize(x[:, np.newaxis], format, scale, rounding=rounding, rng=rng)
+    codes, values = (y.reshape(x.shape)[:-1] for y in (whole.codes(), whole.dequantize()))
+    return Coded(codes.astype(np.int64), whole.scale_codes().astype(np.int64).ravel()[:-1], values)
 
 
 def block_format(element: ElementFormat, scale: ScaleFormat, size: int) -> BlockFormat:

@@ -4,9 +4,10 @@ A stimulus holds places in captured tensors, no codes: each unit reads the same 
 format. It consists of whole groups as an accelerator feeds them, `start` at the first pair of each.
 """
 
+import enum
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -23,6 +24,16 @@ from . import dots, tiles
 from .dots import DotStimulus
 from .encode import Format, encode_tensor
 from .tiles import TileStimulus
+
+
+class Tensors(enum.Enum):
+    """What tensors operands are drawn from."""
+
+    CAPTURED = "captured"
+    """The committed capture: a network while it trained."""
+
+    NORMAL = "normal"
+    """N(0, 1) in the shapes of the committed capture."""
 
 
 class Taps(NamedTuple):
@@ -88,6 +99,7 @@ class Stimulus:
     kinds: tuple[Kind, ...]
     seed: int
     layers: tuple[Layer, ...]
+    tensors: Tensors
 
     def __len__(self) -> int:
         return len(self.first)
@@ -146,10 +158,14 @@ class Stimulus:
             layers=self.layers,
         )
 
-    def dots(self, lanes: int, groups: int, cycles: int) -> DotStimulus:
-        """Blocks of a dot unit, about as many steps as there are pairs, of the same tensors."""
+    def dots(
+        self, lanes: int, groups: int, cycles: int, *, steps: int | None = None
+    ) -> DotStimulus:
+        """Blocks of a dot unit, about as many `steps` (None: as there are pairs), of the same
+        tensors.
+        """
         shape = {"lanes": lanes, "groups": groups, "cycles": cycles}
-        return dots.build(len(self), self.seed, self.layers, **shape)
+        return dots.build(steps or len(self), self.seed, self.layers, **shape)
 
     def beats(self, lanes: int) -> dict[str, Codes]:
         """Groups "nc" of all captured tensors in turn, drawn, as beats of `lanes` elements: what
@@ -230,6 +246,7 @@ def build(
     seed: int,
     kinds: Sequence[str] = tuple(Kind),
     *,
+    tensors: Tensors = Tensors.CAPTURED,
     layers: Sequence[Layer] | None = None,
 ) -> Stimulus:
     """Draw whole groups until there are exactly `operations` pairs; equal arguments, equal bytes.
@@ -239,8 +256,7 @@ def build(
     output channel, input channel and position of the result.
 
     Parameters: `operations`, one a kind or more; `seed` 0..2^31 - 1; `kinds`, each at most once;
-    `layers`, the
-    tensors (None: the committed capture).
+    `tensors`, what to draw from; `layers`, instead of the committed capture.
     Raises: TypeError, ValueError.
     """
     check_int("operations", operations, max(len(kinds), 1), 1 << 30)
@@ -251,12 +267,24 @@ def build(
     layers = load() if layers is None else tuple(layers)
     if not layers:
         raise ValueError("layers must be one or more, not none")
+    if tensors is Tensors.NORMAL:
+        layers = _normal(layers, seed)
     share, rest = divmod(operations, len(chosen))
     counts = [share + (index < rest) for index in range(len(chosen))]
     parts = [_run(kind, count, seed, layers) for kind, count in zip(chosen, counts, strict=True)]
     first, second, start = (np.concatenate(column) for column in zip(*parts, strict=True))
     index = np.repeat(np.arange(len(chosen), dtype=np.int8), counts)
-    return Stimulus(first, second, start, index, chosen, seed, layers)
+    return Stimulus(first, second, start, index, chosen, seed, layers, tensors)
+
+
+def _normal(layers: Sequence[Layer], seed: int) -> tuple[Layer, ...]:
+    """Tensors of independent elements N(0, 1) in the layers' shapes."""
+    rng = np.random.default_rng([seed, *Tensors.NORMAL.value.encode()])
+
+    def drawn(tensor: np.ndarray) -> np.ndarray:
+        return rng.standard_normal(tensor.shape, np.float32)
+
+    return tuple(replace(x, w=drawn(x.w), a=drawn(x.a), e=drawn(x.e)) for x in layers)
 
 
 def _tensors(layers: Sequence[Layer]) -> Iterator[np.ndarray]:

@@ -12,7 +12,18 @@ import pytest
 
 import mlsmac
 
-COMMANDS = ("units", "generate", "verify", "synth", "report", "quantizers", "fpga", "pdk", "doctor")
+COMMANDS = (
+    "units",
+    "generate",
+    "verify",
+    "synth",
+    "report",
+    "dots",
+    "quantizers",
+    "fpga",
+    "pdk",
+    "doctor",
+)
 
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -102,6 +113,8 @@ def test_generate_writes_verilog_and_sidecar(tmp_path: Path) -> None:
         (["report", "--clock-mhz", "inf"], "clock_mhz must be positive and finite, not inf"),
         (["report", "--precision", "0"], "--precision must be positive and finite, not 0.0"),
         (["table5", "--precision", "nan"], "--precision must be positive and finite, not nan"),
+        (["report", "--lanes", "12"], "--lanes must be powers of two in 1..64 with commas"),
+        (["dots", "--tensors", "cauchy"], "--tensors must be one of 'captured', 'normal'"),
         (["report", "--operations", "8"], "--operations must be in 9.."),
         (["synth", "mls_mac", "--operations", "80", "--quick"], "--operations must be in 9.."),
     ],

@@ -123,7 +123,9 @@ def page(rows: list[MacRow]) -> MacReport:
         states="counted",
         simulator="events",
         precision=0.02,
-        stimulus=StimulusRow(operations=120, seed=7, kinds=("wa", "we", "ae"), digest=""),
+        stimulus=StimulusRow(
+            tensors="captured", operations=120, seed=7, kinds=("wa", "we", "ae"), digest=""
+        ),
         tools={"pyosys": "0.70"},
         baselines={"fp32": "FP32 flush"},
         rows=tuple(rows),

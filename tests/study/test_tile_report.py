@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from mlsmac.cli.tiles import lane_counts, remarks
+from mlsmac.cli.options import lane_counts
+from mlsmac.cli.tiles import remarks
 from mlsmac.study.builds import best
 from mlsmac.study.conditions import Conditions
 from mlsmac.study.html import tile_html
