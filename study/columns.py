@@ -250,7 +250,14 @@ ERRORS = tuple(
 )
 OUTPUT_ERROR = ERRORS[-1]
 
-QUANTIZER_STAGES = {"scale": "group_scale", "lanes": "lanes", "LFSR": "generator"}
+QUANTIZER_STAGES = {
+    "front": "front",
+    "buffer": "buffer",
+    "scale": "group_scale",
+    "recip.": "reciprocal",
+    "lanes": "lanes",
+    "LFSR": "generator",
+}
 """A quantizer's stages by heading."""
 
 ELEMENT_ENERGY = _energy("pJ/element", "energy an element, pJ", "energy_pj", True)

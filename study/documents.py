@@ -12,7 +12,7 @@ import json
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -20,22 +20,33 @@ from typing import TypeVar
 import mdformat
 
 from . import tables
-from .plots import energy_plot, tile_plot
+from .plots import dot_plot, energy_plot, tile_plot, trade_plot
 from .quality_report import QualityReport, carry_table, quality_tables
 from .quantizer_rows import NetworkRow, OperationRow, QuantizerReport, QuantizerRow, StepRow
 from .records import documented, from_json
-from .rows import FpgaRow, MacReport, MacRow, TileReport, TileRow
+from .rows import DotReport, DotRow, FpgaRow, MacReport, MacRow, TileReport, TileRow
 from .table5 import Table5, Table5Row, statement
 from .terminal import markdown, text
+from .verdict import claims_table, errors_table, ratios_table
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
-"""What the commands wrote: `mlsmac report`, `tiles`, `table5`, `quantizers`, `quality`."""
+"""What the commands wrote: `mlsmac report`, `dots`, `tiles`, `table5`, `quantizers`, `quality`."""
+
+SETTINGS = {
+    "OSU 180": "report",
+    "OSU 180, normal": "dots_osu018_normal",
+    "SKY130": "dots_sky130",
+    "SKY130, normal": "dots_sky130_normal",
+    "ASAP7": "dots_asap7",
+    "ASAP7, normal": "dots_asap7_normal",
+}
+"""Files of the verdict's dot units by library and tensors; the first is the report's."""
 
 CARRY_FORMATS = ("<1,2>", "<2,1>", "<2,4>")
 
 _BLOCK = re.compile(r"(<!-- table: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-_LISTS = ("rows[]", "operations[]", "networks[]", "steps[]")
+_LISTS = ("rows[]", "operations[]", "networks[]", "steps[]", "dots[]")
 """Rows, which have tables of their own."""
 
 PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "data/README.md", "docs/*.md")
@@ -57,6 +68,21 @@ macs = functools.partial(result, MacReport, "report")
 quantizers = functools.partial(result, QuantizerReport, "quantizers")
 tiles = functools.partial(result, TileReport, "tiles")
 quality = functools.partial(result, QualityReport, "quality")
+
+
+def dots(*names: str) -> Mapping[str, Sequence[DotRow]]:
+    """Dot units in the settings of those names; all if there are none."""
+    return {
+        name: macs().dots if file == "report" else result(DotReport, file).rows
+        for name, file in SETTINGS.items()
+        if name in (names or SETTINGS)
+    }
+
+
+def dot_lines(report: MacReport, lanes: int) -> str:
+    """Both tables of the dot units with as many products a cycle, and of those with 3x3 kernels."""
+    rows = [row for row in report.dots if row.lanes in (lanes, 9, 36)]
+    return _indented(*tables.dot_tables(report, rows))
 
 
 def _fields(kind: type, beyond: type | None = None, where: str = "") -> str:
@@ -87,6 +113,13 @@ def tile_lines(report: TileReport, lanes: int) -> str:
 
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "report": lambda: _indented(*tables.mac_tables(macs())),
+    "dots": lambda: dot_lines(macs(), 16),
+    "verdict.claims": lambda: markdown(claims_table(dots())),
+    "verdict.ratios": lambda: markdown(ratios_table(dots())),
+    "verdict.errors": lambda: markdown(errors_table(dots("OSU 180", "OSU 180, normal"))),
+    "verdict.energies": lambda: markdown(tables.dot_tables(macs(), macs().dots)[0]),
+    "fields.dots": lambda: _fields(DotReport, MacReport, "`report.json`"),
+    "fields.dots.rows": lambda: _fields(DotRow, MacRow, "a row of `report.json`"),
     "tiles": lambda: tile_lines(tiles(), 16),
     "table5": lambda: markdown(tables.table5_table(table5())),
     "table5.statement": lambda: statement(table5()),
@@ -117,6 +150,8 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
 PLOTS: Mapping[str, Callable[[], str]] = {
     "docs/energy.svg": lambda: energy_plot(macs().rows),
     "docs/tiles.svg": lambda: tile_plot(tiles().rows),
+    "docs/dots.svg": lambda: dot_plot(macs().dots),
+    "docs/trade.svg": lambda: trade_plot(macs().dots),
 }
 """Plots of the documentation, by path."""
 

@@ -42,6 +42,9 @@ QUANTIZERS = tuple(
     for format, rounding in (("2,4", "stochastic"), ("2,1", "stochastic"), ("2,4", "nearest"))
     for lanes in LANES
 )
+_WHOLE = {"mxfp4": 32, "mxfp8_e4m3": 32}
+"""Formats that are measured with a block a cycle too."""
+
 BLOCKS = tuple(
     Entry(
         f"{format.upper()} {rounding}, {lanes}",
@@ -50,10 +53,26 @@ BLOCKS = tuple(
     )
     for format in ("mxfp4", "mxfp8_e4m3", "mxint8", "nvfp4")
     for rounding in ("stochastic", "nearest")
-    for lanes in LANES
+    for lanes in (*LANES, *([_WHOLE[format]] if format in _WHOLE and rounding == "nearest" else []))
 )
 """Quantizers to blocks; a block's buffer and maxima, which those of MLS leave outside, are in
 them.
+"""
+
+CHEAP = tuple(
+    Entry(
+        f"<2,1> stochastic{name}, 4",
+        "mls_quantizer",
+        {"format": "2,1", "rounding": "stochastic", "lanes": 4, **options},
+    )
+    for name, options in (
+        (", <8,0> scales", {"scale": "8,0"}),
+        (", reciprocal", {"reciprocal_bits": 8}),
+        (", reciprocal, <8,0>", {"reciprocal_bits": 8, "scale": "8,0"}),
+    )
+)
+"""Cheaper quantizers than the paper's: powers of two for group scales, quotients by a rounded
+reciprocal.
 """
 
 MACS = {
@@ -61,7 +80,7 @@ MACS = {
 }
 MULTIPLIER = Entry("FP32 multiplier", "float_multiplier", {"subnormals": False})
 ADDER = Entry("FP32 adder", "float_adder", {"subnormals": False, "path": "split"})
-ENTRIES = (*_FIRST_PASS.values(), *QUANTIZERS, *BLOCKS)
+ENTRIES = (*_FIRST_PASS.values(), *QUANTIZERS, *CHEAP, *BLOCKS)
 OPERATIONS = (*MACS.values(), MULTIPLIER, ADDER)
 """What the units are compared with; all labels differ."""
 
