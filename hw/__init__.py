@@ -45,8 +45,10 @@ from .tile.adder_trees import AlignedAdderTree, ExactAdderTree, Fp32AdderTree
 from .tile.aligner import Aligner, LargestScale
 from .tile.axi_stream import AxiConvTile
 from .tile.conv_tile import ConvTile
+from .tile.dot_tile import DotTile
 from .tile.group_scaler import GroupScaler, ScaledTerm, ScaleMultiplier
 from .tile.scaled_trees import AlignedSum, ExactSum
+from .tile.stepped import Stepped
 from .tile.tile import FloatTile, Fp8Tile, Fp32Tile, MlsTile, Tile
 
 __all__ = [
@@ -63,6 +65,7 @@ __all__ = [
     "ConvTile",
     "Division",
     "DotStage",
+    "DotTile",
     "DotTree",
     "ElementDecoder",
     "ExactAdderTree",
@@ -122,6 +125,7 @@ __all__ = [
     "ScaledTerm",
     "SignedMultiplier",
     "SignedProduct",
+    "Stepped",
     "TensorStatistics",
     "Tile",
     "UnsignedMultiplier",

@@ -17,11 +17,12 @@ from .adder_trees import AdderTree, AlignedAdderTree, ExactAdderTree, Fp32AdderT
 from .aligner import Aligner
 from .collector import Collector, check_sharing
 from .group_scaler import GroupScaler, fraction_bits, term_width
+from .stepped import Stepped
 from .tile_scalers import AlignedScalers, ExactScalers, FloatScalers, Scalers
 from .tile_stages import Lanes, TileOutput, TileTree
 
 
-class Tile(Component):
+class Tile(Stepped):
     """`lanes` MACs, and the sum of their groups: `z = fl(sum of scaled groups * tensor_scale)`.
 
     Each cycle takes one product a lane. A group lasts from `start` to `last`; its sums, scaled and
@@ -121,6 +122,7 @@ class Tile(Component):
     interval = property(
         lambda self: self._collector.interval, doc="Least cycles between steps with `last`."
     )
+    reads_marks_at_last = property(lambda self: True, doc="As the collector does.")
 
     @property
     def stages(self) -> tuple[str, ...]:

@@ -146,10 +146,10 @@ class Stimulus:
             layers=self.layers,
         )
 
-    def dots(self, lanes: int, groups: int, cycles: int) -> DotStimulus:
-        """Blocks of a dot unit, about as many steps as there are pairs, of the same tensors."""
+    def dots(self, lanes: int, groups: int, cycles: int, pairs: int = 1) -> DotStimulus:
+        """Blocks of a dot unit, of the same tensors; about a step for so many `pairs`."""
         shape = {"lanes": lanes, "groups": groups, "cycles": cycles}
-        return dots.build(len(self), self.seed, self.layers, **shape)
+        return dots.build(-(-len(self) // pairs), self.seed, self.layers, **shape)
 
     def beats(self, lanes: int) -> dict[str, Codes]:
         """Groups "nc" of all captured tensors in turn, drawn, as beats of `lanes` elements: what
