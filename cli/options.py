@@ -31,7 +31,7 @@ Interface = Annotated[
 ]
 Results = Annotated[
     int | None,
-    typer.Option(help=f"Outputs that a tile behind streams holds at a time ({DEFAULT_RESULTS})."),
+    typer.Option(help=f"Outputs that a unit behind streams holds at a time ({DEFAULT_RESULTS})."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Pdk = Annotated[
@@ -153,7 +153,7 @@ def _of_unit(param: Any, unit: Unit | None) -> Any:
     """A parameter as a unit's help shows it."""
     told = copy.copy(param)
     if param.name in _OF_STREAMS:
-        told.hidden = unit is not None and not unit.is_tile
+        told.hidden = unit is not None and not unit.has_streams
     if param.name not in UNIT_OPTIONS:
         return told
     own = unit.options.get(param.name) if unit else None

@@ -73,7 +73,7 @@ from .spec import (
     ocp_value_ratio,
     safe_length,
 )
-from .tile import fp8_tile, fp32_tile, mls_tile
+from .tile import dot_tile, fp8_tile, fp32_tile, mls_tile
 from .tree import aligned_tree, exact_tree, fp32_tree, scale_factor, to_float32
 
 __all__ = [
@@ -135,6 +135,7 @@ __all__ = [
     "convert",
     "decode",
     "decode_elements",
+    "dot_tile",
     "element_values",
     "exact_tree",
     "float_dot",

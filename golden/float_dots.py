@@ -20,7 +20,8 @@ def float_dot(
     """`acc = fl((first ? -0 : acc) + fl(sum over lanes of w * a))`, subnormals flushed to zero.
 
     Products are exact; in units of u, `2^-guard_bits` of the last place of a product as large as
-    the largest exponent of the step allows, each is floored, and their sum is exact.
+    the largest exponent of the step allows, each is floored, and their sum is exact. A z of zero is
+    +0.
 
     Parameters:
         inputs: `w`, `a`: codes (T, lanes); `first`, `finish` (T,): an output begins, ends.
@@ -53,4 +54,5 @@ def float_dot(
     code = np.where(nan.any(axis=1) | (up & down), FP32.nan, code)
     acc = accumulate_floats(code, marks["first"], FP32, subnormals=False).acc
     finish = marks["finish"]
-    return {"z": np.where(finish, acc, 0), "valid": finish.astype(np.int64)}
+    shown = finish & (acc != 1 << 31)  # -0 is +0
+    return {"z": np.where(shown, acc, 0), "valid": finish.astype(np.int64)}

@@ -11,14 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from ..support.words import Codes
+from .dots import block_dot
 from .floats import Flags, add, check_codes, multiply
 from .mac import MacTrace, accumulate_floats, float_mac, fp8_mac, mls_mac
 from .spec import (
     FP32,
     GUARD_BITS,
+    SCALE_E8M1,
     TILES,
+    Accumulate,
     ElementFormat,
     FloatFormat,
+    Operands,
     Overflow,
     ScaleFormat,
     Tree,
@@ -133,6 +137,62 @@ def fp32_tile(
     return _outputs(acc, inputs, steps, tensor_scale=tensor_scale, subnormals=subnormals)
 
 
+def dot_tile(
+    inputs: Mapping[str, Codes],
+    *,
+    format: ElementFormat,
+    lanes: int,
+    products: int = 9,
+    scale: ScaleFormat | None = SCALE_E8M1,
+    operands: Operands | str = Operands.DECODER,
+    accumulate: Accumulate | str = Accumulate.WINDOW,
+    window: int = 40,
+    blocks: int = 1024,
+    flag: bool = False,
+    tensor_scale: bool = True,
+) -> dict[str, Codes]:
+    """`z = fl(fl(sum over steps and lanes of P * S_w * S_a) * tensor_scale)`: `block_dot` of groups
+    of `products` pairs, one in each of `lanes` lanes, its outputs multiplied.
+
+    Parameters:
+        inputs, format, scale, operands, accumulate, window, blocks, flag: as in `block_dot`, lane
+            by lane; `first` and `finish` both 1 in step 0; `tensor_scale` (T,): float32 code, read
+            at `finish`.
+        tensor_scale: whether there is such a port; else outputs are not multiplied.
+    Returns: by port, (T,): `z`, the float32 code of the newest output, `valid`, 1 where it is new,
+        and, with `flag`, `overflow` of the newest output.
+    Raises: TypeError, ValueError.
+    Source: docs/numerics.md section 19.
+    """
+    check_int("lanes", lanes, 1, 64)
+    check_int("products", products, 1, 1024)
+    outputs = block_dot(
+        {port: codes for port, codes in inputs.items() if port != "tensor_scale"},
+        format=format,
+        lanes=products,
+        groups=lanes,
+        scale=scale,
+        operands=operands,
+        accumulate=accumulate,
+        window=window,
+        blocks=blocks,
+        flag=flag,
+    )
+    valid = outputs.pop("valid")
+    if not valid[0]:
+        raise ValueError("finish must be 1 in step 0, which is a whole output, not 0")
+    ends = np.flatnonzero(valid)
+    results = {port: codes[ends] for port, codes in outputs.items()}
+    if tensor_scale:
+        results["z"] = multiply(results["z"], inputs["tensor_scale"][ends], FP32)
+    return {port: _held(values, valid) for port, values in results.items()} | {"valid": valid}
+
+
+def _held(values: npt.NDArray[np.generic], valid: Codes) -> Codes:
+    """Values of the outputs (outputs,) as each holds from its step to the next one's, (T,)."""
+    return values[np.cumsum(valid) - 1].astype(np.int64)
+
+
 @dataclass(frozen=True, eq=False)
 class _Steps:
     """The control ports of a run.
@@ -197,8 +257,8 @@ class _Steps:
         return count[self.finish] - count[begin] + flags[begin] > 0
 
     def hold(self, values: npt.NDArray[np.generic]) -> Codes:
-        """Values of the outputs (outputs,) as each holds from its step to the next one's, (T,)."""
-        return values[np.cumsum(self.valid) - 1].astype(np.int64)
+        """`_held` of the outputs' values (outputs,), (T,)."""
+        return _held(values, self.valid)
 
     @property
     def valid(self) -> Codes:

@@ -33,6 +33,7 @@ from .mac.mac import Mac, MultiplierStage
 from .mac.mls_mac import MlsMac
 from .parts.lfsr import Lfsr
 from .parts.signed_multiplier import SignedMultiplier
+from .parts.stepped import Stepped
 from .parts.unsigned_multiplier import Recoding, UnsignedMultiplier
 from .quantizer.block_quantizer import BlockQuantizer
 from .quantizer.mls_quantizer import MlsQuantizer, QuantizerLanes
@@ -45,6 +46,7 @@ from .tile.adder_trees import AlignedAdderTree, ExactAdderTree, Fp32AdderTree
 from .tile.aligner import Aligner, LargestScale
 from .tile.axi_stream import AxiConvTile
 from .tile.conv_tile import ConvTile
+from .tile.dot_tile import DotTile
 from .tile.group_scaler import GroupScaler, ScaledTerm, ScaleMultiplier
 from .tile.scaled_trees import AlignedSum, ExactSum
 from .tile.tile import FloatTile, Fp8Tile, Fp32Tile, MlsTile, Tile
@@ -63,6 +65,7 @@ __all__ = [
     "ConvTile",
     "Division",
     "DotStage",
+    "DotTile",
     "DotTree",
     "ElementDecoder",
     "ExactAdderTree",
@@ -122,6 +125,7 @@ __all__ = [
     "ScaledTerm",
     "SignedMultiplier",
     "SignedProduct",
+    "Stepped",
     "TensorStatistics",
     "Tile",
     "UnsignedMultiplier",

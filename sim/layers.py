@@ -10,7 +10,7 @@ from ..data import load
 from ..golden.conv import ConvResult, conv2d, conv2d_input_grad, conv2d_weight_grad
 from ..golden.lowering import Convolution, Kind, convolution
 from ..golden.quantize import Float32, MlsTensor, quantize
-from ..golden.spec import MLS_E2M4, SCALE_E8M1
+from ..golden.spec import MLS_E2M4, SCALE_E8M1, ScaleFormat
 
 # (name, ci, co, plane, kernel, stride): ResNet-20's layers that no capture has, on 32 x 32 images.
 _RESNET20 = (
@@ -40,12 +40,11 @@ class QuantizedLayer:
         """Tensors on the ports `w` and `a`."""
         return self.tensors[kind[0]], self.tensors[kind[1]]
 
-    def convolution(self, kind: Kind) -> Convolution:
+    def convolution(self, kind: Kind, segment: int | None = None) -> Convolution:
         """What an output is made of."""
         w, a = self.operands(kind)
-        return convolution(
-            kind, w.shape, a.shape, stride=self.stride, padding=self.padding, size=self._size(kind)
-        )
+        place: dict[str, Any] = {"stride": self.stride, "padding": self.padding}
+        return convolution(kind, w.shape, a.shape, **place, size=self._size(kind), segment=segment)
 
     def golden(self, kind: Kind, **options: Any) -> ConvResult:
         """All outputs."""
@@ -61,11 +60,11 @@ class QuantizedLayer:
         return None if planes is None else planes.shape[2:]
 
 
-def layers(seed: int) -> Iterator[QuantizedLayer]:
+def layers(seed: int, scale: ScaleFormat = SCALE_E8M1) -> Iterator[QuantizedLayer]:
     """The captured layers, then ResNet-20's on normal data whose groups spread over 2^-20."""
     for layer in load():
         name = f"{layer.name} {layer.phase}"
-        yield _quantized(name, layer.tensors(), layer.stride, layer.padding)
+        yield _quantized(name, layer.tensors(), layer.stride, layer.padding, scale)
     rng = np.random.default_rng(seed)
     for name, ci, co, plane, kernel, stride in _RESNET20:
         out = (plane - 1) // stride + 1
@@ -75,7 +74,7 @@ def layers(seed: int) -> Iterator[QuantizedLayer]:
             "e": (_SAMPLES, co, out, out),
         }
         tensors = {letter: _spread_normal(rng, shape) for letter, shape in shapes.items()}
-        yield _quantized(f"ResNet-20 {name}", tensors, stride, kernel // 2)
+        yield _quantized(f"ResNet-20 {name}", tensors, stride, kernel // 2, scale)
 
 
 def _spread_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Float32:
@@ -84,10 +83,9 @@ def _spread_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Float32:
 
 
 def _quantized(
-    name: str, tensors: Mapping[str, Float32], stride: int, padding: int
+    name: str, tensors: Mapping[str, Float32], stride: int, padding: int, scale: ScaleFormat
 ) -> QuantizedLayer:
     codes = {
-        letter: quantize(x, MLS_E2M4, SCALE_E8M1, rounding="nearest")
-        for letter, x in tensors.items()
+        letter: quantize(x, MLS_E2M4, scale, rounding="nearest") for letter, x in tensors.items()
     }
     return QuantizedLayer(name, codes, stride, padding)

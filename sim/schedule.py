@@ -1,4 +1,4 @@
-"""Convolutions of MLS tensors as the steps of a tile (docs/numerics.md sections 9 and 10)."""
+"""Convolutions of MLS tensors as the steps of a tile (docs/numerics.md sections 9, 10 and 19)."""
 
 from dataclasses import dataclass
 
@@ -71,6 +71,39 @@ def stream(
     steps = lower(convolution, lanes=lanes, outputs=outputs)
     inputs = _codes(convolution, steps, w, a) | {"last": steps.last, "finish": steps.finish}
     return Schedule(inputs, steps.outputs)
+
+
+def dot_schedule(
+    convolution: Convolution,
+    w: MlsTensor,
+    a: MlsTensor,
+    *,
+    lanes: int,
+    products: int,
+    outputs: npt.NDArray[np.integer] | None = None,
+) -> Schedule:
+    """`schedule` of a `dot_tile`: what a tile of MACs takes in `products` steps, it takes in one.
+
+    Parameters: `convolution`: of leaves of at most `products` (its `segment`).
+    Raises: TypeError, ValueError.
+    Source: docs/numerics.md section 19.
+    """
+    if convolution.segment > products:
+        raise ValueError(f"segment must be at most {products}, not {convolution.segment}")
+    single = schedule(convolution, w, a, lanes=lanes, interval=products, outputs=outputs)
+    inputs: dict[str, Codes] = {}
+    for port, codes in single.inputs.items():
+        rest = codes[1:].reshape(-1, products, *codes.shape[1:])
+        if port in "wa":
+            # A lane's products side by side; step 0 defines the tile, whatever its operands.
+            begin = np.zeros((1, lanes * products), np.int64)
+            inputs[port] = np.concatenate([begin, rest.swapaxes(1, 2).reshape(len(rest), -1)])
+        else:
+            inputs[port] = np.concatenate([codes[:1], rest[:, -1]])
+    return Schedule(
+        {port: codes for port, codes in inputs.items() if port not in ("start", "last")},
+        single.outputs,
+    )
 
 
 def tensor_scale_code(w: MlsTensor, a: MlsTensor) -> int:

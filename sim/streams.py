@@ -1,4 +1,4 @@
-"""Benches of tiles behind streams: what they are driven with, and how they are run."""
+"""Benches of tiles and dot units behind streams: what they are driven with, how they are run."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,7 +28,7 @@ def run_stream_bench(
     operations: int = DEFAULT_OPERATIONS,
     seed: int = DEFAULT_SEED,
 ) -> BenchResult:
-    """Simulate a tile behind streams on the tile's own steps, both sides pausing at random, with a
+    """Simulate a unit behind streams on the unit's own steps, both sides pausing at random, with a
     reset on the way. Parameters and errors as `run_bench`.
     """
     traffic = corner_traffic(configuration, operations, seed)
@@ -38,24 +38,29 @@ def run_stream_bench(
 def run_traffic(
     configuration: StreamConfiguration, traffic: Traffic, directory: Path, simulator: str = "icarus"
 ) -> BenchResult:
-    """Simulate a tile behind streams on given traffic."""
+    """Simulate a unit behind streams on given traffic."""
     return simulate(configuration, _MODULES[configuration.interface], traffic, directory, simulator)
 
 
 def corner_traffic(configuration: StreamConfiguration, operations: int, seed: int) -> Traffic:
-    """The steps that the tile's own bench would drive, without the idle ones between groups and the
-    marks that a stream derives, up to the last whole output; `operations` counts them all.
+    """The steps that the unit's own bench would drive, without the idle ones between groups and the
+    marks that a stream derives, up to the last whole output; `operations` counts them all. Where an
+    output begins, the one before it ends.
     """
     tile = configuration.tile
     inputs = dict(make_vectors(tile, operations, seed).inputs)
     if "tensor_scale" in inputs:
         inputs["tensor_scale"] = np.full(operations, _TENSOR_SCALE)
+    each = np.ones(operations, np.int64)
+    start, last = (inputs.get(mark, each) for mark in ("start", "last"))
+    groups = np.flatnonzero(last)
+    finish = np.append(inputs["first"][groups][1:], inputs["finish"][groups][-1:])
+    inputs["finish"] = np.zeros(operations, np.int64)
+    inputs["finish"][groups] = finish
     outputs = tile.reference(inputs)
     ends = np.flatnonzero(outputs["valid"])
-    started, ended = np.cumsum(inputs["start"]), np.cumsum(inputs["last"])
-    inside = started > ended - inputs["last"]
+    inside = np.cumsum(start) > np.cumsum(last) - last
     inside[ends[-1] + 1 :] = False
-    inputs["finish"] = inputs["finish"] & inputs["last"]
     return make_traffic(
         configuration,
         {port: codes[inside] for port, codes in inputs.items()},
@@ -86,7 +91,7 @@ def make_traffic(
     z = results["z"].astype(np.int64)
     # `finish` implies `last`: half of these steps leave it out.
     implied = steps["finish"] & np.random.default_rng(seed).integers(0, 2, len(steps["finish"]))
-    steps = {**steps, "last": steps["last"] & ~implied}
+    steps = {**steps, "last": steps.get("last", steps["finish"]) & ~implied}
     return Traffic(
         steps=_packed(layout, steps),
         last=steps["last"],

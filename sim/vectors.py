@@ -2,7 +2,7 @@
 starts faster.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,16 @@ class Vectors:
             ]
             widths = {port: int(width) for port, width in parts[2].items()}
             return cls(parts[0], parts[1], widths, int(archive["delay"]), bool(archive["clocked"]))
+
+
+def joined(parts: Sequence[Vectors]) -> Vectors:
+    """Vectors of one unit, one after another."""
+    first = parts[0]
+    inputs, outputs = (
+        {port: np.concatenate([getattr(part, side)[port] for part in parts]) for port in ports}
+        for side, ports in (("inputs", first.inputs), ("outputs", first.outputs))
+    )
+    return Vectors(inputs, outputs, first.widths, first.delay, first.clocked)
 
 
 def hexadecimal(value: int | str, width: int) -> str:

@@ -51,7 +51,7 @@ def builds(configuration: Configuration, conditions: Conditions, library: Librar
     """
     possible = possible_adders(library, conditions.pdk)
     adders = possible if conditions.script == "area" else [Adders.GATES]
-    if configuration.unit.is_tile or not conditions.all_builds:
+    if configuration.unit.one_build or not conditions.all_builds:
         full = Adders.FULL_ADDERS
         return [Build(configuration, full if full in adders else Adders.GATES)]
     return [Build(variant, kind) for variant in configuration.variants() for kind in adders]

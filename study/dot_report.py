@@ -32,16 +32,16 @@ BASELINES = {"fp32": "FP32", "fp8": "FP8 with a float32 sum", "mxfp8": "MXFP8"}
 class DotEntry:
     """A row of the report at each width.
 
-    Members: `label`; `options`, of `unit`; `block`, elements that share a scale (None: a tensor);
+    Members: `label`; `unit` with its `options`; `block`, elements that share a scale (None: a tensor);
     `lanes`, the only width, where the block decides it; `kinds` of baseline that it is one of.
     """
 
     label: str
+    unit: str
     options: Mapping[str, Any]
     block: int | None = None
     lanes: int | None = None
     kinds: tuple[str, ...] = ()
-    unit: str = "block_dot"
 
     def at(self, lanes: int) -> Entry:
         """The unit with so many products a cycle: blocks side by side, or in several cycles."""
@@ -54,14 +54,22 @@ class DotEntry:
         return Entry(f"{self.label}, {lanes}", self.unit, {**self.options, **shape}, self.kinds)
 
 
-def _preset(name: str, label: str, block: int | None, **more: Any) -> DotEntry:
-    return DotEntry(label, PRESETS[name], block, **more)
+def _preset(
+    name: str,
+    label: str,
+    block: int | None,
+    lanes: int | None = None,
+    kinds: tuple[str, ...] = (),
+    **options: Any,
+) -> DotEntry:
+    """A row of one of the presets, some `options` of it changed."""
+    return DotEntry(label, "block_dot", {**PRESETS[name], **options}, block, lanes, kinds)
 
 
 ENTRIES = (
-    DotEntry("FP32", {}, kinds=("fp32",), unit="float_dot"),
+    DotEntry("FP32", "float_dot", {}, kinds=("fp32",)),
     _preset("fp8_e4m3", "FP8 E4M3, float32 sum", None, kinds=("fp8",)),
-    DotEntry("FP8 E4M3, exact sum", {**PRESETS["fp8_e4m3"], "accumulate": "exact"}),
+    _preset("fp8_e4m3", "FP8 E4M3, exact sum", None, accumulate="exact"),
     _preset("int8", "INT8", None),
     _preset("mxfp8_e4m3", "MXFP8 E4M3", 32, kinds=("mxfp8",)),
     _preset("mxint8", "MXINT8", 32),

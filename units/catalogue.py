@@ -10,8 +10,8 @@ from typing import Any
 
 from ..golden.spec import products_held, resolve_acc_width
 from ..hw.parts.component import Component, Parameter
+from ..hw.parts.stepped import Stepped
 from ..hw.parts.unsigned_multiplier import Recoding
-from ..hw.tile.tile import Tile
 from ..support.words import Codes
 from .corners.general import Draw, operands
 from .models import Model, Ports
@@ -36,7 +36,8 @@ class Unit:
     workload: what it is measured on.
     largest_product: magnitude of the largest product that its integer accumulator meets, where it
         has one, in units of the accumulator.
-    lane: of a tile, the unit that each lane is.
+    lane: of a tile of MACs, the unit that each lane is.
+    one_build: whether it is measured in one build alone, since it takes long to map.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Unit:
     workload: Make = pairs
     largest_product: Callable[[Options], int] | None = None
     lane: "Unit | None" = None
+    one_build: bool = False
 
     def __reduce__(self) -> tuple[Callable[[str], "Unit"], tuple[str]]:
         """Between processes a unit goes by its name: its functions do not travel."""
@@ -72,9 +74,9 @@ class Unit:
         return {option.row.name: option for option in found}
 
     @property
-    def is_tile(self) -> bool:
-        """Whether it takes steps under a rule instead of an operation a cycle: streams suit it."""
-        return issubclass(self.component, Tile)
+    def has_streams(self) -> bool:
+        """Whether it takes steps and gives outputs: streams suit it."""
+        return issubclass(self.component, Stepped)
 
     def make(self, **values: Any) -> Component:
         """A fresh component of all options' values."""

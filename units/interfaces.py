@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""How a tile meets its surroundings: bare wires, streams or AXI4-Stream."""
+"""How a tile or dot unit meets its surroundings: bare wires, streams or AXI4-Stream."""
 
 import enum
 from dataclasses import dataclass
@@ -17,7 +17,8 @@ class Interface(enum.Enum):
     """Ports of a unit."""
 
     WIRES = "wires"
-    """Its own: fixed latency, no stall, no reset. Every unit has it, only tiles the others."""
+    """Its own: fixed latency, no stall, no reset. Every unit has it, only tiles and dot units
+    the others."""
     STREAM = "stream"
     """ConvTile."""
     AXI = "axi"
@@ -32,7 +33,7 @@ _COMPONENTS: dict[Interface, type[Component]] = {
 
 @dataclass(frozen=True)
 class StreamConfiguration(Configuration):
-    """A tile's configuration behind streams: builds the component that holds the tile."""
+    """A configuration behind streams: builds the component that holds the tile or dot unit."""
 
     interface: Interface
     results: int
@@ -65,7 +66,7 @@ def with_interface(
         if results is not None:
             raise ValueError(f"results must be given with streams only, not {results!r}")
         return configuration
-    if not configuration.unit.is_tile:
+    if not configuration.unit.has_streams:
         raise ValueError(f"interface must be wires for {configuration.name}, not {kind.value!r}")
     slots = DEFAULT_RESULTS if results is None else results
     wrapped = StreamConfiguration(

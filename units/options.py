@@ -130,6 +130,11 @@ OPTIONS: Mapping[str, Option] = {
         Option(name="overflow", slug=_value, help="Integer overflow: saturate or wrap."),
         Option(name="lanes", slug="lanes{}".format, help="Products or elements taken in a cycle."),
         Option(
+            name="products",
+            slug="products{}".format,
+            help="Products of a lane in a cycle.",
+        ),
+        Option(
             name="groups",
             slug="groups{}".format,
             quiet=True,

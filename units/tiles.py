@@ -1,13 +1,14 @@
-"""The tiles: lanes of MACs with what scales, adds and accumulates behind them."""
+"""The tiles: lanes of MACs or dots with what scales, adds and accumulates behind them."""
 
-from ..golden.spec import FP8_E4M3, MLS_E2M4, SCALE_E8M1
-from ..golden.tile import fp8_tile, fp32_tile, mls_tile
+from ..golden.spec import FP8_E4M3, MLS_E2M1, MLS_E2M4, SCALE_E8M1
+from ..golden.tile import dot_tile, fp8_tile, fp32_tile, mls_tile
+from ..hw.tile.dot_tile import DotTile
 from ..hw.tile.tile import Fp8Tile, Fp32Tile, MlsTile
 from .catalogue import Unit
-from .corners import tiles
+from .corners import dots, tiles
 from .corners.general import drawn
 from .macs import FP8_MAC, FP32_MAC, MLS_MAC, largest_mls_product
-from .workloads import tile_steps
+from .workloads import dot_tile_steps, tile_steps
 
 ROWS = (
     Unit(
@@ -20,6 +21,7 @@ ROWS = (
         workload=tile_steps,
         largest_product=largest_mls_product,
         lane=MLS_MAC,
+        one_build=True,
     ),
     Unit(
         name="fp8_tile",
@@ -30,6 +32,7 @@ ROWS = (
         corners=drawn(tiles.steps),
         workload=tile_steps,
         lane=FP8_MAC,
+        one_build=True,
     ),
     Unit(
         name="fp32_tile",
@@ -39,5 +42,16 @@ ROWS = (
         corners=drawn(tiles.steps),
         workload=tile_steps,
         lane=FP32_MAC,
+        one_build=True,
+    ),
+    Unit(
+        name="dot_tile",
+        description="Tile of dot units: a group in each lane, one scaled sum, outputs in float32",
+        component=DotTile,
+        defaults={"format": MLS_E2M1},
+        model=dot_tile,
+        corners=drawn(dots.tile_steps),
+        workload=dot_tile_steps,
+        one_build=True,
     ),
 )

@@ -39,8 +39,11 @@ class TileSteps(Protocol):
         """Codes of the tile's ports for a unit's options."""
 
 
-DotSteps = TileSteps
-"""Steps of a dot unit, likewise."""
+class DotSteps(TileSteps, Protocol):
+    """Steps of a dot unit."""
+
+    def tensor_scale(self) -> int:
+        """Float32 code of a factor of all outputs."""
 
 
 class Source(Protocol):
@@ -66,8 +69,10 @@ class Source(Protocol):
     def tile(self, lanes: int, interval: int, times: int = 1) -> TileSteps:
         """Steps of a tile, about `times` as many products as there are pairs."""
 
-    def dots(self, lanes: int, groups: int, cycles: int) -> DotSteps:
-        """Blocks of a dot unit, about as many steps as there are pairs, of the same tensors."""
+    def dots(self, lanes: int, groups: int, cycles: int, *, steps: int | None = None) -> DotSteps:
+        """Blocks of a dot unit, about as many `steps` (None: as there are pairs), of the same
+        tensors.
+        """
 
     def beats(self, lanes: int) -> Inputs:
         """Elements of the tensors, `lanes` a beat, how many `elements` each beat has, and whether a
@@ -243,10 +248,32 @@ def dot_steps(configuration: "Configuration", source: Source) -> Workload:
     """Whole outputs, block by block; a step an operation."""
     options = configuration.options
     steps = source.dots(options["lanes"], options.get("groups", 1), options.get("cycles", 1))
+    return _of_dots(configuration, steps.inputs(options), steps, 0)
+
+
+def dot_tile_steps(configuration: "Configuration", source: Source) -> Workload:
+    """An idle output, which defines the tile, and whole outputs; a group for each pair."""
+    options = configuration.options
+    lanes = options["lanes"]
+    steps = source.dots(options["products"], lanes, 1, steps=-(-len(source) // lanes))
+    inputs = steps.inputs(options)
+    for port, codes in inputs.items():
+        idle = np.full((1, *codes.shape[1:]), int(port in ("first", "finish")), np.int64)
+        inputs[port] = np.concatenate([idle, codes])
+    if options["tensor_scale"]:
+        inputs["tensor_scale"] = np.full(len(inputs["w"]), steps.tensor_scale(), np.int64)
+    return _of_dots(configuration, inputs, steps, 1)
+
+
+def _of_dots(
+    configuration: "Configuration", inputs: Inputs, steps: DotSteps, idle: int
+) -> Workload:
+    """The steps behind so many idle ones, in whole outputs."""
     component: Any = configuration.build()
     starts, kinds = steps.outputs.T
+    products = np.append(np.zeros(idle, np.int64), steps.products)
     warm_up = max(WARM_UP_CYCLES, component.latency + 2)
-    return Workload(steps.inputs(options), cut(starts, kinds, steps.products, warm_up))
+    return Workload(inputs, cut(starts + idle, kinds, products, warm_up))
 
 
 def beats(*ports: str) -> Make:

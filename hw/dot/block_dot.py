@@ -16,14 +16,15 @@ from ...golden.spec import (
     Operands,
     ScaleFormat,
 )
-from ..parts.component import Component, parameter
+from ..parts.component import parameter
+from ..parts.stepped import Stepped
 from .accumulators import Accumulator, FixedPointSum, Float32Sum
 from .dot_stage import DotStage
 from .operand_rows import OperandRows, held_form
 from .scaling import BlockScaler
 
 
-class BlockDot(Component):
+class BlockDot(Stepped):
     """`z = fl(sum over blocks of P * S_w * S_a)`: dot products of blocks, scaled and accumulated.
 
         operands -[- dot -[- (times mantissas -[-) shift by exponents, add -[- convert -> z

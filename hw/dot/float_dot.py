@@ -11,6 +11,7 @@ from ..floating.float_adder import AdderPath
 from ..floating.float_common import encode, normalise, round_nearest_even
 from ..floating.float_product import FloatProduct
 from ..parts.component import Component, parameter
+from ..parts.stepped import Stepped
 from ..parts.unsigned_multiplier import CompressionTree, Recoding, UnsignedMultiplier
 from ..parts.values import named, registered
 
@@ -182,7 +183,7 @@ class AlignedDot(Component):
 
 class AlignedFloatSum(Component):
     """`acc = fl((first ? -0 : acc) + fl(total * u))` in float32, flushing; the step's sum, rounded,
-    is held between.
+    is held between. A `z` of zero is +0, whatever idle steps did to its sign.
 
     Latency 2 cycles. No reset: `first` defines the state. Source: docs/numerics.md section 18.
 
@@ -221,10 +222,12 @@ class AlignedFloatSum(Component):
             first = registered(m, f"first_{cycle}", first)
             finish = registered(m, f"finish_{cycle}", finish)
         valid = registered(m, "finished", finish)
+        size, sign = adder.acc[:-1], adder.acc[-1]
+        nonzero = size[FP32.man_bits :].any()  # subnormals are flushed
         m.d.comb += [
             adder.product.eq(registered(m, "leaf", self._rounded(m))),
             adder.start.eq(first),
-            self.z.eq(Cat(bit & valid for bit in adder.acc)),
+            self.z.eq(Cat(*(bit & valid for bit in size), sign & nonzero & valid)),
             self.valid.eq(valid),
         ]
         return m
@@ -276,7 +279,7 @@ class AlignedFloatSum(Component):
         )
 
 
-class FloatDot(Component):
+class FloatDot(Stepped):
     """`acc = fl((first ? -0 : acc) + fl(sum over lanes of w * a))`, sums in float32.
 
         products -[- align to the largest, add -[- round -[- add -[- z

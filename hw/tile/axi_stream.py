@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""A tile behind AXI4-Stream ports."""
+"""A tile or dot unit behind AXI4-Stream ports."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from amaranth.lib.data import Field, FlexibleLayout, Layout
 from amaranth.lib.wiring import In, Out
 
 from ..parts.component import Component
+from ..parts.stepped import Stepped
 from .conv_tile import ConvTile
-from .tile import Tile
 
 PACKET_WIDTH = 24
 
@@ -35,10 +35,10 @@ class AxiConvTile(Component):
     -------
     aclk: In, rising edge.
     aresetn: In, active low, synchronous, at least one cycle.
-    s_axis_tdata: In, `w`, `a` (and `w_scale`, `a_scale`), `w` lowest, each from a byte's lowest bit
-        on and filled up with ignored bits to whole bytes; lane 0 lowest in each.
+    s_axis_tdata: In, `w`, `a` (and `w_scale`, `a_scale`, `load`), `w` lowest, each from a byte's
+        lowest bit on and filled up with ignored bits to whole bytes; lane 0 lowest in each.
     s_axis_tvalid: In. s_axis_tready: Out.
-    s_axis_tuser: In, the step ends a group.
+    s_axis_tuser: In, the step ends a group; where groups have several steps.
     s_axis_tlast: In, the step ends an output (and a group, whatever `tuser`).
     m_axis_tdata: Out, 32 bits, float32 code of a result.
     m_axis_tvalid: Out. m_axis_tready: In.
@@ -48,7 +48,7 @@ class AxiConvTile(Component):
     tensor_scale: In, 32 bits, constant while outputs are under way; where the tile has it.
     """
 
-    tile: Tile = ConvTile.tile
+    tile: Stepped = ConvTile.tile
     results: int = ConvTile.results
 
     def ports(self):
@@ -60,7 +60,7 @@ class AxiConvTile(Component):
             "s_axis_tvalid": In(1),
             "s_axis_tready": Out(1),
             "s_axis_tlast": In(1),
-            "s_axis_tuser": In(1),
+            **({"s_axis_tuser": In(1)} if hasattr(self._core.i.payload, "last") else {}),
             "m_axis_tdata": Out(32),
             "m_axis_tvalid": Out(1),
             "m_axis_tready": In(1),
@@ -105,7 +105,7 @@ class AxiConvTile(Component):
         with m.If(self.s_axis_tready):
             m.d.sync += [
                 occupied.eq(self.s_axis_tvalid),
-                held.last.eq(self.s_axis_tuser),
+                *([held.last.eq(self.s_axis_tuser)] if hasattr(self, "s_axis_tuser") else []),
                 held.finish.eq(self.s_axis_tlast),
             ]
             m.d.sync += [held[name].eq(self.s_axis_tdata[name]) for name in core.operands.members]

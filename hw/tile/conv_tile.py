@@ -1,16 +1,16 @@
 # amaranth: UnusedElaboratable=no
-"""A tile between two streams: steps in, outputs out, with back-pressure."""
+"""A tile or dot unit between two streams: steps in, outputs out, with back-pressure."""
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.hdl import Value
+from amaranth.hdl import Const, Value
 from amaranth.lib import stream
 from amaranth.lib.data import StructLayout
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from ..parts.component import Component, parameter
+from ..parts.stepped import Stepped
 from ..parts.values import named
-from .tile import Tile
 
 
 class ConvTile(Component):
@@ -39,20 +39,22 @@ class ConvTile(Component):
 
     Members
     -------
-    i: In, stream of steps: `w`, `a` (and `w_scale`, `a_scale`) as the tile's ports, the scale codes
-        being read with `last`; `last`, ends a group; `finish`, ends an output, implies `last`.
+    i: In, stream of steps: `w`, `a` (and `w_scale`, `a_scale`, `load`) as the tile's ports, the
+        scale codes being read with `last`; `last`, ends a group, where groups have several steps;
+        `finish`, ends an output, implies `last`.
     o: Out, stream of results: `z`, 32 bits, float32 code; `overflow` where the tile has it.
     tensor_scale: In, 32 bits, constant while outputs are under way; where the tile has it.
     """
 
-    tile: Tile = parameter("what computes")
+    tile: Stepped = parameter("what computes")
     results: int = parameter("slots for outputs under way and waiting", low=2, high=64, default=2)
 
     def ports(self):
         ports = {name: member.shape for name, member in self.tile.signature.members.items()}
-        operands = ("w", "a", "w_scale", "a_scale")
+        operands = ("w", "a", "w_scale", "a_scale", "load")
         self._operands = StructLayout({name: ports[name] for name in operands if name in ports})
-        self._step = StructLayout({**self._operands.members, "last": 1, "finish": 1})
+        marks = {name: ports[name] for name in ("last", "finish") if name in ports}
+        self._step = StructLayout({**self._operands.members, **marks})
         self._result = StructLayout(
             {name: ports[name] for name in ("z", "overflow") if name in ports}
         )
@@ -68,6 +70,7 @@ class ConvTile(Component):
     interval = property(lambda self: self.tile.interval, doc="Of the tile.")
     has_reset = property(lambda self: True, doc="Whether the clock domain needs a reset.")
     operands = property(lambda self: self._operands, doc="Layout of a step without its marks.")
+    _has_last = property(lambda self: "last" in self._step.members)
 
     @property
     def latency(self) -> int:
@@ -79,7 +82,8 @@ class ConvTile(Component):
         """Register bits: the tile's, marks, gap, taken slots, delay line, result buffer."""
         depth = self.results
         buffer = depth * self._result.size + 2 * (depth - 1).bit_length() + depth.bit_length()
-        control = 3 + (self.interval - 1).bit_length() + depth.bit_length() + self.tile.latency
+        marks = 2 + self._has_last  # fresh and first; start
+        control = marks + (self.interval - 1).bit_length() + depth.bit_length() + self.tile.latency
         return self.tile.registers + control + buffer
 
     def elaborate(self, platform):
@@ -91,19 +95,21 @@ class ConvTile(Component):
         gap = Signal(range(self.interval), init=self.interval - 1)
         taken = Signal(range(self.results + 1))
         fresh = Signal(init=1)
-        last = named(m, "last", step.last | step.finish)
-        too_soon = named(m, "too_soon", last & gap.any())
+        last = named(m, "last", step.last | step.finish) if self._has_last else Const(1, 1)
+        early = gap.any() if self.interval > 1 else Const(0, 1)
+        too_soon = named(m, "too_soon", last & early)
         no_slot = named(m, "no_slot", step.finish & (taken == self.results))
         m.d.comb += self.i.ready.eq(~(fresh | too_soon | no_slot))
         accept = named(m, "accept", self.i.valid & self.i.ready)
-        define = named(m, "define", fresh & ~gap.any())
+        define = named(m, "define", fresh & ~early)
         self._feed(m, accept, define, fresh, last)
         with m.If(define):
             m.d.sync += fresh.eq(0)
-        with m.If(tile.last):
-            m.d.sync += gap.eq(self.interval - 1)
-        with m.Elif(gap.any()):
-            m.d.sync += gap.eq(gap - 1)
+        if self.interval > 1:
+            with m.If(tile.last):
+                m.d.sync += gap.eq(self.interval - 1)
+            with m.Elif(gap.any()):
+                m.d.sync += gap.eq(gap - 1)
         take = named(m, "take", accept & step.finish)
         give = named(m, "give", self.o.valid & self.o.ready)
         m.d.sync += taken.eq(taken + take - give)
@@ -113,18 +119,17 @@ class ConvTile(Component):
     def _feed(self, m: Module, accept: Value, define: Value, fresh: Value, last: Value) -> None:
         """The tile's inputs: the accepted step, the defining one, or an idle one."""
         tile, step = self.tile, self.i.payload
-        start = Signal(init=1)
+        ends = (accept & last) | define
+        if self._has_last:
+            start = Signal(init=1)
+            with m.If(accept):
+                m.d.sync += start.eq(last)
+            m.d.comb += [tile.start.eq(start & (accept | define)), tile.last.eq(ends)]
         first = Signal(init=1)
-        with m.If(accept):
-            m.d.sync += start.eq(last)
         with m.If(accept & last):
             m.d.sync += first.eq(step.finish)
-        m.d.comb += [
-            tile.start.eq(start & (accept | define)),
-            tile.last.eq((accept & last) | define),
-            tile.first.eq(first),
-            tile.finish.eq(step.finish | fresh),
-        ]
+        for port, mark in (("first", first), ("finish", step.finish | fresh)):
+            m.d.comb += getattr(tile, port).eq(mark if tile.reads_marks_at_last else mark & ends)
         for port, idle in zip(("w", "a"), tile.idle_operands, strict=True):
             lanes = getattr(tile, port)
             for lane, code in enumerate(step[port]):
@@ -132,6 +137,8 @@ class ConvTile(Component):
         for port in ("w_scale", "a_scale"):
             if port in self._operands.members:
                 m.d.comb += getattr(tile, port).eq(step[port])
+        if "load" in self._operands.members:
+            m.d.comb += tile.load.eq(accept & step.load)
         if hasattr(self, "tensor_scale"):
             m.d.comb += tile.tensor_scale.eq(self.tensor_scale)
 

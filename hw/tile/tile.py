@@ -12,6 +12,7 @@ from ..mac.float_mac import Fp8Mac, Fp32Mac
 from ..mac.mac import Mac
 from ..mac.mls_mac import MlsMac
 from ..parts.component import Component, check_plan, parameter, with_default
+from ..parts.stepped import Stepped
 from ..parts.unsigned_multiplier import Recoding
 from .adder_trees import AdderTree, AlignedAdderTree, ExactAdderTree, Fp32AdderTree
 from .aligner import Aligner
@@ -21,7 +22,7 @@ from .tile_scalers import AlignedScalers, ExactScalers, FloatScalers, Scalers
 from .tile_stages import Lanes, TileOutput, TileTree
 
 
-class Tile(Component):
+class Tile(Stepped):
     """`lanes` MACs, and the sum of their groups: `z = fl(sum of scaled groups * tensor_scale)`.
 
     Each cycle takes one product a lane. A group lasts from `start` to `last`; its sums, scaled and
@@ -121,6 +122,7 @@ class Tile(Component):
     interval = property(
         lambda self: self._collector.interval, doc="Least cycles between steps with `last`."
     )
+    reads_marks_at_last = property(lambda self: True, doc="As the collector does.")
 
     @property
     def stages(self) -> tuple[str, ...]:

@@ -56,6 +56,7 @@ from mlsmac.hw.tile import group_scaler
 from mlsmac.hw.tile.adder_trees import Fp32AdderTree, _IntegerTree
 from mlsmac.hw.tile.aligner import Aligner, LargestScale
 from mlsmac.hw.tile.collector import Collector
+from mlsmac.hw.tile.dot_tile import DotTile
 from mlsmac.hw.tile.group_scaler import ScaledTerm
 from mlsmac.hw.tile.tile_stages import TileAccumulator, TileOutput, TileTree
 from mlsmac.sim.runner import run_bench
@@ -106,6 +107,7 @@ DECODER = DOT | {"operands": "decoder"}
 LONG = DECODER | {"format": "4,3", "window": 64}
 BLOCKS = DOT | {"cycles": 3}
 FLAGGED = {"lanes": 2, "window": 12, "blocks": 2, "flag": True}
+SMALL_TILE = {"lanes": 2, "products": 3}
 BEATS = {"lanes": 8}
 NVFP4 = {"format": "nvfp4", "lanes": 8}
 FEW = 600
@@ -244,6 +246,11 @@ MUTATIONS = [Mutation(*row) for row in (
     ("z before its end", FixedPointSum, E, "bit & valid for", "bit for", "block_dot", DOT, FEW),
     ("marks a cycle early", Accumulator, "_marks", "range(self.ahead)", "range(self.ahead - 1)", "block_dot", DOT, FEW),
     ("float sum not begun", Float32Sum, E, "adder.start.eq(first)", "adder.start.eq(0)", "block_dot", DOT | {"accumulate": "float32"}, FEW),
+    ("tensor scale before its output", DotTile, E, "output.sum_valid.eq(dots.valid)", "output.sum_valid.eq(1)", "dot_tile", SMALL_TILE, FEW),
+    ("flag of another output", DotTile, E, "output.sum_overflow.eq(dots.overflow)", "output.sum_overflow.eq(dots.valid)", "dot_tile", SMALL_TILE | {"flag": True, "window": 20, "blocks": 4}, FEW),
+    ("tensor scale of dots skipped", TileOutput, E, "values[0] = multiplier.product", "pass", "dot_tile", SMALL_TILE, FEW),
+    ("lanes' scales swapped", BlockScaler, E, "getattr(self, port)[group] for", "getattr(self, port)[-1 - group] for", "dot_tile", SMALL_TILE, FEW),
+    ("zero of a float dot keeps its sign", AlignedFloatSum, E, "sign & nonzero & valid", "sign & valid", "float_dot", DOT, FEW),
     ("smallest exponent leads", float_dot, "_largest", "x > y", "x < y", "float_dot", DOT, FEW),
     ("dropped bits forgotten", AlignedDot, "_aligned", "negative & ~dropped", "negative", "float_dot", DOT, FEW),
     ("far products wrap", ProductRows, E, "bit | far", "bit", "float_dot", DOT, 3_000),
@@ -253,7 +260,7 @@ MUTATIONS = [Mutation(*row) for row in (
 # fmt: on
 
 
-LARGE = {"block_dot", "float_dot", "block_quantizer"}
+LARGE = {"block_dot", "float_dot", "dot_tile", "block_quantizer"}
 """Every fifth mutation of these is in each run, all are in slow ones: each takes ten seconds."""
 
 

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - one mutation a line
-"""Tiles behind streams compute convolutions, whatever the pauses on either side."""
+"""Tiles and dot units behind streams compute convolutions, whatever the pauses on either side."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from mlsmac.golden.lowering import convolution
 from mlsmac.hw.tile.axi_stream import AxiConvTile
 from mlsmac.hw.tile.conv_tile import ConvTile
 from mlsmac.sim.runner import BenchResult
-from mlsmac.sim.schedule import schedule, stream, tensor_scale_code
+from mlsmac.sim.schedule import dot_schedule, schedule, stream, tensor_scale_code
 from mlsmac.sim.streams import make_traffic, run_stream_bench, run_traffic
 from mlsmac.sim.tests.test_mutations import Mutation
 from mlsmac.sim.traffic import Traffic
@@ -28,6 +28,7 @@ from mlsmac.units import configure, reference
 from mlsmac.units.interfaces import StreamConfiguration, with_interface
 
 SEED = 2026
+FP8_DOT = {"format": "4,3", "scale": "none", "accumulate": "float32", "lanes": 4}
 SHAPES = {"w": (3, 5, 3, 3), "a": (2, 5, 4, 4), "e": (2, 3, 4, 4)}
 GOLDEN = {
     "wa": lambda w, a, **given: conv2d(w, a, padding=1, **given),
@@ -75,6 +76,22 @@ def convolved(
     )
 
 
+def dot_convolved(configuration: StreamConfiguration, kind: str, **given: Any) -> Traffic:
+    """A convolution in parts of as many products as a lane takes; golden's exact sums are
+    expected, of which a window of 64 bits drops nothing here.
+    """
+    x, y = (tensor(name) for name in kind)
+    size = {"wa": None, "we": (4, 4), "ae": (3, 3)}[kind]
+    lanes, products = (configuration.options[name] for name in ("lanes", "products"))
+    whole = convolution(kind, x.shape, y.shape, padding=1, size=size, segment=products)
+    inputs = dot_schedule(whole, x, y, lanes=lanes, products=products).inputs
+    steps = {port: codes[1:] for port, codes in inputs.items()}
+    z = GOLDEN[kind](x, y, tree="exact", acc_width="auto").z
+    results = {"z": z.view(np.uint32).ravel().astype(np.int64)}
+    scale = tensor_scale_code(x, y)
+    return make_traffic(configuration, steps, results, tensor_scale=scale, seed=SEED, **given)
+
+
 def assert_clean(result: BenchResult) -> None:
     lines = [*result.mismatches, f"waveform: {result.waveform}"]
     assert not result.mismatches, "\n".join(lines)
@@ -106,6 +123,41 @@ def test_convolution_through_streams(
     assert_clean(run_traffic(configuration, traffic, tmp_path, simulator))
 
 
+DOTS = {"format": "2,4", "window": 64}
+
+
+@pytest.mark.parametrize(
+    ("interface", "options", "results", "kind", "given"),
+    [
+        ("stream", {"lanes": 2, "products": 3}, 2, "wa", {"restart": 200}),
+        pytest.param(
+            *("stream", {"lanes": 3}, 9, "we", {"sink": 0.0, "source": 0.0, "restart": 1}),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            *("axi", {"lanes": 2, "products": 4}, 3, "ae", {"restart": 77, "packet": 5}),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            *("axi", {"lanes": 5}, 16, "wa", {"source": 0.0, "sink": 0.0}), marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_convolution_through_streams_of_dots(
+    interface: str,
+    options: dict[str, Any],
+    results: int,
+    kind: str,
+    given: dict[str, Any],
+    tmp_path: Path,
+    pytestconfig: pytest.Config,
+) -> None:
+    configuration = configured(interface, results, "dot_tile", **DOTS | options)
+    traffic = dot_convolved(configuration, kind, **given)
+    simulator = pytestconfig.getoption("--simulator")
+    assert_clean(run_traffic(configuration, traffic, tmp_path, simulator))
+
+
 @pytest.mark.parametrize("interface", ["stream", "axi"])
 def test_one_step_a_cycle_when_neither_side_pauses(interface: str, tmp_path: Path) -> None:
     configuration = configured(interface, 2, lanes=5)
@@ -122,9 +174,21 @@ def test_one_step_a_cycle_when_neither_side_pauses(interface: str, tmp_path: Pat
         ("axi", "mls_tile", {"lanes": 3, "tree": "aligned", "tensor_scale": False}),
         ("stream", "fp32_tile", {"lanes": 2, "subnormals": False}),
         ("axi", "fp8_tile", {"lanes": 2, "format": "e5m2"}),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                ("stream", "dot_tile", {"lanes": 2, "flag": True, "window": 30, "blocks": 4}),
+                ("axi", "dot_tile", {"lanes": 1, "tensor_scale": False, "accumulate": "float32"}),
+                ("stream", "float_dot", {"lanes": 3}),
+                ("axi", "float_dot", {"lanes": 2, "format": "bf16"}),
+                ("stream", "block_dot", FP8_DOT),
+                ("axi", "block_dot", {"lanes": 2, "cycles": 3}),
+                ("stream", "block_dot", {"lanes": 3, "hold": True}),
+            )
+        ),
     ],
 )
-def test_every_kind_of_tile_on_its_corners(
+def test_every_kind_of_unit_on_its_corners(
     interface: str,
     unit: str,
     options: dict[str, Any],
@@ -143,7 +207,7 @@ def test_every_kind_of_tile_on_its_corners(
 MUTATIONS = [
     ("stream", Mutation(what, owner, name, old, new, "mls_tile", {}))
     for what, owner, name, old, new in (
-        ("interval not kept", ConvTile, "elaborate", "last & gap.any()", "last & ~last"),
+        ("interval not kept", ConvTile, "elaborate", "last & early", "last & ~last"),
         ("interval forgotten in a reset", ConvTile, "elaborate", "init=self.interval - 1", "init=0"),
         ("slot taken twice", ConvTile, "elaborate", "taken == self.results", "taken == ~taken"),
         ("slot not given back", ConvTile, "elaborate", "take - give", "take"),

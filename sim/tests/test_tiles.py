@@ -1,9 +1,11 @@
 """Tiles against the golden tile on corner vectors, and against golden's convolutions on layers."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from amaranth.hdl import Shape
 
@@ -11,11 +13,12 @@ from mlsmac.golden.lowering import Kind
 from mlsmac.sim.corners import make_vectors
 from mlsmac.sim.layers import QuantizedLayer, layers
 from mlsmac.sim.memory_bench import MemoryBench
-from mlsmac.sim.runner import run_bench
-from mlsmac.sim.schedule import schedule
-from mlsmac.sim.vectors import Vectors
+from mlsmac.sim.runner import run_bench, simulate
+from mlsmac.sim.schedule import dot_schedule, schedule
+from mlsmac.sim.vectors import Vectors, joined
 from mlsmac.support.words import Codes
 from mlsmac.units import configure
+from mlsmac.units.catalogue import Configuration
 
 TILES: list[tuple[str, int, dict[str, Any]]] = [
     ("mls_tile", 3000, {"lanes": 1}),
@@ -38,7 +41,20 @@ TILES: list[tuple[str, int, dict[str, Any]]] = [
     ("fp32_tile", 1500, {"lanes": 1, "tensor_scale": True}),
     ("fp32_tile", 600, {"lanes": 3, "subnormals": False, "tensor_scale": True}),
     ("fp32_tile", 500, {"lanes": 4, "sharing": 4}),
+    ("dot_tile", 1500, {"lanes": 2, "products": 4}),
+    ("dot_tile", 1000, {"lanes": 3, "format": "2,4", "products": 4, "tensor_scale": False}),
+    ("dot_tile", 600, {"lanes": 16, "operands": "codes"}),
+    ("dot_tile", 600, {"lanes": 4, "format": "2,4", "window": 36, "blocks": 16, "flag": True}),
+    ("dot_tile", 1000, {"lanes": 3, "accumulate": "exact", "scale": "4,3", "operands": "decoded"}),
+    (
+        "dot_tile",
+        1000,
+        {"lanes": 1, "format": "4,3", "scale": "none", "accumulate": "float32", "products": 5},
+    ),
+    ("dot_tile", 600, {"lanes": 1, "products": 32, "scale": "8,0"}),
 ]
+SLOW = {TILES.index(case) for case in TILES if case[0] == "dot_tile"} - {len(TILES) - 7}
+"""Ten seconds each."""
 
 LANES = 4
 CONFIGURATION = configure("mls_tile", lanes=LANES)
@@ -51,7 +67,10 @@ MEMORY_STEPS = 100_000
 
 @pytest.mark.parametrize(
     ("name", "operations", "options"),
-    TILES,
+    [
+        pytest.param(*case, marks=[pytest.mark.slow] if place in SLOW else [])
+        for place, case in enumerate(TILES)
+    ],
     ids=[configure(name, **options).slug for name, _, options in TILES],
 )
 def test_tile_matches_golden(
@@ -99,6 +118,78 @@ def test_layers_match_golden_convolutions(tmp_path: Path, pytestconfig: pytest.C
     for (name, kind), count in compared.items():
         print(f"{name} {kind}: {count} outputs")
     assert len(compared) == 18 * len(Kind)
+
+
+EXACT = configure(
+    "dot_tile", lanes=2, format="2,4", scale="4,1", accumulate="exact", blocks=1 << 12
+)
+WINDOW = configure("dot_tile", lanes=2, format="2,4", blocks=1 << 12)
+
+
+def test_layers_through_dots(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    """Outputs of every fourth layer and kind, of exact sums: golden's convolutions bit for bit."""
+    seed = pytestconfig.getoption("--vector-seed")
+    parts = []
+    for layer in list(layers(seed, EXACT.options["scale"]))[::4]:
+        for kind in Kind:
+            parts.append(_dot_vectors(EXACT, layer, kind, 4, seed))
+            assert parts[-1].equal.all(), f"{layer.name} {kind}"
+    simulator = pytestconfig.getoption("--simulator")
+    vectors = joined([part.vectors for part in parts])
+    result = simulate(EXACT, "bench_vectors", vectors, tmp_path, simulator)
+    assert not result.mismatches, "\n".join(result.mismatches)
+    print(f"{EXACT.slug}: {sum(len(part.equal) for part in parts)} outputs")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("configuration", [EXACT, WINDOW], ids=["exact", "window"])
+def test_all_layers_through_dots(
+    configuration: Configuration, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """The same of every layer, and of a window, of which golden's tile tells what it drops."""
+    seed, bench, equal = pytestconfig.getoption("--vector-seed"), None, []
+    for layer in layers(seed, configuration.options["scale"]):
+        for kind in Kind:
+            part = _dot_vectors(configuration, layer, kind, 300, seed)
+            equal.append(part.equal)
+            assert part.equal.all() or configuration is WINDOW, f"{layer.name} {kind}"
+            bench = bench or MemoryBench(configuration, part.vectors, tmp_path)
+            result = bench.run(part.vectors)
+            assert not result.mismatches, f"{layer.name} {kind}: {result.mismatches}"
+    same = np.concatenate(equal)
+    print(f"{configuration.slug}: {len(same)} outputs, {same.sum()} as golden's exact convolutions")
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Steps of some outputs of a convolution, and which of them are those of its exact sums."""
+
+    vectors: Vectors
+    equal: npt.NDArray[np.bool_]
+
+
+def _dot_vectors(
+    configuration: Configuration, layer: QuantizedLayer, kind: Kind, count: int, seed: int
+) -> _Part:
+    """Leaves cut into parts of as many products as a lane takes. Idle steps follow, so that the
+    tensor scale may change.
+    """
+    tile = configuration.build()
+    lowered = layer.convolution(kind, tile.products)
+    chosen = lowered.draw(count, seed)
+    shape = {"lanes": tile.lanes, "products": tile.products}
+    plan = dot_schedule(lowered, *layer.operands(kind), **shape, outputs=chosen)
+    inputs = {}
+    for port, codes in plan.inputs.items():
+        idle = np.repeat(codes[-1:] * (port == "tensor_scale"), tile.latency, axis=0)
+        inputs[port] = np.concatenate([codes, idle])
+    outputs = configuration.reference(inputs)
+    z = layer.golden(kind, tree="exact", acc_width="auto").z.view(np.uint32).ravel()[chosen]
+    widths = {
+        name: Shape.cast(member.shape).width for name, member in tile.signature.members.items()
+    }
+    vectors = Vectors(inputs, outputs, widths, tile.latency, clocked=True)
+    return _Part(vectors, outputs["z"][plan.finishes] == z)
 
 
 def _vectors(layer: QuantizedLayer, kind: Kind, outputs: Codes, z: Codes) -> Vectors:

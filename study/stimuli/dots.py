@@ -109,6 +109,14 @@ class DotStimulus:
             ports["load"] = np.ones(len(cycle), np.int64)
         return ports
 
+    def tensor_scale(self) -> int:
+        """Float32 code of the product of the first output's tensors' largest magnitudes, its tensor
+        scales by the rules of MLS; one for all outputs, of which several are under way.
+        """
+        tensors = [x for layer in self.layers for x in layer.tensors().values()]
+        w, a = (np.abs(tensors[side.tensor[0]]).max() for side in (self.w, self.a))
+        return int(np.float32(w * a).view(np.uint32))
+
     def _steps(self, values: Codes) -> Codes:
         """Values of blocks (blocks, size) cycle by cycle, (cycles, lanes of all groups)."""
         shape = (len(self.first), self.groups, self.cycles, -1)

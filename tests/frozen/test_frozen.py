@@ -91,6 +91,13 @@ MORE: list[tuple[str, dict[str, Any]]] = [
     ("fp8_tile", {"lanes": 4, "format": "e5m2", "sharing": 2, "levels": 2}),
     ("fp8_tile", {"lanes": 2, "interface": "axi"}),
     ("fp32_tile", {"lanes": 3, "subnormals": False, "tensor_scale": True}),
+    ("dot_tile", {"lanes": 2, "format": "2,4", "flag": True, "blocks": 16}),
+    ("dot_tile", {"lanes": 3, "products": 4, "accumulate": "exact", "scale": "4,3"}),
+    ("dot_tile", {"lanes": 1, "format": "4,3", "scale": "none", "accumulate": "float32"}),
+    ("dot_tile", {"lanes": 2, "products": 4, "interface": "stream"}),
+    ("dot_tile", {"lanes": 2, "products": 4, "interface": "axi", "tensor_scale": False}),
+    ("block_dot", {"lanes": 3, "cycles": 3, "hold": True, "interface": "axi"}),
+    ("float_dot", {"lanes": 2, "interface": "stream"}),
 ]
 CASES: list[tuple[str, dict[str, Any]]] = [*((name, {}) for name in UNITS), *MORE]
 
@@ -135,7 +142,7 @@ def digests(name: str, given: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-LARGE = [("fp8_tile", {}), ("fp32_tile", {})]
+LARGE = [("fp8_tile", {}), ("fp32_tile", {}), ("dot_tile", {})]
 """Elaborating their 16 lanes takes most of a minute; smaller ones are above."""
 
 

@@ -201,7 +201,7 @@ def test_wrong_options_are_refused(interface: str, results: int | None, message:
 def test_only_tiles_have_streams() -> None:
     with pytest.raises(ValueError, match="interface must be wires for mls_mac, not 'axi'"):
         with_interface(configure("mls_mac"), "axi")
-    with pytest.raises(TypeError, match=r"tile must be a Tile, not <.*MlsMac"):
+    with pytest.raises(TypeError, match=r"tile must be a Stepped, not <.*MlsMac"):
         ConvTile(tile=configure("mls_mac").build())
 
 

@@ -7,10 +7,19 @@ from typing import Any
 import pytest
 from amaranth.hdl import unsigned
 
-from mlsmac.golden.spec import FP8_E4M3, MLS_E2M4, SCALE_E8M1, Tree
+from mlsmac.golden.spec import (
+    FP8_E4M3,
+    MLS_E2M1,
+    MLS_E2M4,
+    SCALE_E8M0,
+    SCALE_E8M1,
+    Accumulate,
+    Tree,
+)
 from mlsmac.hw.tile.axi_stream import AxiConvTile
 from mlsmac.hw.tile.collector import Collector
 from mlsmac.hw.tile.conv_tile import ConvTile
+from mlsmac.hw.tile.dot_tile import DotTile
 from mlsmac.hw.tile.tile import Fp8Tile, Fp32Tile, MlsTile
 from mlsmac.units import configure
 from mlsmac.units.emit import to_rtlil
@@ -35,6 +44,39 @@ def mls(**options: Any) -> MlsTile:
 )
 def test_latency_counts_the_rows_of_registers(options: dict[str, Any], latency: int) -> None:
     assert mls(**options).latency == latency
+
+
+@pytest.mark.parametrize(
+    ("options", "latency"),
+    [
+        # Operands, P, T, the window; product, result.
+        ({}, 4 + 2),
+        ({"tensor_scale": False}, 4 + 1),
+        ({"scale": SCALE_E8M0}, 3 + 2),
+        ({"scale": None, "lanes": 1, "accumulate": Accumulate.FLOAT32}, 4 + 2),
+    ],
+)
+def test_a_tile_of_dots_adds_an_output_to_its_dots(options: dict[str, Any], latency: int) -> None:
+    tile = DotTile(**{"format": MLS_E2M1, "lanes": 3, **options})
+    assert (tile.latency, tile.interval, tile.idle_operands) == (latency, 1, (0, 0))
+    assert tile.registers == tile.dots.registers + 33 * (tile.latency - tile.dots.latency)
+    assert tile.stages == (*tile.dots.stages, "output")
+    assert (tile.dots.groups, tile.dots.lanes) == (tile.lanes, 9)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"accumulate": Accumulate.FLOAT32}, "lanes must be 1 for float32 sums, not 16"),
+        ({"products": 0}, r"products must be in 1\.\.1024, not 0"),
+        ({"window": 14}, r"window must be in .*, not 14"),
+        ({"lanes": 65}, r"lanes must be in 1\.\.64, not 65"),
+    ],
+)
+def test_a_tile_of_dots_refuses(options: dict[str, Any], message: str) -> None:
+    for make in DotTile, DotTile.check:
+        with pytest.raises(ValueError, match=message):
+            make(format=MLS_E2M1, **options)
 
 
 @pytest.mark.parametrize("sharing", [1, 2, 16])
@@ -141,6 +183,8 @@ def test_slug_tells_lanes_tree_and_sharing() -> None:
         ("mls_tile", {"lanes": 4, "tree": "exact", "sharing": 2, "scale": "4,3"}),
         ("fp8_tile", {"lanes": 2}),
         ("fp8_tile", {"lanes": 2, "sharing": 2}),
+        ("dot_tile", {"lanes": 2, "products": 3, "flag": True}),
+        ("dot_tile", {"lanes": 1, "products": 3, "tensor_scale": False, "scale": "none"}),
     ],
 )
 def test_registers_are_the_flops_of_the_netlist(name: str, options: dict[str, Any]) -> None:

@@ -136,9 +136,9 @@ def test_a_dot_unit_is_measured_by_stages(measured) -> None:
 
 
 LISTED = (
-    DotEntry("FP32", {}, kinds=("fp32",), unit="float_dot"),
-    DotEntry("MX", PRESETS["mxfp4"], 32, kinds=("mxfp8",)),
-    DotEntry("MLS", PRESETS["mls_e2m1"], 9, lanes=18),
+    DotEntry("FP32", "float_dot", {}, kinds=("fp32",)),
+    DotEntry("MX", "block_dot", PRESETS["mxfp4"], 32, kinds=("mxfp8",)),
+    DotEntry("MLS", "block_dot", PRESETS["mls_e2m1"], 9, lanes=18),
 )
 
 

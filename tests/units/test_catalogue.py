@@ -21,7 +21,7 @@ from mlsmac.units.options import OPTIONS
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("bench", "cli", "data", "golden", "hw", "package", "sim", "study", "support", "synth")
-ENTRIES = re.compile(r"\b(?:Entry|Row|_float)\(|^ *\"\w+\",$")
+ENTRIES = re.compile(r"(?:Entry|\bRow|\b_float)\(|^ *\"\w+\",$")
 """Lines of a table of what a report or a benchmark compares."""
 
 LADDER = re.compile(
@@ -113,6 +113,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "lfsr_seed": (0, 1, 1 << 32),
     "reciprocal_bits": (0, 3, 4, 16, 17),
     "groups": (0, 1, 3, 65),
+    "products": (0, 1, 3, 1025),
     "cycles": (0, 1, 3, 1025),
     "window": (1, 2, 12, 24, 60, 128, 129),
     "blocks": (0, 1, 1 << 20, (1 << 20) + 1),
@@ -136,7 +137,7 @@ def _choices(unit: Unit) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in UNITS if not name.endswith("_tile")] + ["mls_tile"]
+    "name", [name for name in UNITS if not name.endswith("_tile")] + ["mls_tile", "dot_tile"]
 )
 def test_a_configuration_is_checked_without_being_built(name: str) -> None:
     """Whatever is accepted can be built; whatever is refused is refused before."""

@@ -7,6 +7,7 @@ import numpy as np
 from ...golden.spec import Operands, ScaleFormat
 from ...support.words import Codes
 from .operands import Groups, float_codes, sign_magnitude
+from .tiles import TENSOR_SCALES
 from .trees import split
 
 _IDLE_SHARE = 0.05
@@ -44,6 +45,27 @@ def steps(component: Any, operations: int, rng: np.random.Generator) -> dict[str
         inputs["load"] = (rng.random(operations) < 1 / 3).astype(np.int64)
         inputs["load"][0] = 1
     return inputs
+
+
+def tile_steps(component: Any, operations: int, rng: np.random.Generator) -> dict[str, Codes]:
+    """The dots' steps, the first one a whole output, with tensor scales that change while no output
+    is under way.
+    """
+    inputs = steps(component.dots, operations, rng)
+    inputs["finish"][0] = 1
+    inputs["first"][1:2] = 1
+    if component.has_tensor_scale:
+        inputs["tensor_scale"] = _tensor_scales(component, inputs, rng)
+    return inputs
+
+
+def _tensor_scales(component: Any, inputs: dict[str, Codes], rng: np.random.Generator) -> Codes:
+    """A code each step. Where it changes, nothing has ended for as long as the tile takes."""
+    ends = np.flatnonzero(inputs["finish"])
+    after = np.append(ends[1:], len(inputs["finish"]) + component.latency)
+    free = ends[after - ends > component.latency] + component.latency
+    number = np.searchsorted(free, np.arange(len(inputs["finish"])), "right")
+    return rng.permutation(TENSOR_SCALES)[number % len(TENSOR_SCALES)]
 
 
 def floats(component: Any, operations: int, rng: np.random.Generator) -> dict[str, Codes]:

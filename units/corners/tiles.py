@@ -17,7 +17,7 @@ _IDLE_SHARE = 0.05
 
 # float32 codes: 1, 0.75, 2^-130 (subnormal), 2^-100 and 2^120 (subnormal and infinite products),
 # -3, 0, infinity.
-_TENSOR_SCALES = np.array(
+TENSOR_SCALES = np.array(
     [
         *(0x3F800000, 0x3F400000, 0x00080000, 0x0D800000),
         *(0x7B800000, 0xC0400000, 0x00000000, 0x7F800000),
@@ -55,7 +55,7 @@ class _Tiles:
         apart = np.maximum(length + gap, component.interval)
         apart[0] = 0
         last = np.cumsum(apart)
-        scales = rng.permutation(_TENSOR_SCALES)[np.cumsum(empty) % len(_TENSOR_SCALES)]
+        scales = rng.permutation(TENSOR_SCALES)[np.cumsum(empty) % len(TENSOR_SCALES)]
         # Benches repeat the last step, which is therefore idle.
         kept = last < max(operations - 1, 1)
         columns = (last - length + 1, last, first, np.r_[first[1:], True], scales)
