@@ -32,8 +32,9 @@ BASELINES = {"fp32": "FP32", "fp8": "FP8 with a float32 sum", "mxfp8": "MXFP8"}
 class DotEntry:
     """A row of the report at each width.
 
-    Members: `label`; `unit` with its `options`; `block`, elements that share a scale (None: a tensor);
-    `lanes`, the only width, where the block decides it; `kinds` of baseline that it is one of.
+    Members: `label`; `unit` with its `options`; `block`, elements that share a scale (None: a
+    tensor); `lanes`, the only width, where the block decides it; `kinds` of baseline that it is one
+    of.
     """
 
     label: str
