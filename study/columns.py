@@ -207,11 +207,26 @@ TILE_STAGES = {
 }
 """A tile's stages with their titles."""
 
+DOT_STAGES = {
+    "operands": "operands",
+    "dot": "dots",
+    "scale": "scales",
+    "accumulate": "sum",
+    "output": "output",
+}
+"""Those of a tile of dots."""
+
+PRODUCTS = _whole("a cycle", "products\na cycle", "products_per_cycle")
 TILE_ENERGIES = tuple(
     _energy(name, f"{title},\npJ", f"energy_pj_by_stage.{name}")
     for name, title in TILE_STAGES.items()
 )
 TILE_AREAS = tuple(_area_share(name, title, 2) for name, title in TILE_STAGES.items())
+DOT_ENERGIES = tuple(
+    _energy(name, f"{title},\npJ", f"energy_pj_by_stage.{name}")
+    for name, title in DOT_STAGES.items()
+)
+DOT_AREAS = tuple(_area_share(name, title, 2) for name, title in DOT_STAGES.items())
 AREA_RATIOS = (
     Column("area x FP32", "to FP32", "area_ratio_to_fp32"),
     Column("area x FP8", "to FP8", "area_ratio_to_fp8"),

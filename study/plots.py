@@ -72,7 +72,19 @@ _STAGE_COLOURS = {
     "scalers": "#7a5ba8",
     "tree": _ACCUMULATOR,
     "output": _OTHER,
+    "operands": "#9fc3dd",
+    "dot": _MULTIPLIER,
+    "scale": "#7a5ba8",
+    "accumulate": _ACCUMULATOR,
 }
+_STAGE_NAMES = {
+    "macs": "macs, dots",
+    "collector": "collector, operands",
+    "scalers": "scales",
+    "tree": "tree, sum",
+    "output": "output",
+}
+"""In the legend: stages of tiles of MACs and of dots that are alike have one colour."""
 
 
 def tile_plot(rows: Sequence[TileRow]) -> str:
@@ -91,7 +103,9 @@ def tile_plot(rows: Sequence[TileRow]) -> str:
             axes.set_title(f"{count} lanes", loc="left")
         panels[-1].set_xlabel("energy per MAC, pJ")
         panels[0].set_xmargin(0.12)
-        marks = [Patch(color=colour, label=stage) for stage, colour in _STAGE_COLOURS.items()]
+        marks = [
+            Patch(color=_STAGE_COLOURS[stage], label=name) for stage, name in _STAGE_NAMES.items()
+        ]
         figure.legend(handles=marks, loc="outside upper center", frameon=False, ncols=len(marks))
         return _svg(figure)
 
