@@ -43,6 +43,6 @@ def remarks(report: TileReport) -> list[str]:
         f"x FP32 {claim.ratio_to_fp32}, x FP8 {claim.ratio_to_fp8}; "
         f"by its Eq. 9: {claim.ratio_to_fp32_3x3} (3x3), {claim.ratio_to_fp32_1x1} (1x1)",
         "energies of products of busy lanes, glitches included; pre-layout: no wires, ideal clock",
-        "x: how many times less energy than the cheapest FP32, FP8 tile of the same lanes",
+        "x: how many times less energy than the cheapest FP32, FP8 tile of the same lanes and kind",
     ]
     return lines

@@ -207,29 +207,35 @@ TILE_STAGES = {
 }
 """A tile's stages with their titles."""
 
+DOT_STAGES = {
+    "operands": "operands",
+    "dot": "dots",
+    "scale": "scales",
+    "accumulate": "sum",
+    "output": "output",
+}
+"""Those of a tile of dots."""
+
+PRODUCTS = _whole("a cycle", "products\na cycle", "products_per_cycle")
 TILE_ENERGIES = tuple(
     _energy(name, f"{title},\npJ", f"energy_pj_by_stage.{name}")
     for name, title in TILE_STAGES.items()
 )
 TILE_AREAS = tuple(_area_share(name, title, 2) for name, title in TILE_STAGES.items())
+DOT_TILE_ENERGIES = tuple(
+    _energy(name, f"{title},\npJ", f"energy_pj_by_stage.{name}")
+    for name, title in DOT_STAGES.items()
+)
+DOT_ENERGIES = DOT_TILE_ENERGIES[:-1]
+"""Of a dot unit, which has no output behind it."""
+
+DOT_TILE_AREAS = tuple(_area_share(name, title, 2) for name, title in DOT_STAGES.items())
 AREA_RATIOS = (
     Column("area x FP32", "to FP32", "area_ratio_to_fp32"),
     Column("area x FP8", "to FP8", "area_ratio_to_fp8"),
 )
 
-DOT_STAGES = {
-    "operands": "operands",
-    "dot": "dot",
-    "scale": "scale",
-    "accumulate": "accumulate",
-}
-"""A dot unit's stages with their titles."""
-
 PRODUCT_ENERGY = _energy("pJ/product", "energy a\nproduct, pJ", "energy_pj", True)
-DOT_ENERGIES = tuple(
-    _energy(name, f"{title},\npJ", f"energy_pj_by_stage.{name}")
-    for name, title in DOT_STAGES.items()
-)
 BLOCK = _whole("block", "elements\na scale", "block")
 GATES_PER_PRODUCT = Column(
     "GE/product", "gate equivalents\na product", "gate_equivalents_per_lane", 4

@@ -105,7 +105,7 @@ def _indented(*shown: tables.Table) -> str:
 
 def tile_lines(report: TileReport, lanes: int) -> str:
     """Energies of the tiles of some lanes, without title and rule."""
-    energies, _ = tables.tile_tables(report)
+    energies, *_ = tables.tile_tables(report)
     chosen = replace(energies, rows=[row for row in report.rows if row.lanes == lanes])
     _, *lines = _indented(chosen).splitlines()
     return "\n".join(line for line in lines if line.strip(" ─"))

@@ -72,27 +72,33 @@ _STAGE_COLOURS = {
     "scalers": "#7a5ba8",
     "tree": _ACCUMULATOR,
     "output": _OTHER,
-}
-
-
-def tile_plot(rows: Sequence[TileRow]) -> str:
-    """Energy a MAC of tiles by stage, a panel a lane count."""
-    return _by_lanes(rows, _STAGE_COLOURS, "energy per MAC, pJ")
-
-
-_DOT_COLOURS = {
     "operands": "#9fc3dd",
     "dot": _MULTIPLIER,
     "scale": "#7a5ba8",
     "accumulate": _ACCUMULATOR,
 }
+_STAGE_NAMES = {
+    "macs": "macs, dots",
+    "collector": "collector, operands",
+    "scalers": "scales",
+    "tree": "tree, sum",
+    "output": "output",
+}
+"""In the legend: stages of tiles of MACs and of dots that are alike have one colour."""
+
+_DOT_NAMES = {"operands": "operands", "dot": "dot", "scale": "scale", "accumulate": "accumulate"}
+
+
+def tile_plot(rows: Sequence[TileRow]) -> str:
+    """Energy a MAC of tiles by stage, a panel a lane count."""
+    return _by_lanes(rows, _STAGE_NAMES, "energy per MAC, pJ")
 
 
 def dot_plot(rows: Sequence[DotRow]) -> str:
     """Energy a product of dot units by stage, a panel a width; without exact formats (FP32), which
     are far beyond the others.
     """
-    return _by_lanes(_rounded(rows), _DOT_COLOURS, "energy per product, pJ")
+    return _by_lanes(_rounded(rows), _DOT_NAMES, "energy per product, pJ")
 
 
 def _rounded(rows: Sequence[DotRow]) -> list[DotRow]:
@@ -100,8 +106,8 @@ def _rounded(rows: Sequence[DotRow]) -> list[DotRow]:
     return [row for row in rows if row.errors.outputs > 0]
 
 
-def _by_lanes(rows: Sequence[TileRow | DotRow], colours: Mapping[str, str], what: str) -> str:
-    """Energies by stage, a panel a lane count."""
+def _by_lanes(rows: Sequence[TileRow | DotRow], names: Mapping[str, str], what: str) -> str:
+    """Energies by stage, a panel a lane count; `names` of stages are in the legend."""
     counts = list(dict.fromkeys(sorted(row.lanes for row in rows)))
     panels = [[row for row in reversed(rows) if row.lanes == count] for count in counts]
     heights = [0.3 * len(own) + 0.7 for own in panels]
@@ -112,23 +118,23 @@ def _by_lanes(rows: Sequence[TileRow | DotRow], colours: Mapping[str, str], what
         ]
         for axes, count, own in zip(every, counts, panels, strict=True):
             for place, row in enumerate(own):
-                _stages(axes, place, row, colours)
+                _stages(axes, place, row)
             axes.set_yticks(range(len(own)), [row.unit for row in own])
             axes.set_title(f"{count} lanes", loc="left")
         every[-1].set_xlabel(what)
         every[0].set_xmargin(0.12)
-        marks = [Patch(color=colour, label=stage) for stage, colour in colours.items()]
+        marks = [Patch(color=_STAGE_COLOURS[stage], label=name) for stage, name in names.items()]
         figure.legend(handles=marks, loc="outside upper center", frameon=False, ncols=len(marks))
         return _svg(figure)
 
 
-def _stages(axes: Axes, place: int, row: TileRow | DotRow, colours: Mapping[str, str]) -> None:
+def _stages(axes: Axes, place: int, row: TileRow | DotRow) -> None:
     if row.measured.energy_pj is None:
         axes.text(0, place, " not at this clock", va="center", color="#a00000")
         return
     left = 0.0
     for stage, width in row.measured.energy_pj_by_stage.items():
-        axes.barh(place, width, 0.7, left, color=colours[stage])
+        axes.barh(place, width, 0.7, left, color=_STAGE_COLOURS[stage])
         left += width
     axes.text(left, place, f" {row.measured.energy_pj:.3g}", va="center")
 

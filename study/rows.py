@@ -204,16 +204,18 @@ class TileRow:
     """A row of `tiles.json`."""
 
     unit: Annotated[str, "label"]
-    lanes: Annotated[int, "MACs of the tile"]
+    lanes: Annotated[int, "MACs of the tile, or lanes of dots"]
+    products_per_cycle: Annotated[int, "products that it takes in a cycle"]
     options: Annotated[Mapping[str, Any], "parameters"]
     steps: Annotated[int, "cycles of the stimulus"]
-    macs: Annotated[int, "products in it"]
-    utilisation: Annotated[float, "products over lanes times cycles"]
+    macs: Annotated[int, "products in its steady state, idle ones left out"]
+    utilisation: Annotated[float, "of the products that it can take there"]
     gate_equivalents_per_lane: Annotated[float, "area of the tile over its lanes"]
     accumulator: Annotated[AccumulatorRow | None, "of an integer MAC"]
     measured: Annotated[Best, OF_A_TILE]
     ratio_to_fp32: Annotated[
-        float | None, "energy of the cheapest FP32 tile of the same lanes over this one's"
+        float | None,
+        "energy of the cheapest FP32 tile of the same lanes, of MACs or dots as it, over its own",
     ]
     area_ratio_to_fp32: Annotated[float | None, "its area over this one's"]
     ratio_to_fp32_se: Annotated[float | None, "standard error of the ratio"]
@@ -338,7 +340,8 @@ class TileReport(Report):
 
     stimulus: Annotated[TileStimulusRow, "what the operands are drawn from"]
     baselines: Annotated[
-        Mapping[str, Mapping[str, str]], "by lane count: the cheapest FP32 and FP8 tile"
+        Mapping[str, Mapping[str, str]],
+        "by lane count: the cheapest FP32 and FP8 tile of MACs, and (`fp32_dots`, ...) of dots",
     ]
     claim: Annotated[TileClaim, "what the MLS paper says"]
     rows: Annotated[tuple[TileRow, ...], "one a tile"]

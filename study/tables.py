@@ -7,7 +7,7 @@ from typing import Any
 from . import columns as c
 from .columns import Column
 from .quantizer_rows import QuantizerReport
-from .rows import DotRow, FpgaRow, MacReport, Report, TileReport
+from .rows import DotRow, FpgaRow, MacReport, Report, TileReport, TileRow
 from .table5 import Table5
 
 
@@ -90,13 +90,28 @@ def mac_sheet(report: MacReport) -> Sheet:
 
 
 def tile_tables(report: TileReport) -> list[Table]:
-    """Energy by stage with ratios, then area and timing."""
+    """Energy by stage with ratios, then area and timing; where there are tiles of dots, theirs."""
     energies = (c.UNIT, c.LANES, c.ENERGY, *c.TILE_ENERGIES, c.TO_FP32, c.TO_FP8)
     areas = (c.UNIT, c.LANES, c.GATES_PER_LANE, *c.TILE_AREAS, c.PATH, c.BUSY)
-    return [
-        Table(f"Energy per MAC in a tile, pJ ({_where(report)})", energies, report.rows),
-        Table("Area and timing", areas, report.rows),
+    macs, dots = _with_stages(report, c.TILE_STAGES), _with_stages(report, c.DOT_STAGES)
+    shown = [
+        Table(f"Energy per MAC in a tile, pJ ({_where(report)})", energies, macs),
+        Table("Area and timing", areas, macs),
     ]
+    if dots:
+        first = (c.UNIT, c.LANES, c.PRODUCTS)
+        energies = (*first, c.ENERGY, *c.DOT_TILE_ENERGIES, c.TO_FP32, c.TO_FP8)
+        areas = (*first, c.GATES, *c.DOT_TILE_AREAS, c.PATH, c.BUSY)
+        shown += [
+            Table(f"Energy per product in a tile of dots, pJ ({_where(report)})", energies, dots),
+            Table("Area and timing", areas, dots),
+        ]
+    return shown
+
+
+def _with_stages(report: TileReport, stages: Mapping[str, str]) -> list[TileRow]:
+    """The rows of tiles that have no other stages."""
+    return [row for row in report.rows if row.measured.area_um2_by_stage.keys() <= stages.keys()]
 
 
 def tile_page(report: TileReport) -> Mapping[str, Table]:
@@ -104,11 +119,18 @@ def tile_page(report: TileReport) -> Mapping[str, Table]:
     ratios = (c.ZERO_DELAY, c.TO_FP32, c.TO_FP8, c.BUSY)
     checks = (*c.AREA_RATIOS, c.FLOPS, c.PATH, c.CLOCK, c.MISMATCHES, c.ADDERS)
     areas = (c.UNIT, c.LANES, c.AREA, c.GATES_PER_LANE, *c.TILE_AREAS, *checks)
+    macs, dots = _with_stages(report, c.TILE_STAGES), _with_stages(report, c.DOT_STAGES)
+    first = (c.UNIT, c.LANES, c.PRODUCTS)
+    of_dots = (*first, c.AREA, c.GATES, *c.DOT_TILE_AREAS, *checks)
     return {
         "energy": Table(
-            "Energy per MAC", (c.UNIT, c.LANES, c.ENERGY, *c.TILE_ENERGIES, *ratios), report.rows
+            "Energy per MAC", (c.UNIT, c.LANES, c.ENERGY, *c.TILE_ENERGIES, *ratios), macs
         ),
-        "area": Table("Area and timing", areas, report.rows),
+        "dots": Table(
+            "Energy per product of dots", (*first, c.ENERGY, *c.DOT_TILE_ENERGIES, *ratios), dots
+        ),
+        "area": Table("Area and timing", areas, macs),
+        "dots_area": Table("Area and timing of dots", of_dots, dots),
     }
 
 

@@ -1,10 +1,13 @@
-"""What a MAC costs in a tile: MACs, scales, adder tree and output, MLS beside floating point."""
+"""What a product costs in a tile, of MACs with scalers and adders or of dot units: MLS beside
+floating point.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 from ..support.cache import Cache
 from ..synth.liberty.library import load
+from ..units.dots import PRESETS
 from ..units.emit import parameters
 from .builds import Progress, builds, measure_builds
 from .conditions import Conditions
@@ -25,11 +28,15 @@ from .systems import Entry
 SCHEMA = 3
 LANES = (4, 16, 64)
 KINDS = ("fp32", "fp8")
-"""Of the baselines that tiles are compared with."""
+"""Of the baselines that tiles are compared with: those of MACs with such, of dots with such."""
+
+DOTS = "_dots"
+"""Behind a kind of baseline that is a tile of dots."""
 
 _MLS = {"format": "2,4"}
 # The longest leaf of the stimulus has `SEGMENT` products: no sum can overflow.
 _PROVEN = {"acc_width": "auto", "length": SEGMENT}
+_EXACT_DOTS = {"format": "2,1", "scale": "4,3", "accumulate": "exact"}
 ENTRIES = (
     Entry("FP32 flush", "fp32_tile", {"subnormals": False}, ("fp32",)),
     Entry("FP8 E5M2", "fp8_tile", {"format": "e5m2"}, ("fp8",)),
@@ -40,8 +47,16 @@ ENTRIES = (
     Entry("MLS <2,4> aligned", "mls_tile", _MLS | {"tree": "aligned"}),
     Entry("MLS <2,4> exact, <4,1>", "mls_tile", _MLS | {"tree": "exact", "scale": "4,1"}),
     Entry("MLS <2,1> exact, <4,3>", "mls_tile", {"format": "2,1", "tree": "exact", "scale": "4,3"}),
+    Entry("FP32 flush dots", "float_dot", {}, ("fp32",)),
+    Entry("FP8 E4M3 dots", "block_dot", PRESETS["fp8_e4m3"], ("fp8",)),
+    Entry("MLS <2,4> dots", "dot_tile", _MLS),
+    Entry("MLS <2,1> dots", "dot_tile", {"format": "2,1"}),
+    Entry("MLS <2,1> dots, exact <4,3>", "dot_tile", _EXACT_DOTS),
 )
-"""Tiles of each lane count. Exact sums have small scales: `<8,1>` makes them 600 bits wide."""
+"""Tiles of each lane count. Exact sums have small scales: `<8,1>` makes them 600 bits wide. A lane
+of MLS dots takes a 3x3 group in a cycle, one of floating-point dots a product: `lanes` of them are
+one sum.
+"""
 
 CLAIM = TileClaim(
     source="MLS paper, Table 5 and Eq. 9",
@@ -72,40 +87,55 @@ def make_tile_report(
         for count in counts
         for entry in entries
     ]
-    single = [builds(entry.configuration(), conditions, library) for entry in every]
+    one = replace(conditions, all_builds=False)
+    single = [builds(entry.configuration(), one, library) for entry in every]
     measured = measure_builds(conditions, stimulus, single, results, progress)
     baselines = {}
     rows: list[TileRow] = []
     for number, count in enumerate(counts):
         own = slice(number * len(entries), (number + 1) * len(entries))
-        baselines[count] = cheapest(KINDS, every[own], measured[own])
+        pairs = [*zip(every[own], measured[own], strict=True)]
+        for kind in ("", DOTS):
+            alike = [pair for pair in pairs if _kind(pair[0]) == kind]
+            baselines[count, kind] = cheapest(
+                KINDS, [entry for entry, _ in alike], [told for _, told in alike]
+            )
         rows += (
-            _row(entry, told, baselines[count], stimulus)
-            for entry, told in zip(every[own], measured[own], strict=True)
+            _row(entry, told, baselines[count, _kind(entry)], stimulus) for entry, told in pairs
         )
     shared = vars(circumstances(SCHEMA, conditions, stimulus))
     return TileReport(
         **shared | {"stimulus": TileStimulusRow(**vars(shared["stimulus"]), segment=SEGMENT)},
         baselines={
-            str(count): {kind: entry.label for kind, (entry, _) in chosen.items()}
-            for count, chosen in baselines.items()
+            str(count): {
+                name + kind: entry.label
+                for kind in ("", DOTS)
+                for name, (entry, _) in baselines[count, kind].items()
+            }
+            for count in counts
         },
         claim=CLAIM,
         rows=tuple(rows),
     )
 
 
+def _kind(entry: Entry) -> str:
+    return DOTS if entry.configuration().unit.lane is None else ""
+
+
 def _row(entry: Entry, measured: Best, baselines: Baselines, stimulus: Stimulus) -> TileRow:
     configuration = entry.configuration()
     lanes = configuration.options["lanes"]
-    steps = stimulus.tile(lanes, configuration.build().interval)
+    products = configuration.build().w.shape().length
+    workload = configuration.workload(stimulus)
     return TileRow(
         unit=entry.label,
         lanes=lanes,
+        products_per_cycle=products,
         options=parameters(configuration),
-        steps=len(steps.products),
-        macs=int(steps.products.sum()),
-        utilisation=round(float(steps.products[1:-1].mean()) / lanes, 4),
+        steps=workload.cycles,
+        macs=round(sum(workload.batches.macs)),
+        utilisation=round(workload.macs / products, 4),
         gate_equivalents_per_lane=round(measured.gate_equivalents / lanes, 1),
         accumulator=accumulator_row(configuration, stimulus),
         measured=measured,

@@ -22,10 +22,13 @@ from mlsmac.support.errors import UserError
 from mlsmac.synth.liberty import pdk
 from mlsmac.synth.mapping.recipes import Adders
 from mlsmac.units import configure
+from mlsmac.units.dots import PRESETS
 
 ENTRIES = (
     Entry("FP8", "fp8_tile", {"format": "e4m3"}, ("fp8",)),
     Entry("MLS", "mls_tile", {"format": "2,1"}),
+    Entry("FP8 dots", "block_dot", PRESETS["fp8_e4m3"], ("fp8",)),
+    Entry("MLS dots", "dot_tile", {"format": "2,1"}),
 )
 # Quick to map: no float32 multiplier.
 SMALL = {"format": "2,1", "lanes": 2, "tensor_scale": False}
@@ -72,7 +75,8 @@ def made(conditions, measured, monkeypatch):
 
     def invented(one):
         configuration = one.configuration
-        energy = configuration.options["lanes"] * (3.0 if "fp8" in configuration.name else 1.0)
+        factor = {"fp8_tile": 3.0, "block_dot": 5.0}.get(configuration.name, 1.0)
+        energy = configuration.options["lanes"] * factor
         return {"slug": configuration.slug, "energy_pj": energy}
 
     monkeypatch.setattr("mlsmac.study.tile_report.measure_builds", measure_builds)
@@ -91,8 +95,11 @@ def made(conditions, measured, monkeypatch):
 def test_ratios_are_to_tiles_of_the_same_lanes(made):
     report, _ = made
     found = [(row.unit, row.lanes, row.ratio_to_fp8) for row in report.rows]
-    assert found == [("FP8", 1, 1.0), ("MLS", 1, 3.0), ("FP8", 2, 1.0), ("MLS", 2, 3.0)]
-    assert report.baselines == {"1": {"fp8": "FP8"}, "2": {"fp8": "FP8"}}
+    ratios = {"FP8": 1.0, "MLS": 3.0, "FP8 dots": 1.0, "MLS dots": 5.0}
+    assert found == [(unit, lanes, ratio) for lanes in (1, 2) for unit, ratio in ratios.items()]
+    both = {"fp8": "FP8", "fp8_dots": "FP8 dots"}
+    assert report.baselines == {"1": both, "2": both}
+    assert [row.products_per_cycle for row in report.rows] == [1, 1, 1, 9, 2, 2, 2, 18]
     assert all(row.ratio_to_fp32 is None for row in report.rows)
     assert all(0 < row.utilisation <= 1 for row in report.rows)
 
@@ -100,7 +107,7 @@ def test_ratios_are_to_tiles_of_the_same_lanes(made):
 @pytest.mark.eda
 def test_every_tile_has_one_build_of_full_adders(made):
     _, calls = made
-    assert [len(own) for own in calls] == [1, 1, 1, 1]
+    assert [len(own) for own in calls] == [1] * 8
     assert {adders for own in calls for _, adders in own} == {Adders.FULL_ADDERS}
 
 
@@ -116,6 +123,20 @@ def test_a_report_is_read_back_and_shown(made):
     assert "None" not in text
     assert len(tile_tables(report)) == 2
     assert any("Table 5" in line for line in remarks(report))
+
+
+@pytest.mark.eda
+def test_dots_have_tables_of_their_own(made):
+    report, _ = made
+    row = report.rows[-1]
+    stages = dict.fromkeys(("operands", "dot", "scale", "accumulate", "output"), 1.0)
+    split = {"area_um2_by_stage": stages, "energy_pj_by_stage": stages}
+    dots = replace(row, measured=replace(row.measured, **split))
+    report = replace(report, rows=(*report.rows[:-1], dots))
+    shown = tile_tables(report)
+    assert [len(table.rows) for table in shown] == [7, 7, 1, 1]
+    text = tile_html(report, {"energy": tile_plot(report.rows)})
+    assert "Energy per product of dots" in text
 
 
 def test_lane_counts():
