@@ -88,6 +88,15 @@ ENTRIES = (
         for name, format in (("mls_e2m4", "<2,4>"), ("mls_e2m1", "<2,1>"))
         for lanes in (9, 36)
     ),
+    *(
+        _preset(name, f"{label}, weights held", 32, lanes=32, hold=True)
+        for name, label in (
+            ("mxint8", "MXINT8"),
+            ("mxfp4", "MXFP4"),
+            ("mls_e2m4", "MLS <2,4>"),
+            ("mls_e2m1", "MLS <2,1>"),
+        )
+    ),
 )
 
 

@@ -24,6 +24,10 @@ pipeline.
 """
 
 
+HELD = 16
+"""Steps that an array uses weights for, where its units hold them."""
+
+
 class TileSteps(Protocol):
     """Steps of a tile."""
 
@@ -69,9 +73,11 @@ class Source(Protocol):
     def tile(self, lanes: int, interval: int, times: int = 1) -> TileSteps:
         """Steps of a tile, about `times` as many products as there are pairs."""
 
-    def dots(self, lanes: int, groups: int, cycles: int, *, steps: int | None = None) -> DotSteps:
+    def dots(
+        self, lanes: int, groups: int, cycles: int, *, steps: int | None = None, held: int = 1
+    ) -> DotSteps:
         """Blocks of a dot unit, about as many `steps` (None: as there are pairs), of the same
-        tensors.
+        tensors; weights are `held` for so many steps.
         """
 
     def beats(self, lanes: int) -> Inputs:
@@ -245,9 +251,12 @@ def tile_steps(configuration: "Configuration", source: Source) -> Workload:
 
 
 def dot_steps(configuration: "Configuration", source: Source) -> Workload:
-    """Whole outputs, block by block; a step an operation."""
+    """Whole outputs, block by block; a step an operation. What holds weights does so for `HELD`
+    steps.
+    """
     options = configuration.options
-    steps = source.dots(options["lanes"], options.get("groups", 1), options.get("cycles", 1))
+    shape = options["lanes"], options.get("groups", 1), options.get("cycles", 1)
+    steps = source.dots(*shape, held=HELD if options.get("hold") else 1)
     return _of_dots(configuration, steps.inputs(options), steps, 0)
 
 

@@ -8,7 +8,7 @@ OCP and NVIDIA where the scale is theirs, else by those of MLS. Without scales t
 group. Only layers of 3x3 kernels and stride 1 take part, with windows clear of the padding.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from ...data import Layer
 from ...golden.blocks import BlockFormat, ElementCoding, ScaleCoding, quantize_blocks
 from ...golden.dots import decode_elements
 from ...golden.floats import to_float64
-from ...golden.lowering import Kind, convolution, lower
+from ...golden.lowering import Kind, Steps, convolution, lower
 from ...golden.quantize import quantize
 from ...golden.spec import (
     FP32,
@@ -52,13 +52,18 @@ class Side:
     places: Codes
     group: Codes
 
+    def map(self, change: Callable[[np.ndarray], np.ndarray]) -> "Side":
+        """Each array changed alike."""
+        return Side(change(self.tensor), change(self.places), change(self.group))
+
 
 @dataclass(frozen=True, eq=False)
 class DotStimulus:
     """Blocks of a dot unit; make it with `build`.
 
     `w`, `a`: blocks in the order in which they enter, those of a step side by side; `first` and
-    `finish`: bool (steps of blocks,); `kind`: places in `Kind`, likewise; `cycles` of a block.
+    `finish`: bool (steps of blocks,); `kind`: places in `Kind`, likewise; `cycles` of a block;
+    weights are `held` for so many steps.
     """
 
     w: Side
@@ -67,6 +72,7 @@ class DotStimulus:
     finish: np.ndarray
     kind: np.ndarray
     cycles: int
+    held: int
     seed: int
     layers: tuple[Layer, ...]
 
@@ -106,7 +112,7 @@ class DotStimulus:
         if self.cycles > 1:
             ports |= {"start": (cycle == 0).astype(np.int64), "last": last}
         if options.get("hold"):
-            ports["load"] = np.ones(len(cycle), np.int64)
+            ports["load"] = _changes(*(ports[port] for port in ("w", "w_scale") if port in ports))
         return ports
 
     def tensor_scale(self) -> int:
@@ -131,20 +137,41 @@ class DotStimulus:
     ) -> "Coded":
         """Blocks of `w` or `a` in a format; idle ones have the smallest scale, idle places zero.
 
-        `rounding` is that of MLS elements; all others round to nearest.
+        `rounding` is that of MLS elements; all others round to nearest. Weights that are held are
+        rounded once.
         """
+        if self.held > 1 and side is self.w:
+            once = self._coded(side.map(self._first_uses), format, scale, rounding)
+            return Coded(*(self._uses(x) for x in (once.codes, once.scales, once.values)))
+        return self._coded(side, format, scale, rounding)
+
+    def _first_uses(self, values: np.ndarray) -> np.ndarray:
+        steps = values.reshape(-1, self.held, self.groups, *values.shape[1:])
+        return steps[:, 0].reshape(-1, *values.shape[1:])
+
+    def _uses(self, values: np.ndarray) -> np.ndarray:
+        steps = values.reshape(-1, self.groups, *values.shape[1:])
+        return np.repeat(steps, self.held, axis=0).reshape(-1, *values.shape[1:])
+
+    def _coded(
+        self,
+        side: Side,
+        format: ElementFormat | FloatFormat,
+        scale: ScaleFormat | None,
+        rounding: Rounding,
+    ) -> "Coded":
         shape = side.places.shape
         idle = scale.max_exp << scale.man_bits if scale else 0
         whole = Coded(np.zeros(shape, np.int64), np.full(shape[0], idle), np.zeros(shape))
         tensors = [x for layer in self.layers for x in layer.tensors().values()]
         for number in np.unique(side.tensor[side.tensor >= 0]):
             own = side.tensor == number
-            places, rng = side.places[own], np.random.default_rng([self.seed, int(number)])
-            blocks = Side(side.tensor[own], places, side.group[own])
+            rng = np.random.default_rng([self.seed, int(number)])
+            blocks = Side(side.tensor[own], side.places[own], side.group[own])
             part = _coded(tensors[number], blocks, format, scale, rounding, rng)
-            whole.codes[own] = np.where(places < 0, 0, part.codes)
+            whole.codes[own] = np.where(blocks.places < 0, 0, part.codes)
             whole.scales[own] = part.scales
-            whole.values[own] = np.where(places < 0, 0, part.values)
+            whole.values[own] = np.where(blocks.places < 0, 0, part.values)
         return whole
 
 
@@ -205,12 +232,27 @@ def block_format(element: ElementFormat, scale: ScaleFormat, size: int) -> Block
     )
 
 
+def _changes(*rows: Codes) -> Codes:
+    """Whether a step has another row than the one before; the first one has."""
+    every = np.concatenate([row.reshape(len(row), -1) for row in rows], axis=1)
+    return np.append(True, (every[1:] != every[:-1]).any(axis=1)).astype(np.int64)
+
+
 def build(
-    steps: int, seed: int, layers: Sequence[Layer], *, lanes: int, groups: int, cycles: int
+    steps: int,
+    seed: int,
+    layers: Sequence[Layer],
+    *,
+    lanes: int,
+    groups: int,
+    cycles: int,
+    held: int = 1,
 ) -> DotStimulus:
     """Draw whole outputs until each kind has its equal share of `steps` steps or more.
 
-    An output is drawn uniformly: the layer and phase, then its place in the result.
+    An output is drawn uniformly: the layer and phase, then its place in the result. Weights that
+    are `held` for several steps serve so many outputs of a channel, block by block in turn; one sum
+    stands for theirs. A*E, which has no weights, then takes no part.
     Raises: TypeError, ValueError.
     """
     check_int("steps", steps, 1, 1 << 30)
@@ -224,43 +266,58 @@ def build(
     size = lanes * cycles
     sides: tuple[list[Side], list[Side]] = ([], [])
     marks: list[np.ndarray] = []
-    for index, kind in enumerate(Kind):
+    taken = [kind for kind in Kind if held == 1 or kind is not Kind.AE]
+    for kind in taken:
+        index = list(Kind).index(kind)
         rng = np.random.default_rng([seed, *kind.encode()])
-        missing = steps / len(Kind)
+        missing = steps / len(taken)
         while missing > 0:
             number = chosen[rng.integers(len(chosen))]
-            pair = _draw_output(kind, layers[number], number, size, rng)
-            count = -(-len(pair[0].tensor) // groups)
-            for own, side in zip(sides, pair, strict=True):
-                own.append(_padded(side, count * groups))
+            pairs = _draw_outputs(kind, layers[number], number, size, held, rng)
+            count = -(-len(pairs[0][0].tensor) // groups)
+            for own, alike in zip(sides, zip(*pairs, strict=True), strict=True):
+                own.append(_in_turn([_padded(side, count * groups) for side in alike], groups))
+            count *= held
             begin, end = np.arange(count) == 0, np.arange(count) == count - 1
             marks.append(np.stack([begin, end, np.full(count, index)]))
             missing -= count * cycles
     first, finish, kinds = np.concatenate(marks, axis=1).astype(np.int64)
     w, a = (_joined(own) for own in sides)
-    return DotStimulus(w, a, first, finish, kinds, cycles, seed, tuple(layers))
+    return DotStimulus(w, a, first, finish, kinds, cycles, held, seed, tuple(layers))
 
 
-def _draw_output(
-    kind: Kind, layer: Layer, number: int, size: int, rng: np.random.Generator
-) -> tuple[Side, Side]:
-    """The blocks of one output."""
+def _draw_outputs(
+    kind: Kind, layer: Layer, number: int, size: int, count: int, rng: np.random.Generator
+) -> list[tuple[Side, Side]]:
+    """The blocks of `count` outputs of one channel."""
     tensors = layer.tensors()
     shapes = [tensors[letter].shape for letter in kind]
     extents = {Kind.WA: None, Kind.WE: layer.a.shape[2:], Kind.AE: layer.w.shape[2:]}[kind]
     lowered = convolution(kind, *shapes, padding=layer.padding, size=extents)
-    while True:
-        output = np.array([rng.integers(lowered.size)])
-        steps = lower(lowered, lanes=1, outputs=output)
+    found: list[tuple[Side, Side]] = []
+    channel = None
+    while len(found) < count:
+        place = [*np.unravel_index(rng.integers(lowered.size), lowered.z)]
+        place[1] = place[1] if channel is None else channel
+        output = np.ravel_multi_index(tuple(place), lowered.z)
+        steps = lower(lowered, lanes=1, outputs=np.array([output]))
         places = np.stack([steps.w[:, 0], steps.a[:, 0]]).reshape(2, lowered.groups, -1)
-        inside = places[0] >= 0
-        if kind is Kind.AE or inside.all():
-            break
+        if kind is Kind.AE or (places[0] >= 0).all():
+            channel = place[1]
+            found.append(_blocks(kind, steps, places, number, size))
+    return found
+
+
+def _blocks(
+    kind: Kind, steps: Steps, places: np.ndarray, number: int, size: int
+) -> tuple[Side, Side]:
+    """The blocks of one output, of whose groups the `places` in both tensors are."""
+    inside = places[0] >= 0
     owners = np.stack([steps.w_group[:, 0], steps.a_group[:, 0]]).reshape(places.shape)
     if size == KERNEL:
         # A leaf's products are its blocks: a kernel, or a plane in parts.
         blocks = [_cut(side[group][inside[group]], size) for side in places for group in _all(side)]
-        counts = [len(block) for block in blocks[: lowered.groups]]
+        counts = [len(block) for block in blocks[: len(blocks) // 2]]
         cut = np.concatenate(blocks).reshape(2, -1, size)
         groups = np.repeat(owners[:, :, 0], counts, axis=1)
     else:
@@ -274,6 +331,17 @@ def _draw_output(
         for letter, *parts in zip(kind, cut, groups, strict=True)
     )
     return w, a
+
+
+def _in_turn(sides: Sequence[Side], groups: int) -> Side:
+    """Steps of several outputs, each step of one beside the same step of the others."""
+
+    def merged(name: str) -> np.ndarray:
+        outputs = [getattr(side, name) for side in sides]
+        rest = outputs[0].shape[1:]
+        return np.stack([x.reshape(-1, groups, *rest) for x in outputs], 1).reshape(-1, *rest)
+
+    return Side(merged("tensor"), merged("places"), merged("group"))
 
 
 def _all(side: np.ndarray) -> range:

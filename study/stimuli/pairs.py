@@ -159,13 +159,13 @@ class Stimulus:
         )
 
     def dots(
-        self, lanes: int, groups: int, cycles: int, *, steps: int | None = None
+        self, lanes: int, groups: int, cycles: int, *, steps: int | None = None, held: int = 1
     ) -> DotStimulus:
         """Blocks of a dot unit, about as many `steps` (None: as there are pairs), of the same
-        tensors.
+        tensors; weights are `held` for so many steps.
         """
         shape = {"lanes": lanes, "groups": groups, "cycles": cycles}
-        return dots.build(steps or len(self), self.seed, self.layers, **shape)
+        return dots.build(steps or len(self), self.seed, self.layers, **shape, held=held)
 
     def beats(self, lanes: int) -> dict[str, Codes]:
         """Groups "nc" of all captured tensors in turn, drawn, as beats of `lanes` elements: what

@@ -76,6 +76,28 @@ def test_values_are_what_codes_stand_for(stimulus, name: str) -> None:
         np.testing.assert_allclose(factors, factors[:1].repeat(own.sum()), rtol=1e-6)
 
 
+def test_held_weights_are_loaded_once_for_many_steps(stimulus) -> None:
+    """The sum is that of 16 outputs, whose blocks take turns; the activations are of each."""
+    unit = configure("block_dot", **{**PRESETS["mls_e2m1"], "lanes": 32, "hold": True})
+    dots = stimulus.dots(32, 1, 1, held=16)
+    inputs = dots.inputs(unit.options)
+    places = dots.w.places.reshape(-1, 16, 32)
+    assert (places == places[:, :1]).all()
+    assert (inputs["w"].reshape(-1, 16, 32) == inputs["w"].reshape(-1, 16, 32)[:, :1]).all()
+    # A block that is as the one before need not be loaded.
+    loads = inputs["load"].reshape(-1, 16)
+    assert not loads[:, 1:].any()
+    assert loads[:, 0].mean() > 0.9
+    activations = dots.a.places.reshape(-1, 16, 32)
+    assert (activations[:, 1:] != activations[:, :1]).any(axis=2).mean() > 0.9
+    lengths = np.flatnonzero(dots.finish) + 1 - np.flatnonzero(dots.first)
+    assert (lengths % 16 == 0).all()
+    assert set(dots.kind.tolist()) == {0, 1}
+    # What golden holds are the codes that come with each step anyway.
+    always = {**inputs, "load": np.ones_like(inputs["load"])}
+    assert (unit.reference(inputs)["z"] == unit.reference(always)["z"]).all()
+
+
 def test_errors_of_a_whole_tensor(stimulus) -> None:
     """Groups of 3x3 kernels are quantized with their tensor: every weight of the layers."""
     options = {"format": MLS_E2M1, "scale": SCALE_E8M1, "lanes": 9}
