@@ -92,7 +92,15 @@ def floats(component: Any, operations: int, rng: np.random.Generator) -> dict[st
         odd = inputs[port][:, 1::2]
         odd[chosen] = left[chosen] ^ flip
     finish = (rng.random(operations) < 1 / 2).astype(np.int64)
-    return inputs | {"first": groups.start, "finish": finish}
+    # Outputs of one product, below zero, that underflows.
+    tiny = rng.random(operations) < 1 / 32
+    for port, code in (
+        ("w", sign | 1 << format.man_bits),
+        ("a", format.bias - 1 << format.man_bits),
+    ):
+        inputs[port][tiny] = 0
+        inputs[port][tiny, 0] = code
+    return inputs | {"first": groups.start | tiny, "finish": finish | tiny}
 
 
 def _outputs(component: Any, blocks: int, rng: np.random.Generator) -> tuple[Codes, Codes]:
