@@ -103,10 +103,10 @@ def _indented(*shown: tables.Table) -> str:
     return textwrap.indent("\n\n".join(text(table) for table in shown), "    ")
 
 
-def tile_lines(report: TileReport, lanes: int) -> str:
-    """Energies of the tiles of some lanes, without title and rule."""
-    energies, *_ = tables.tile_tables(report)
-    chosen = replace(energies, rows=[row for row in report.rows if row.lanes == lanes])
+def tile_lines(report: TileReport, lanes: int, dots: bool = False) -> str:
+    """Energies of the tiles of some lanes, of MACs or of dots, without title and rule."""
+    energies = tables.tile_tables(report)[2 if dots else 0]
+    chosen = replace(energies, rows=[row for row in energies.rows if row.lanes == lanes])
     _, *lines = _indented(chosen).splitlines()
     return "\n".join(line for line in lines if line.strip(" ─"))
 
@@ -121,6 +121,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "fields.dots": lambda: _fields(DotReport, MacReport, "`report.json`"),
     "fields.dots.rows": lambda: _fields(DotRow, MacRow, "a row of `report.json`"),
     "tiles": lambda: tile_lines(tiles(), 16),
+    "tiles.dots": lambda: tile_lines(tiles(), 16, dots=True),
     "table5": lambda: markdown(tables.table5_table(table5())),
     "table5.statement": lambda: statement(table5()),
     "fields.table5": lambda: _fields(Table5, MacReport, "`report.json` ([report.md](report.md))"),

@@ -62,6 +62,18 @@ def made(conditions, measured, monkeypatch):
     """A report whose measurements are made up: a build costs as much as it has lanes, FP8 three
     times that.
     """
+    return make_up(conditions, measured, monkeypatch)
+
+
+@pytest.mark.eda
+def test_dots_of_many_lanes_are_left_out(conditions, measured, monkeypatch):
+    monkeypatch.setattr("mlsmac.study.tile_report.MOST_DOTS", 1)
+    report, _ = make_up(conditions, measured, monkeypatch)
+    assert [row.lanes for row in report.rows] == [1] * 4 + [2] * 2
+    assert report.baselines["2"] == {"fp8": "FP8"}
+
+
+def make_up(conditions, measured, monkeypatch):
     calls = []
 
     def measure_builds(_conditions, _stimulus, entries, _results, progress):
