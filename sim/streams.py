@@ -36,10 +36,16 @@ def run_stream_bench(
 
 
 def run_traffic(
-    configuration: StreamConfiguration, traffic: Traffic, directory: Path, simulator: str = "icarus"
+    configuration: StreamConfiguration,
+    traffic: Traffic,
+    directory: Path,
+    simulator: str = "icarus",
+    *,
+    waves: bool = True,
 ) -> BenchResult:
     """Simulate a unit behind streams on given traffic."""
-    return simulate(configuration, _MODULES[configuration.interface], traffic, directory, simulator)
+    module = _MODULES[configuration.interface]
+    return simulate(configuration, module, traffic, directory, simulator, waves=waves)
 
 
 def corner_traffic(configuration: StreamConfiguration, operations: int, seed: int) -> Traffic:

@@ -1,5 +1,5 @@
 """Both passes of the quantizer on captured tensors, every code of every beat; with --all-outputs
-every layer and the whole matrix of formats, scales and rounding rules.
+every layer and the whole matrix of formats, scales and rounding rules, in Verilator.
 """
 
 from itertools import product
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from amaranth.hdl import Shape
 
-from mlsmac.data import load
+from mlsmac.data import Layer, load
 from mlsmac.sim.captured import quantizer_beats, statistics_beats
 from mlsmac.sim.memory_bench import MemoryBench
 from mlsmac.sim.vectors import Vectors
@@ -28,9 +28,16 @@ FEW = MATRIX[:1]
 LANES = 2
 
 
+def _extent(config: pytest.Config) -> tuple[tuple[Layer, ...], list[dict[str, str]], str]:
+    """Layers, options and simulator: one layer takes less time than to compile its model."""
+    if config.getoption("--all-outputs"):
+        return load(), MATRIX, "verilator"
+    return load()[:1], FEW, config.getoption("--simulator")
+
+
 def test_statistics_on_captured_tensors(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """The first pass finds the maxima that the second is fed."""
-    layers = load() if pytestconfig.getoption("--all-outputs") else load()[:1]
+    layers, _, simulator = _extent(pytestconfig)
     first = configure("tensor_statistics", lanes=LANES)
     second = configure("mls_quantizer", lanes=LANES)
     bench = None
@@ -43,7 +50,7 @@ def test_statistics_on_captured_tensors(tmp_path: Path, pytestconfig: pytest.Con
             assert np.array_equal(found["group_valid"], inputs["last"])
             assert np.array_equal(found["group_max"][ends], fed["group_max"][ends])
             assert found["tensor_max"][-1] == fed["tensor_max"][-1]
-            bench = bench or MemoryBench(first, vectors, tmp_path)
+            bench = bench or MemoryBench(first, vectors, tmp_path, simulator)
             result = bench.run(vectors)
             assert not result.mismatches, "\n".join(result.mismatches)
 
@@ -57,9 +64,8 @@ def _vectors(configuration: Configuration, inputs: dict[str, Codes]) -> Vectors:
 
 
 def test_quantizer_on_captured_tensors(tmp_path: Path, pytestconfig: pytest.Config) -> None:
-    everything = pytestconfig.getoption("--all-outputs")
-    layers = load() if everything else load()[:1]
-    for number, options in enumerate(MATRIX if everything else FEW):
+    layers, matrix, simulator = _extent(pytestconfig)
+    for number, options in enumerate(matrix):
         configuration = configure("mls_quantizer", lanes=LANES, **options)
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -68,7 +74,7 @@ def test_quantizer_on_captured_tensors(tmp_path: Path, pytestconfig: pytest.Conf
         for layer in layers:
             for inputs in quantizer_beats(layer, configuration):
                 vectors = _vectors(configuration, inputs)
-                bench = bench or MemoryBench(configuration, vectors, folder)
+                bench = bench or MemoryBench(configuration, vectors, folder, simulator)
                 result = bench.run(vectors)
                 assert not result.mismatches, "\n".join(result.mismatches)
                 checked += result.checked

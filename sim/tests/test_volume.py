@@ -10,7 +10,6 @@ import pytest
 
 from mlsmac.golden.spec import BF16, FP16, FP32, FloatFormat
 from mlsmac.sim.memory_bench import MEMORY, MemoryBench
-from mlsmac.sim.runner import simulate
 from mlsmac.sim.volume import Operation, draw_operands, expect, to_real, volume_vectors
 from mlsmac.units import configure
 
@@ -42,17 +41,12 @@ def test_unit_matches_float64(
 ) -> None:
     configuration = configure(unit, **options)
     rng = np.random.default_rng(pytestconfig.getoption("--vector-seed"))
-    total = pytestconfig.getoption("--volume")
-    if total is None:
-        vectors = volume_vectors(configuration, SMALL, rng)
-        simulator = pytestconfig.getoption("--simulator")
-        result = simulate(configuration, "bench_vectors", vectors, tmp_path, simulator)
-        assert not result.mismatches, "\n".join(result.mismatches)
-        return
-    bench, checked = None, 0
+    volume = pytestconfig.getoption("--volume")
+    simulator = "verilator" if volume else pytestconfig.getoption("--simulator")
+    total, bench, checked = volume or SMALL, None, 0
     while checked < total:
         vectors = volume_vectors(configuration, min(MEMORY, total - checked), rng)
-        bench = bench or MemoryBench(configuration, vectors, tmp_path)
+        bench = bench or MemoryBench(configuration, vectors, tmp_path, simulator)
         result = bench.run(vectors)
         assert not result.mismatches, "\n".join(result.mismatches)
         checked += result.checked
