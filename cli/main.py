@@ -241,7 +241,7 @@ def report(
 
     counts = lane_counts(lanes, powers_of_two=True)
     asked = measuring.asked(output, **given)
-    result = measuring.run(asked, err, entries=ENTRIES)
+    result = measuring.run(asked, err, entries=ENTRIES, held=True)
     own = measuring.run_dots(measuring.of_dots(asked), err, lanes=counts)
     result = replace(result, dot_baselines=own.baselines, dots=own.rows)
     tables = [*mac_tables(result), *dot_tables(result, result.dots)]

@@ -139,13 +139,16 @@ def progress_bar(console: Console) -> Iterator[Tell]:
         yield step
 
 
-def run(given: Asked, console: Console, *, entries: tuple[Entry, ...]) -> MacReport:
-    """Measure the entries with a progress bar."""
+def run(
+    given: Asked, console: Console, *, entries: tuple[Entry, ...], held: bool = False
+) -> MacReport:
+    """Measure the entries with a progress bar; `held`: with weights that are held, too."""
     with progress_bar(console) as progress:
         return make_report(
             given.conditions,
             given.stimulus,
             entries=entries,
+            held=held,
             results=given.results,
             progress=progress,
         )

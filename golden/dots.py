@@ -83,7 +83,7 @@ def block_dot(
     )
     steps = len(inputs["w"])
     marks = marks_of(inputs, steps)
-    loaded = _loads(_mark(inputs, "load")) if hold else np.arange(steps)
+    loaded = loads(_mark(inputs, "load")) if hold else np.arange(steps)
     w, a = (_operands(port, inputs[port], widths) for port in "wa")
     dots = (w[loaded] * a).reshape(steps, groups, lanes).sum(axis=2)
     last = np.flatnonzero(marks["last"])
@@ -131,7 +131,7 @@ def marks_of(inputs: Mapping[str, Codes], steps: int) -> dict[str, Flags]:
     return marks
 
 
-def _loads(load: Flags) -> Codes:
+def loads(load: Flags) -> Codes:
     """The newest step with `load`, at each step. Raises: ValueError."""
     if not load[0]:
         raise ValueError("load must be 1 in step 0, not 0")

@@ -143,6 +143,7 @@ def _ratio(heading: str, title: str, path: str) -> Column:
 
 
 ENERGY = _energy("pJ/MAC", "energy,\npJ", "energy_pj", True)
+HELD = Column("held", "first operand\nheld, pJ", "held_pj", error="measured.energy_pj_se")
 ZERO_DELAY = _energy("0 delay", "zero delay,\npJ", "energy_pj_zero_delay")
 ENERGIES = (
     ENERGY,

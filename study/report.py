@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,10 +11,11 @@ from ..support.cache import Cache
 from ..synth.liberty.library import load
 from ..units.catalogue import Configuration
 from ..units.emit import plain
-from .builds import Progress, builds, measure_builds, rank
+from .builds import Progress, builds, chosen, measure_builds, rank
 from .conditions import Conditions
 from .errors import difference_error, tie
 from .keys import tool_versions
+from .measure import Build
 from .records import significant
 from .rows import AccumulatorRow, Best, MacReport, MacRow, Report, StimulusRow
 from .stimuli.pairs import Stimulus, Tensors
@@ -32,25 +34,38 @@ def make_report(
     stimulus: Stimulus,
     *,
     entries: Sequence[Entry] = ENTRIES,
+    held: bool = False,
     results: Cache,
     progress: Progress | None = None,
 ) -> MacReport:
-    """Measure every entry, all its builds, on all cores.
+    """Measure every entry, all its builds, on all cores; `held`: the best ones with weights that
+    are held, too.
 
     Raises: what measuring raises.
     """
     library = load(conditions.pdk.liberty)
     every = [builds(entry.configuration(), conditions, library) for entry in entries]
     measured = measure_builds(conditions, stimulus, every, results, progress)
+    holding: Sequence[Best | None] = [None] * len(entries)
+    if held:
+        again = [_holding(own, best) for own, best in zip(every, measured, strict=True)]
+        holding = measure_builds(conditions, stimulus, again, results, progress)
     baselines = cheapest(BASELINES, entries, measured)
     return MacReport(
         **vars(circumstances(SCHEMA, conditions, stimulus)),
         baselines={kind: entry.label for kind, (entry, _) in baselines.items()},
         rows=tuple(
-            _row(entry, own, baselines, stimulus, ties(own, entries, measured))
-            for entry, own in zip(entries, measured, strict=True)
+            _row(entry, own, same, baselines, stimulus, ties(own, entries, measured))
+            for entry, own, same in zip(entries, measured, holding, strict=True)
         ),
     )
+
+
+def _holding(every: Sequence[Build], best: Best) -> list[Build]:
+    """The build that is a unit's result, with weights that are held."""
+    build = chosen(every, best)
+    options = {**build.configuration.options, "hold": True}
+    return [replace(build, configuration=replace(build.configuration, options=options))]
 
 
 def circumstances(schema: int, conditions: Conditions, stimulus: Stimulus) -> Report:
@@ -132,6 +147,7 @@ def ties(own: Best, entries: Sequence[Entry], measured: Sequence[Best]) -> tuple
 def _row(
     entry: Entry,
     measured: Best,
+    holding: Best | None,
     baselines: Baselines,
     stimulus: Stimulus,
     equals: tuple[str, ...],
@@ -150,6 +166,7 @@ def _row(
         zero_product_share=round(zeros, 4),
         accumulator=accumulator_row(configuration, stimulus),
         measured=measured,
+        held_pj=holding.energy_pj if holding else None,
         ratio_to_fp32=ratio(baselines, "fp32", measured),
         ratio_to_fp8=ratio(baselines, "fp8", measured),
         ratio_to_fp8_any=ratio(baselines, "fp8_any", measured),

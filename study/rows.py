@@ -176,6 +176,12 @@ class MacRow:
     zero_product_share: Annotated[float, "share of products that are zero in this unit's format"]
     accumulator: Annotated[AccumulatorRow | None, "of an integer MAC"]
     measured: Annotated[Best, Flat()]
+    held_pj: Annotated[
+        float | None,
+        Key("energy_pj_per_mac_held"),
+        "energy of the same build with `hold`, each first operand used for 16 operations; null "
+        "where it is not measured",
+    ]
     ratio_to_fp32: Annotated[float | None, "energy of the cheapest FP32 unit over this one's"]
     ratio_to_fp8: Annotated[float | None, "the same of the cheapest FP8 unit with FP32 sums"]
     ratio_to_fp8_any: Annotated[

@@ -51,7 +51,7 @@ def mac_tables(report: MacReport) -> list[Table]:
     return [
         Table(
             f"Energy per MAC ({where}); on the right, of combinational cells alone",
-            (c.UNIT, *c.ENERGIES, *c.RATIOS, *c.COMBINATIONAL),
+            (c.UNIT, *c.ENERGIES, c.HELD, *c.RATIOS, *c.COMBINATIONAL),
             report.rows,
         ),
         Table("Area and timing", (c.UNIT, *areas), report.rows),
@@ -66,7 +66,9 @@ def mac_page(report: MacReport) -> Mapping[str, Table]:
     integers = [row for row in report.rows if row.accumulator]
     return {
         "energy": Table(
-            "Energy per MAC", (c.UNIT, *c.ENERGIES, *c.RATIOS, *c.COMBINATIONAL), report.rows
+            "Energy per MAC",
+            (c.UNIT, *c.ENERGIES, c.HELD, *c.RATIOS, *c.COMBINATIONAL),
+            report.rows,
         ),
         "area": Table("Area and timing", areas, report.rows),
         "split": Table("Where the energy goes", (c.UNIT, *c.SPLIT, c.ZERO_PRODUCTS), report.rows),

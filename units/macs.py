@@ -20,7 +20,7 @@ from ..hw.mac.lns_mac import LnsMac
 from ..hw.mac.mls_mac import MlsMac
 from ..support.words import Codes
 from .catalogue import Unit
-from .models import Ports, mac, states
+from .models import Ports, held, mac, states
 from .workloads import Inputs, Options, operations
 
 
@@ -67,7 +67,9 @@ def int_states(
     return states(int_mac(start=start, format=format, a_format=a_format, **operands, **options))
 
 
-def _adder_states(inputs: Ports, *, format: IntFormat, **options: Any) -> dict[str, Codes]:
+def _adder_states(
+    inputs: Ports, *, format: IntFormat, hold: bool, **options: Any
+) -> dict[str, Codes]:
     return states(adder_mac(inputs["w"], inputs["start"].astype(bool), format, **options))
 
 
@@ -84,21 +86,21 @@ MLS_MAC = Unit(
     description="MLS MAC: exact <E,M> products into an integer accumulator",
     component=MlsMac,
     defaults={"format": MLS_E2M4},
-    model=mac(mls_mac),
+    model=held(mac(mls_mac)),
     largest_product=largest_mls_product,
 )
 FP32_MAC = Unit(
     name="fp32_mac",
     description="FP32 MAC: product and sum rounded, with subnormals or flush to zero",
     component=Fp32Mac,
-    model=partial(mac(float_mac), format=FP32),
+    model=held(partial(mac(float_mac), format=FP32)),
 )
 FP8_MAC = Unit(
     name="fp8_mac",
     description="FP8 MAC (OCP E4M3 or E5M2): exact product, FP32 accumulator",
     component=Fp8Mac,
     defaults={"format": FP8_E4M3},
-    model=mac(fp8_mac),
+    model=held(mac(fp8_mac)),
 )
 
 ROWS = (
@@ -110,21 +112,21 @@ ROWS = (
         description="Floating-point MAC of any formats: product and sum rounded",
         component=FloatMac,
         defaults={"format": FP32},
-        model=mac(float_mac),
+        model=held(mac(float_mac)),
     ),
     Unit(
         name="fused_mac",
         description="Floating-point MAC that rounds once: exact product, fused accumulation",
         component=FusedMac,
         defaults={"format": FP32},
-        model=mac(fused_mac),
+        model=held(mac(fused_mac)),
     ),
     Unit(
         name="int_mac",
         description="Integer MAC of any two widths, with or without zero points",
         component=IntMac,
         defaults={"format": INT8, "a_format": INT8},
-        model=int_states,
+        model=held(int_states),
         largest_product=largest_int_product,
     ),
     Unit(
@@ -141,7 +143,7 @@ ROWS = (
         description="LNS MAC: exponents add, products convert into an integer accumulator",
         component=LnsMac,
         defaults={"format": LNS8, "table_bits": 3},
-        model=mac(lns_mac),
+        model=held(mac(lns_mac)),
         largest_product=_largest_lns_product,
     ),
     Unit(
@@ -149,7 +151,7 @@ ROWS = (
         description="Floating-point MAC: exact products into a fixed-point accumulator",
         component=KulischMac,
         defaults={"format": FP8_E4M3, "acc_width": 45},
-        model=mac(kulisch_mac),
+        model=held(mac(kulisch_mac)),
         largest_product=_largest_float_product,
     ),
 )

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..golden.dots import loads
 from ..golden.mac import MacTrace
 from ..support.words import Codes
 
@@ -17,6 +18,20 @@ def states(trace: MacTrace) -> dict[str, Codes]:
     outputs = {"acc": trace.acc}
     if trace.overflow is not None:
         outputs["overflow"] = trace.overflow.astype(np.int64)
+    return outputs
+
+
+def held(model: Model) -> Model:
+    """Outputs of a unit whose weights are, with the option `hold`, those of the latest `load`."""
+
+    def outputs(inputs: Ports, *, hold: bool = False, **options: Any) -> dict[str, Codes]:
+        if hold:
+            latest = loads(inputs["load"].astype(bool))
+            inputs = {
+                port: codes[latest] if port[0] == "w" else codes for port, codes in inputs.items()
+            }
+        return model(inputs, **options)
+
     return outputs
 
 

@@ -197,7 +197,17 @@ def mac_inputs(options: Options, source: Source) -> Inputs:
         operands = source.encode_affine(format, a_format)
     else:
         operands = dict(zip("wa", source.encode(format, a_format), strict=True))
+    if options.get("hold"):
+        operands = _used_again(operands)
     return operands | {"start": source.start.astype(np.int64)}
+
+
+def _used_again(operands: Inputs) -> Inputs:
+    """The first operand of every `HELD` pairs, and its zero point, with the second ones of all."""
+    steps = np.arange(len(operands["w"]))
+    first = steps - steps % HELD
+    same = {port: codes[first] if port[0] == "w" else codes for port, codes in operands.items()}
+    return same | {"load": (steps == first).astype(np.int64)}
 
 
 def pairs(configuration: "Configuration", source: Source) -> Workload:

@@ -68,6 +68,10 @@ class AdderMac(Mac):
     stages = ("operand", "accumulator")
     idle_operands = (0,)
 
+    def rules(self):
+        if self.hold:
+            raise ValueError("hold must be False where nothing is multiplied, not True")
+
     def make_first_stage(self):
         return OperandStage(format=self.format)
 

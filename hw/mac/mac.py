@@ -19,6 +19,7 @@ class MultiplierStage(Component):
     Members
     -------
     w, a: In, widths of the multiplier's `x` and `y`; so `w_zero`, `a_zero`, where it has them.
+    load: In, take `w` (and `w_zero`), which else stays; only with `hold`.
     start: In, marks the operands of a sum's first product.
     product: Out, width of the multiplier's `product`.
     product_start: Out, `start` of that product.
@@ -27,12 +28,14 @@ class MultiplierStage(Component):
     multiplier: Component = parameter(
         "combinational, with inputs `x`, `y` (and `x_zero`, `y_zero`) and output `product`"
     )
+    hold: bool = parameter("whether weights are loaded and then held", default=False)
 
     def ports(self):
         fed = self.multiplier.signature.members
         self._operands = tuple(port for port, input in _OPERANDS.items() if input in fed)
         return {
             **{port: In(fed[_OPERANDS[port]].shape) for port in self._operands},
+            **({"load": In(1)} if self.hold else {}),
             "start": In(1),
             "product": Out(len(self.multiplier.product)),
             "product_start": Out(1),
@@ -50,7 +53,8 @@ class MultiplierStage(Component):
         m = Module()
         m.submodules.core = core = self.multiplier
         for port in self.operands:
-            operand = registered(m, f"s1_{port}", getattr(self, port))
+            enable = self.load if self.hold and port[0] == "w" else None
+            operand = registered(m, f"s1_{port}", getattr(self, port), enable)
             m.d.comb += getattr(core, _OPERANDS[port]).eq(operand)
         s1_start = Signal(reset_less=True)
         s2_product = Signal(len(self.product), reset_less=True)
@@ -85,10 +89,14 @@ class Mac(Component):
     -------
     w, a: In, packed codes; so `w_zero`, `a_zero`, where the multiplier has zero points. Those that
         the first stage has.
+    load: In, take `w` (and `w_zero`), which else stays: an array that is stationary in weights uses
+        each for many operations. Only with `hold`.
     start: In, this product begins a new sum.
     acc: Out, the running sum.
     overflow: Out, integer accumulators only: sticky since `start`.
     """
+
+    hold: bool = MultiplierStage.hold
 
     stages = ("multiplier", "accumulator")
     idle_operands: tuple[int, ...]
@@ -102,7 +110,7 @@ class Mac(Component):
         """What feeds the accumulator: operand ports, whose names `operands` tells, `start`,
         `product` and `product_start`.
         """
-        return MultiplierStage(multiplier=self.make_multiplier())
+        return MultiplierStage(multiplier=self.make_multiplier(), hold=self.hold)
 
     def make_accumulator(self) -> Component:
         """A component of latency 1: `product`, `start`, `acc` and, for integers, `overflow`."""
@@ -113,7 +121,7 @@ class Mac(Component):
         self._accumulator = accumulator = self.make_accumulator()
         overflow = {"overflow": Out(1)} if self.has_overflow else {}
         return {
-            **{port: stage.signature.members[port] for port in stage.operands},
+            **{port: stage.signature.members[port] for port in self._fed},
             "start": In(1),
             "acc": Out(accumulator.acc.shape()),
             **overflow,
@@ -123,6 +131,7 @@ class Mac(Component):
         lambda self: hasattr(self._accumulator, "overflow"), doc="Whether `overflow` exists."
     )
     operands = property(lambda self: self._first_stage.operands, doc="Names of the operand ports.")
+    _fed = property(lambda self: (*self.operands, *(("load",) if self.hold else ())))
 
     @property
     def latency(self) -> int:
@@ -139,7 +148,7 @@ class Mac(Component):
         m.submodules[self.stages[0]] = first = self._first_stage
         m.submodules[self.stages[1]] = accumulator = self._accumulator
         m.d.comb += [
-            *(getattr(first, port).eq(getattr(self, port)) for port in self.operands),
+            *(getattr(first, port).eq(getattr(self, port)) for port in self._fed),
             first.start.eq(self.start),
             accumulator.product.eq(first.product),
             accumulator.start.eq(first.product_start),

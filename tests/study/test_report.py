@@ -99,6 +99,7 @@ def row(unit: str, energy: float | None, **changes: Any) -> MacRow:
         "zero_product_share": 0.25,
         "accumulator": None,
         "measured": best([measured(energy)]),
+        "held_pj": None,
         "ratio_to_fp32": None,
         "ratio_to_fp8": None,
         "ratio_to_fp8_any": None,
@@ -230,6 +231,19 @@ def test_a_unit_of_other_stages_is_plotted_too(stages: dict[str, float]) -> None
     other = replace(measured(1.0), energy_pj_by_stage=stages)
     plot = energy_plot([row("INT8", 2.0), row("other", 1.0, measured=best([other]))])
     assert plot.count("<svg") == 1
+
+
+@pytest.mark.eda
+def test_weights_that_are_held_take_less(tmp_path: Path) -> None:
+    """The same build as the row's, with a register that changes once in 16 operations."""
+    conditions = Conditions(pdk=pdk.find(), clock_mhz=40.0, all_builds=False)
+    entries = tuple(entry for entry in ENTRIES if entry.label == "MLS <2,1>")
+    given = {"entries": entries, "results": Cache(tmp_path)}
+    (row,) = report.make_report(conditions, build(300, SEED), held=True, **given).rows
+    assert 0.5 * row.measured.energy_pj < row.held_pj < row.measured.energy_pj
+    assert to_json(row)["energy_pj_per_mac_held"] == row.held_pj
+    (alone,) = report.make_report(conditions, build(300, SEED), **given).rows
+    assert alone.held_pj is None
 
 
 @pytest.mark.eda

@@ -19,6 +19,8 @@ EXHAUSTIVE_BITS = 16
 """Combinational units whose inputs total at most this many bits are checked on every input."""
 
 _IDLE_SHARE = 0.05
+_LOAD_SHARE = 1 / 4
+"""Of the operations that bring a new weight, where weights are held."""
 
 
 def drawn(draw: Callable[[Any, int, np.random.Generator], dict[str, Codes]]) -> Draw:
@@ -45,6 +47,9 @@ def operands(component: Any, operations: int, seed: int) -> dict[str, Codes]:
     inputs = _drawn_inputs(format, ports, lanes, operations, rng)
     if "z" in ports:
         inputs["z"] = _addends(rng, inputs, component)
+    if "load" in ports:
+        loads = np.random.default_rng(seed + 2).random(operations) < _LOAD_SHARE
+        inputs["load"] = (loads | (np.arange(operations) == 0)).astype(np.int64)
     if hasattr(component, "idle_operands"):
         idle = dict(zip(component.operands, component.idle_operands, strict=True))
         _insert_idle(inputs, idle, np.random.default_rng(seed + 1))
