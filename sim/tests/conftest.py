@@ -3,14 +3,17 @@
 import pytest
 
 from mlsmac.sim.runner import SIMULATORS
-from mlsmac.sim.vectors import DEFAULT_OPERATIONS, DEFAULT_SEED
+from mlsmac.sim.vectors import DEFAULT_SEED
+
+OPERATIONS = 20_000
+"""As many as the bench of a mutation has at most; it finds it in a small part of these."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How to simulate, and how much."""
     group = parser.getgroup("mlsmac")
     group.addoption("--simulator", choices=SIMULATORS, default="icarus")
-    group.addoption("--operations", type=int, default=DEFAULT_OPERATIONS, help="operations a MAC")
+    group.addoption("--operations", type=int, default=OPERATIONS, help="operations a MAC")
     group.addoption("--vector-seed", type=int, default=DEFAULT_SEED)
     volume = "operations a floating-point unit, in Verilator; default: 500, in --simulator"
     group.addoption("--volume", type=int, help=volume)

@@ -54,8 +54,8 @@ PARTS: list[tuple[str, dict[str, Any]]] = [
     ("float_accumulator", {"format": "fp32"}),
     ("float_accumulator", {"format": "e4m3"}),
 ]
-# More of the same kind, narrow operands, what simulates slowly for its lanes or wide words: a tenth
-# of the operations, or less. `test_volume.py` runs wide floating-point units on any number.
+# More of the same kind, narrow operands, what simulates slowly for wide words: fewer operations.
+# `test_volume.py` runs wide floating-point units on any number.
 WIDE_FLOATS: list[tuple[str, dict[str, Any]]] = [
     ("float_mac", {"format": "bf16", "acc_format": "fp32"}),
     ("float_mac", {"format": "bf16", "acc_format": "fp32", "subnormals": False}),
@@ -196,13 +196,14 @@ TREES: list[tuple[str, dict[str, Any]]] = [
 ]
 SHARES = {
     1: MACS + PARTS,
-    10: WIDE_FLOATS + MORE + SCALERS,
-    25: INTEGERS + QUANTIZERS,
-    50: TREES,
-    100: DOTS,
+    2: MORE + SCALERS,
+    5: WIDE_FLOATS + INTEGERS + QUANTIZERS + TREES + DOTS,
 }
+"""A case has so many times fewer operations than a MAC, and its lanes share them, as they do in
+`mlsmac verify`.
+"""
 LARGE = {"block_dot", "float_dot", "block_quantizer"}
-"""Every second case is slow: each takes ten seconds, whatever its operations."""
+"""Every second case is slow: they are many, and large."""
 
 
 def _cases() -> Iterator[Any]:
@@ -224,11 +225,12 @@ def test_unit_matches_golden(
     pytestconfig: pytest.Config,
 ) -> None:
     configuration = configure(case[0], **case[1])
+    lanes = configuration.options.get("lanes", 1)
     result = run_bench(
         configuration,
         tmp_path_factory.mktemp(configuration.slug),
         simulator=pytestconfig.getoption("--simulator"),
-        operations=max(pytestconfig.getoption("--operations") // share, 1),
+        operations=max(pytestconfig.getoption("--operations") // (share * lanes), 1),
         seed=pytestconfig.getoption("--vector-seed"),
     )
     lines = [*result.mismatches, f"waveform: {result.waveform}"]
