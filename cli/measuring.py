@@ -157,8 +157,7 @@ def run(
 def of_dots(given: Asked) -> Asked:
     """The same for dot units, which have many products a step, hence fewer steps."""
     steps = max(len(given.stimulus) // OPERATIONS_A_STEP, WARM_UP_CYCLES + 1)
-    shorter = build(steps, given.stimulus.seed, tensors=given.stimulus.tensors)
-    return given._replace(stimulus=shorter)
+    return given._replace(stimulus=given.stimulus.resized(steps))
 
 
 def run_dots(given: Asked, console: Console, *, lanes: Sequence[int]) -> DotReport:

@@ -83,7 +83,6 @@ def make_tile_report(
 
     Raises: what measuring raises.
     """
-    library = load(conditions.pdk.liberty)
     counts = sorted(lanes)
     every = [
         replace(entry, options={**entry.options, "lanes": count})
@@ -91,9 +90,7 @@ def make_tile_report(
         for entry in entries
         if count <= MOST_DOTS or not _kind(entry)
     ]
-    one = replace(conditions, all_builds=False)
-    single = [builds(entry.configuration(), one, library) for entry in every]
-    measured = measure_builds(conditions, stimulus, single, results, progress)
+    measured = _measured(every, conditions, stimulus, results, progress)
     alike: dict[tuple[int, str], list[tuple[Entry, Best]]] = {}
     for pair in zip(every, measured, strict=True):
         alike.setdefault((pair[0].options["lanes"], _kind(pair[0])), []).append(pair)
@@ -112,10 +109,42 @@ def make_tile_report(
         },
         claim=CLAIM,
         rows=tuple(
-            _row(entry, told, baselines[entry.options["lanes"], _kind(entry)], stimulus)
+            _row(
+                entry, told, baselines[entry.options["lanes"], _kind(entry)], _own(entry, stimulus)
+            )
             for entry, told in zip(every, measured, strict=True)
         ),
     )
+
+
+def _measured(
+    every: Sequence[Entry],
+    conditions: Conditions,
+    stimulus: Stimulus,
+    results: Cache,
+    progress: Progress | None,
+) -> list[Best]:
+    """Every entry on its operations."""
+    library = load(conditions.pdk.liberty)
+    one = replace(conditions, all_builds=False)
+    drawn = [_own(entry, stimulus) for entry in every]
+    found: dict[int, Best] = {}
+    for size in sorted({len(own) for own in drawn}):
+        places = [place for place, own in enumerate(drawn) if len(own) == size]
+        ways = [builds(every[place].configuration(), one, library) for place in places]
+        told = measure_builds(conditions, drawn[places[0]], ways, results, progress)
+        found |= zip(places, told, strict=True)
+    return [found[place] for place in range(len(every))]
+
+
+def _own(entry: Entry, stimulus: Stimulus) -> Stimulus:
+    """As many operations as make about as many products: those of a tile are products, that of a
+    dot unit is a step of all lanes.
+    """
+    configuration = entry.configuration()
+    if configuration.unit.one_build:  # a tile
+        return stimulus
+    return stimulus.resized(-(-len(stimulus) // configuration.options["lanes"]))
 
 
 def _kind(entry: Entry) -> str:

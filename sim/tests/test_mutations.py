@@ -35,6 +35,7 @@ from mlsmac.hw.integer.range_statistic import RangeStatistic
 from mlsmac.hw.integer.requantizer import Requantizer
 from mlsmac.hw.mac.adder_mac import OperandStage
 from mlsmac.hw.mac.kulisch_mac import FixedPointAccumulator, SignedProduct
+from mlsmac.hw.mac.mac import MultiplierStage
 from mlsmac.hw.parts import lfsr, signed_multiplier
 from mlsmac.hw.parts.signed_multiplier import SignedMultiplier
 from mlsmac.hw.parts.unsigned_multiplier import CompressionTree, UnsignedMultiplier
@@ -233,6 +234,7 @@ MUTATIONS = [Mutation(*row) for row in (
     ("shift of a term", dot_tree, "_terms", "value[2:]", "value[1:-1]", "block_dot", LONG, FEW),
     ("sign of one operand", OperandRows, "_factors", "w[-1] ^ a[-1]", "w[-1]", "block_dot", DECODER, FEW),
     ("exponent of a subnormal", OperandRows, "_terms", "exponent | ~exponent.any()", "exponent", "block_dot", LONG, FEW),
+    ("weight of a MAC not held", MultiplierStage, E, "self.load if", "None if", "int_mac", {"hold": True}),
     ("weights not held", OperandRows, E, "enable = self.load if", "enable = None if", "block_dot", DOT | {"hold": True}, FEW),
     ("block not started", DotStage, E, "bit & ~start for", "bit for", "block_dot", BLOCKS, FEW),
     ("block before its end", DotStage, E, "bit & present for", "bit for", "block_dot", BLOCKS, FEW),

@@ -86,6 +86,9 @@ WIDE_FLOATS: list[tuple[str, dict[str, Any]]] = [
     ("float_fma", {"format": "bf16", "acc_format": "fp32", "subnormals": False}),
 ]
 MORE: list[tuple[str, dict[str, Any]]] = [
+    ("mls_mac", {"format": "2,1", "hold": True}),
+    ("int_mac", {"zero_points": True, "hold": True}),
+    ("fused_mac", {"format": "e5m2", "acc_format": "6,5", "hold": True}),
     ("fp8_mac", {"format": "e5m2"}),
     ("fp8_mac", {"format": "e4m3"}),
     ("mls_dot", {"format": "2,1"}),

@@ -104,6 +104,10 @@ class Stimulus:
     def __len__(self) -> int:
         return len(self.first)
 
+    def resized(self, operations: int) -> "Stimulus":
+        """So many operations, drawn from the same tensors."""
+        return build(operations, self.seed, self.kinds, tensors=self.tensors, layers=self.layers)
+
     def encode(
         self, format: Format, a_format: Format | None = None
     ) -> tuple[np.ndarray, np.ndarray]:

@@ -42,6 +42,7 @@ MORE: list[tuple[str, dict[str, Any]]] = [
     ("int_mac", {"acc_width": "auto", "length": 256, "overflow": "wrap"}),
     ("int_mac", {"zero_points": True, "format": "5", "a_format": "2", "recoding": "booth4"}),
     ("int_mac", {"a_format": "int16", "platform": "ecp5"}),
+    ("int_mac", {"zero_points": True, "hold": True}),
     ("adder_mac", {"format": "int4", "acc_width": "auto", "length": 9, "overflow": "wrap"}),
     ("lns_mac", {"table_bits": 0, "overflow": "wrap", "acc_width": 17}),
     ("lns_mac", {"format": "4,1", "table_bits": 1, "table_fraction": 20}),
