@@ -14,6 +14,7 @@ from ..sim.vectors import DEFAULT_OPERATIONS, DEFAULT_SEED
 from ..support.errors import ToolError, UserError
 from ..units import UNITS, StreamConfiguration, configure, emit
 from ..units.emit import parameters
+from ..units.options import NONE
 from .options import (
     DOT_LANES,
     DOT_OPERATIONS,
@@ -214,7 +215,10 @@ def synth(
     from ..study.tables import mac_sheet
 
     configuration = configured(unit, options)
-    entry = Entry(configuration.slug, unit, configuration.values)
+    given_options = {
+        name: NONE if value is None else value for name, value in configuration.values.items()
+    }
+    entry = Entry(configuration.slug, unit, given_options)
     asked = measuring.asked(export, **given)
     result = measuring.run(asked, err, entries=(entry,))
     show(result, as_json, [mac_sheet(result)], measuring.remarks(result))

@@ -27,7 +27,10 @@ UnitName = Annotated[
     ),
 ]
 Interface = Annotated[
-    str, typer.Option(help="Ports: wires, or for tiles stream (valid/ready) or axi (AXI4-Stream).")
+    str,
+    typer.Option(
+        help="Ports: wires, or for tiles and dot units stream (valid/ready) or axi (AXI4-Stream)."
+    ),
 ]
 Results = Annotated[
     int | None,

@@ -1,5 +1,6 @@
 """Dot units: what a product costs where many share an accumulation, a scale, and an operand row."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +12,9 @@ from ..units.emit import parameters
 from .builds import Progress, builds, measure_builds
 from .conditions import Conditions
 from .dot_errors import dot_errors
-from .report import Baselines, area, cheapest, circumstances, ratio, ratio_error
+from .errors import relative_error
+from .records import significant
+from .report import Baselines, area, cheapest, circumstances, ratio
 from .rows import Best, DotReport, DotRow
 from .stimuli.pairs import Stimulus
 from .systems import Entry
@@ -111,8 +114,8 @@ def make_dot_report(
 ) -> DotReport:
     """Measure every entry at each width, on all cores; `stimulus` has a step for each pair.
 
-    Each has one build, its adders of full adder cells where the library has any: gates took 29 to
-    104 % more energy in every dot unit that was tried, recoded multipliers 41 % more in FP32's.
+    Each has one build, its adders of full adder cells where the library has any: gates, and recoded
+    multipliers, took more energy in every dot unit that was tried.
     Raises: what measuring raises.
     """
     library = load(conditions.pdk.liberty)
@@ -149,7 +152,7 @@ def _row(
     ratios: dict[str, float | None] = {}
     for kind in BASELINES:
         ratios[f"ratio_to_{kind}"] = ratio(baselines, kind, measured)
-        ratios[f"ratio_to_{kind}_se"] = ratio_error(baselines, kind, measured)
+        ratios[f"ratio_to_{kind}_se"] = _ratio_error(baselines, kind, measured)
         ratios[f"area_ratio_to_{kind}"] = _area_ratio(baselines, kind, measured, lanes)
     return DotRow(
         unit=entry.label,
@@ -161,6 +164,18 @@ def _row(
         measured=measured,
         **ratios,
     )
+
+
+def _ratio_error(baselines: Baselines, kind: str, own: Best) -> float | None:
+    """Of the ratio of energies, which are of different draws."""
+    value = ratio(baselines, kind, own)
+    if value is None:
+        return None
+    baseline = baselines[kind][1]
+    errors = [relative_error(unit.batches) for unit in (baseline, own)]
+    if own is baseline or None in errors:
+        return None
+    return significant(value * math.hypot(*(error or 0.0 for error in errors)), 3)
 
 
 def _area_ratio(baselines: Baselines, kind: str, own: Best, lanes: int) -> float | None:

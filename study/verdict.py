@@ -4,6 +4,7 @@ Each comparison is of two rows of the report on dot units with the same products
 library and with captured and normal tensors: the answer depends on both.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -30,7 +31,7 @@ class Comparison:
 COMPARISONS = (
     Comparison("MXINT8", "MXFP8 E4M3", "-37 % (arXiv 2510.25602)"),
     Comparison("NVINT4", "NVFP4", "-38 % (arXiv 2510.25602)"),
-    Comparison("MXFP4", "MXFP8 E4M3", "-48 to -64 % (arXiv 2603.04979)"),
+    Comparison("MXFP4", "MXFP8 E4M3", "-47 to -64 % (arXiv 2603.04979)"),
     Comparison("FP8 E4M3, exact sum", "INT8", "+50 to +180 % (arXiv 2303.17951)", area=True),
     Comparison("FP8 E4M3, float32 sum", "INT8", "+50 to +180 % (arXiv 2303.17951)", area=True),
     Comparison("FP8 E4M3, exact sum", "INT8"),
@@ -116,14 +117,16 @@ def _figure(rows: Sequence[DotRow], unit: str, told: Callable[[DotRow], str]) ->
 
 
 def _change(comparison: Comparison, rows: Sequence[DotRow]) -> str:
-    """In percent; a dash where a unit has no energy."""
+    """In percent with the standard error; a dash where a unit has no energy."""
     by_name = {row.unit: row for row in rows if row.lanes == LANES}
     pair = [by_name[comparison.one], by_name[comparison.other]]
     if comparison.area:
         one, other = (row.gate_equivalents_per_lane for row in pair)
-    else:
-        energies = [row.measured.energy_pj for row in pair]
-        if None in energies:
-            return "-"
-        one, other = (energy or 0.0 for energy in energies)
-    return f"{100 * (one / other - 1):+.0f} %"
+        return f"{100 * (one / other - 1):+.0f} %"
+    one, other = (row.measured.energy_pj or 0.0 for row in pair)
+    if not one or not other:
+        return "-"
+    error = math.hypot(
+        *((row.measured.energy_pj_se or 0.0) / (row.measured.energy_pj or 1.0) for row in pair)
+    )
+    return f"{100 * (one / other - 1):+.0f} ±{100 * one / other * error:.0f} %"

@@ -262,11 +262,15 @@ def tile_steps(configuration: "Configuration", source: Source) -> Workload:
 
 def dot_steps(configuration: "Configuration", source: Source) -> Workload:
     """Whole outputs, block by block; a step an operation. What holds weights does so for `HELD`
-    steps.
+    steps, where a block is a step, and for four times as many operations: so many outputs are one
+    sum.
     """
     options = configuration.options
     shape = options["lanes"], options.get("groups", 1), options.get("cycles", 1)
-    steps = source.dots(*shape, held=HELD if options.get("hold") else 1)
+    if options.get("hold") and options.get("cycles", 1) == 1:
+        steps = source.dots(*shape, steps=4 * len(source), held=HELD)
+    else:
+        steps = source.dots(*shape)
     return _of_dots(configuration, steps.inputs(options), steps, 0)
 
 

@@ -14,7 +14,8 @@ class Stepped(Component):
     Members
     -------
     w, a: In, operand codes of each lane.
-    w_scale, a_scale: In, scale codes, with `last`; some units.
+    w_scale, a_scale: In, scale codes, with `last` (`w_scale` with `load`, where there is one); some
+        units.
     load: In, the step brings weights, which else stay; some units.
     start, last: In, the step begins, ends a group; where groups have several steps.
     first, finish: In, with `last`: the group begins, ends an output.

@@ -40,8 +40,8 @@ class ConvTile(Component):
     Members
     -------
     i: In, stream of steps: `w`, `a` (and `w_scale`, `a_scale`, `load`) as the tile's ports, the
-        scale codes being read with `last`; `last`, ends a group, where groups have several steps;
-        `finish`, ends an output, implies `last`.
+        scale codes being read with `last`, those of held weights with `load`; `last`, ends a group,
+        where groups have several steps; `finish`, ends an output, implies `last`.
     o: Out, stream of results: `z`, 32 bits, float32 code; `overflow` where the tile has it.
     tensor_scale: In, 32 bits, constant while outputs are under way; where the tile has it.
     """

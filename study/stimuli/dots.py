@@ -250,9 +250,9 @@ def build(
 ) -> DotStimulus:
     """Draw whole outputs until each kind has its equal share of `steps` steps or more.
 
-    An output is drawn uniformly: the layer and phase, then its place in the result. Weights that
-    are `held` for several steps serve so many outputs of a channel, block by block in turn; one sum
-    stands for theirs. A*E, which has no weights, then takes no part.
+    An output is drawn uniformly: the layer and phase, then its place in the result. First operands
+    that are `held` for several steps serve so many outputs, block by block in turn: weights those
+    of a channel, activations of A*E those of as many error channels. One sum stands for theirs.
     Raises: TypeError, ValueError.
     """
     check_int("steps", steps, 1, 1 << 30)
@@ -266,11 +266,9 @@ def build(
     size = lanes * cycles
     sides: tuple[list[Side], list[Side]] = ([], [])
     marks: list[np.ndarray] = []
-    taken = [kind for kind in Kind if held == 1 or kind is not Kind.AE]
-    for kind in taken:
-        index = list(Kind).index(kind)
+    for index, kind in enumerate(Kind):
         rng = np.random.default_rng([seed, *kind.encode()])
-        missing = steps / len(taken)
+        missing = steps / len(Kind)
         while missing > 0:
             number = chosen[rng.integers(len(chosen))]
             pairs = _draw_outputs(kind, layers[number], number, size, held, rng)
@@ -289,21 +287,23 @@ def build(
 def _draw_outputs(
     kind: Kind, layer: Layer, number: int, size: int, count: int, rng: np.random.Generator
 ) -> list[tuple[Side, Side]]:
-    """The blocks of `count` outputs of one channel."""
+    """The blocks of `count` outputs that have the first operand in common."""
     tensors = layer.tensors()
     shapes = [tensors[letter].shape for letter in kind]
     extents = {Kind.WA: None, Kind.WE: layer.a.shape[2:], Kind.AE: layer.w.shape[2:]}[kind]
     lowered = convolution(kind, *shapes, padding=layer.padding, size=extents)
     found: list[tuple[Side, Side]] = []
-    channel = None
+    shared: dict[int, int] = {}  # of the place in the result, by axis
     while len(found) < count:
-        place = [*np.unravel_index(rng.integers(lowered.size), lowered.z)]
-        place[1] = place[1] if channel is None else channel
+        drawn = np.unravel_index(int(rng.integers(lowered.size)), lowered.z)
+        place = [int(index) for index in drawn]
+        for axis, index in shared.items():
+            place[axis] = index
         output = np.ravel_multi_index(tuple(place), lowered.z)
         steps = lower(lowered, lanes=1, outputs=np.array([output]))
         places = np.stack([steps.w[:, 0], steps.a[:, 0]]).reshape(2, lowered.groups, -1)
         if kind is Kind.AE or (places[0] >= 0).all():
-            channel = place[1]
+            shared = {axis: place[axis] for axis in ((1, 2, 3) if kind is Kind.AE else (1,))}
             found.append(_blocks(kind, steps, places, number, size))
     return found
 
