@@ -260,6 +260,16 @@ def test_report_refuses_an_unwritable_output_before_any_work(tmp_path: Path) -> 
     assert "file/out" in done.stderr
 
 
+@pytest.mark.eda
+def test_synth_measures_without_scales_what_is_asked_for(tmp_path: Path) -> None:
+    unit = ("block_dot", "--format", "0,3", "--scale", "none", "--operands", "decoded")
+    few = ("--lanes", "1", "--quick", "--operations", "200", "--json")
+    done = run("synth", *unit, *few, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)["rows"]
+    assert row["slug"] == "block_dot_e0m3_unscaled_decoded_lanes1_window"
+
+
 def test_synth_refuses_a_file_to_export_to_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for place in ("file", "file/out"):

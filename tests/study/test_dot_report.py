@@ -19,6 +19,7 @@ from mlsmac.study.builds import best
 from mlsmac.study.conditions import Conditions
 from mlsmac.study.dot_errors import dot_errors
 from mlsmac.study.dot_report import ENTRIES, DotEntry, make_dot_report
+from mlsmac.study.errors import relative_error
 from mlsmac.study.html import dot_html
 from mlsmac.study.measure import Build, measure
 from mlsmac.study.plots import dot_plot, trade_plot
@@ -92,7 +93,7 @@ def test_held_weights_are_loaded_once_for_many_steps(stimulus) -> None:
     assert (activations[:, 1:] != activations[:, :1]).any(axis=2).mean() > 0.9
     lengths = np.flatnonzero(dots.finish) + 1 - np.flatnonzero(dots.first)
     assert (lengths % 16 == 0).all()
-    assert set(dots.kind.tolist()) == {0, 1}
+    assert set(dots.kind.tolist()) == {0, 1, 2}
     # What golden holds are the codes that come with each step anyway.
     always = {**inputs, "load": np.ones_like(inputs["load"])}
     assert (unit.reference(inputs)["z"] == unit.reference(always)["z"]).all()
@@ -212,6 +213,21 @@ def test_ratios_are_to_the_cheapest_of_any_width(made) -> None:
     assert {row.gate_equivalents_per_lane for row in report.rows} == {100.0}
     assert [len(own) for own in calls] == [1] * 5
     assert {adders for own in calls for _, adders in own} == {Adders.FULL_ADDERS}
+
+
+@pytest.mark.eda
+def test_errors_of_ratios_are_of_independent_draws(made) -> None:
+    report, _ = made
+    first, *others = (row for row in report.rows if row.ratio_to_mxfp8 is not None)
+    for row in others:
+        if row.ratio_to_fp32 == 1:
+            assert row.ratio_to_fp32_se is None
+            continue
+        # All rows have the same batches here.
+        relative = row.measured.energy_pj_se / first.measured.energy_pj_se
+        assert relative == 1
+        expected = row.ratio_to_fp32 * 2**0.5 * relative_error(row.measured.batches)
+        assert row.ratio_to_fp32_se == pytest.approx(expected, rel=0.01)
 
 
 @pytest.mark.eda
