@@ -184,7 +184,8 @@ def stale() -> dict[Path, str]:
     return {
         path: content
         for path, content in [*fresh.items(), *plots.items()]
-        if content is not None and path.read_text(encoding="utf-8") != content
+        if content is not None
+        and not (path.exists() and path.read_text(encoding="utf-8") == content)
     }
 
 

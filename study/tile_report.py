@@ -25,7 +25,7 @@ from .stimuli.pairs import Stimulus
 from .stimuli.tiles import SEGMENT
 from .systems import Entry
 
-SCHEMA = 3
+SCHEMA = 4
 LANES = (4, 16, 64)
 KINDS = ("fp32", "fp8")
 """Of the baselines that tiles are compared with: those of MACs with such, of dots with such."""

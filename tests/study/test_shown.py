@@ -66,7 +66,9 @@ def tags_and_words(page: str) -> list[str]:
 @pytest.mark.parametrize(("name", "made"), [("report", mac_html), ("tiles", tile_html)])
 def test_page(name: str, made) -> None:
     folder, kind, *_ = REPORTS[name]
-    text = made(read(kind, folder / f"{name}.json"), {"energy": "E", "area": "A"})
+    text = made(
+        read(kind, folder / f"{name}.json"), {"energy": "E", "area": "A", "dots": "D", "trade": "T"}
+    )
     assert tags_and_words(text) == tags_and_words((EXPECTED / f"{name}.html").read_text())
 
 
