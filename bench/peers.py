@@ -22,7 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from mlsmac.hw.floating.float_adder import AdderPath
-from mlsmac.study.measure import Build, Conditions, builds
+from mlsmac.study.builds import builds
+from mlsmac.study.conditions import Conditions
+from mlsmac.study.measure import Build
 from mlsmac.support.errors import UserError
 from mlsmac.synth.liberty import pdk
 from mlsmac.synth.liberty.library import load

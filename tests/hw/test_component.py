@@ -36,6 +36,7 @@ from mlsmac.hw.mac.mac import Mac
 from mlsmac.hw.mac.mls_mac import MlsMac
 from mlsmac.hw.parts.combinational import Combinational
 from mlsmac.hw.parts.component import Component, Parameter, constant, parameter
+from mlsmac.hw.parts.stepped import Stepped
 from mlsmac.hw.parts.unsigned_multiplier import Recoding, UnsignedMultiplier
 from mlsmac.hw.quantizer import block_lanes
 from mlsmac.hw.tile import adder_trees, axi_stream, scaled_trees, tile, tile_scalers
@@ -231,6 +232,7 @@ def subclasses(cls: type[Component]) -> list[type[Component]]:
 
 
 ABSTRACT = (
+    Mac,
     adder_trees.AdderTree,
     adder_trees._IntegerTree,
     block_lanes.BlockLanes,
@@ -255,11 +257,11 @@ SAMPLES: dict[type, object] = {
     IntFormat: INT8,
     LnsFormat: LNS8,
     bool: True,
-    wiring.Component: UnsignedMultiplier(width=2),
+    Component: UnsignedMultiplier(width=2),
     Shape: unsigned(8),
     tuple[Mac, ...]: (MlsMac(format=MLS_E2M4),),
     adder_trees.AdderTree: adder_trees.Fp32AdderTree(leaves=2),
-    tile.Tile: tile.MlsTile(format=MLS_E2M4, scale=SCALE_E8M1, lanes=1),
+    Stepped: tile.MlsTile(format=MLS_E2M4, scale=SCALE_E8M1, lanes=1),
 }
 """A value of each kind of parameter that is neither an integer nor an enumeration."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlsmac.study.documents import BLOCKS, RESULTS, generated, stale, tile_lines
+from mlsmac.study.documents import BLOCKS, RESULTS, SETTINGS, generated, stale, tile_lines
 from mlsmac.study.quality_report import QualityReport
 from mlsmac.study.quantizer_rows import (
     NetworkRow,
@@ -46,7 +46,7 @@ QUANTIZER_KINDS = (QuantizerReport, QuantizerRow, OperationRow, NetworkRow, Step
 
 def test_every_result_is_there() -> None:
     kept = {path.stem for path in RESULTS.glob("*.json")}
-    assert kept == {"report", "tiles", "table5", "quantizers", "quality"}
+    assert kept == {"report", "tiles", "table5", "quantizers", "quality", *SETTINGS.values()}
 
 
 def test_tiles_of_some_lanes_without_title_and_rule() -> None:
@@ -54,8 +54,11 @@ def test_tiles_of_some_lanes_without_title_and_rule() -> None:
     report = from_json(TileReport, json.loads(shown.with_suffix(".json").read_text()))
     text = shown.with_suffix(".txt").read_text()
     expected = [line for line in text.splitlines() if line.startswith((" unit", " FP", " MLS"))]
-    energies = expected[: len(report.rows) + 1]
-    assert tile_lines(report, 4).splitlines() == [f"    {line.rstrip()}" for line in energies]
+    heads = [place for place, line in enumerate(expected) if line.startswith(" unit")]
+    energies, areas, of_dots, dot_areas = heads
+    for lines, dots in ((expected[energies:areas], False), (expected[of_dots:dot_areas], True)):
+        told = tile_lines(report, 4, dots).splitlines()
+        assert told == [f"    {line.rstrip()}" for line in lines]
     assert len(tile_lines(report, 16).splitlines()) == 1
 
 

@@ -97,7 +97,9 @@ def measured(conditions):
 @pytest.mark.eda
 def test_a_quantizer_is_measured_by_stages(measured):
     assert measured.mismatches == measured.mismatches_zero_delay == 0
-    assert [*measured.energy_pj_by_stage] == [*QUANTIZER_STAGES.values()]
+    own = [*measured.energy_pj_by_stage]
+    assert own == [stage for stage in QUANTIZER_STAGES.values() if stage in own]
+    assert own == ["group_scale", "lanes", "generator"]
     split = sum(measured.energy_pj_by_stage.values())
     assert split == pytest.approx(measured.energy_pj, rel=1e-4)
 
@@ -140,7 +142,7 @@ def test_all_is_written_and_shown(made, tmp_path):
     assert sorted(path.name for path in paths) == ["quantizers.json", "quantizers.svg"]
     assert json.loads((tmp_path / "quantizers.json").read_text()) == to_json(made)
     assert (tmp_path / "quantizers.svg").read_text().startswith("<svg")
-    assert [len(table.rows) for table in quantizer_tables(made)] == [24, 24, 4, 2, 6, 6]
+    assert [len(table.rows) for table in quantizer_tables(made)] == [29, 29, 4, 2, 6, 6]
     assert any("comparable with a batch normalization" in line for line in remarks(made))
     assert not any("WRONG" in line for line in remarks(made))
 
