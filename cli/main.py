@@ -251,7 +251,7 @@ def report(
     tables = [*mac_tables(result), *dot_tables(result, result.dots)]
     present(result, tables, measuring, output, as_json)
     macs = {row.unit: row.measured for row in result.rows}
-    every = macs | {measuring.dot_name(row): row.measured for row in own.rows}
+    every = macs | {measuring.called(row): row.measured for row in own.rows}
     measuring.conclude(result, every)
 
 
@@ -303,7 +303,7 @@ def tiles(
             progress=progress,
         )
     present(result, tile_tables(result), shown, output, as_json)
-    measuring.conclude(result, {shown.called(row): row.measured for row in result.rows})
+    measuring.conclude(result, {measuring.called(row): row.measured for row in result.rows})
 
 
 @app.command()
@@ -327,7 +327,7 @@ def dots(
     asked = measuring.asked(output, **given)
     result = measuring.run_dots(asked, err, lanes=counts)
     present(result, dot_tables(result, result.rows), shown, output, as_json)
-    measuring.conclude(result, {measuring.dot_name(row): row.measured for row in result.rows})
+    measuring.conclude(result, {measuring.called(row): row.measured for row in result.rows})
 
 
 @app.command()

@@ -1,11 +1,12 @@
 """`mlsmac synth` and `mlsmac report`: options to measurements to tables."""
 
+import enum
 import math
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -20,7 +21,7 @@ from ..study.export import export as make_export
 from ..study.html import mac_html
 from ..study.plots import area_plot, dot_plot, energy_plot, trade_plot
 from ..study.report import make_report
-from ..study.rows import AccumulatorRow, Best, DotReport, DotRow, MacReport, MacRow, Report
+from ..study.rows import AccumulatorRow, Best, DotReport, DotRow, MacReport, MacRow, Report, TileRow
 from ..study.stimuli.pairs import Stimulus, Tensors, build
 from ..study.systems import BASELINES, Entry
 from ..support.cache import Cache
@@ -36,6 +37,8 @@ from .options import check_range
 from .output import err, exit_if_wrong, json_text, warn
 
 CACHE = Path("build/cache")
+
+Chosen = TypeVar("Chosen", bound=enum.Enum)
 
 
 class Asked(NamedTuple):
@@ -86,11 +89,8 @@ def conditions(
         raise UserError(f"--script must be one of {', '.join(ABC_SCRIPTS)}, not {script!r}")
     if not 0 < precision < math.inf:
         raise UserError(f"--precision must be positive and finite, not {precision}")
-    try:
-        counting = choice("--states", States, states)
-        wanted = choice("--simulator", Simulator, simulator or Simulator.default().value)
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    counting = _chosen("--states", States, states)
+    wanted = _chosen("--simulator", Simulator, simulator or Simulator.default().value)
     found = find(pdk, liberty or None)
     clock = found.clock_mhz if clock_mhz is None else clock_mhz
     if wanted is Simulator.EVENTS is not Simulator.default():
@@ -112,11 +112,15 @@ def stimulus(operations: int, tensors: str, seed: int, quick: bool) -> Stimulus:
         operations //= 10
     check_range("--operations", operations, WARM_UP_CYCLES + 1)
     check_range("--seed", seed, 0)
+    return build(operations, seed, tensors=_chosen("--tensors", Tensors, tensors))
+
+
+def _chosen(option: str, kind: type[Chosen], value: str) -> Chosen:
+    """The member that an option's value names. Raises: UserError."""
     try:
-        drawn_from = choice("--tensors", Tensors, tensors)
+        return choice(option, kind, value)
     except ValueError as error:
         raise UserError(str(error)) from None
-    return build(operations, seed, tensors=drawn_from)
 
 
 @contextmanager
@@ -175,13 +179,24 @@ def cache(use_cache: bool) -> Cache:
     return Cache(CACHE if use_cache else None)
 
 
-def verdict(name: str, measured: Best) -> list[str]:
-    """A line where a unit computed something else than golden."""
+def verdict(name: str, measured: Best, period: float | None = None) -> list[str]:
+    """Lines where a unit misses the clock, whose `period` may be told, or computed something else
+    than golden.
+    """
+    lines = []
+    if not measured.meets_timing:
+        given = "" if period is None else f" of {period:g} ns"
+        lines.append(f"{name} misses the clock: {figure(measured.critical_path_ns)} ns{given}")
     if measured.is_wrong:
-        return [f"{name}: A BUILD COMPUTES WRONG RESULTS, see builds in the JSON"]
-    if measured.mismatches:
-        return [f"{name}: {measured.mismatches} wrong results with delays: no energy given"]
-    return []
+        lines.append(f"{name}: A BUILD COMPUTES WRONG RESULTS, see builds in the JSON")
+    elif measured.mismatches:
+        lines.append(f"{name}: {measured.mismatches} wrong results with delays: no energy given")
+    return lines
+
+
+def called(row: TileRow | DotRow) -> str:
+    """A unit's name among those of all lane counts."""
+    return f"{row.unit}, {row.lanes} lanes"
 
 
 def conclude(report: Report, units: Mapping[str, Best]) -> None:
@@ -255,8 +270,7 @@ def remarks(report: MacReport) -> list[str]:
     """What the table's reader must know: misses, ranges, what the figures leave out."""
     lines = []
     for row in report.rows:
-        lines += _misses(row, 1e3 / report.clock_mhz)
-        lines += verdict(row.unit, row.measured)
+        lines += verdict(row.unit, row.measured, 1e3 / report.clock_mhz)
         if row.accumulator:
             lines.append(f"{row.unit}: {_range(row.accumulator)}")
     zeros = ", ".join(f"{row.unit} {100 * row.zero_product_share:.2g} %" for row in report.rows)
@@ -276,19 +290,9 @@ def remarks(report: MacReport) -> list[str]:
     return [*lines, *(dot_remarks(report.dots, report.dot_baselines) if report.dots else [])]
 
 
-def dot_name(row: DotRow) -> str:
-    """A dot unit's name among those of all widths."""
-    return f"{row.unit}, {row.lanes} lanes"
-
-
 def dot_remarks(rows: Iterable[DotRow], baselines: Mapping[str, str]) -> list[str]:
     """What the reader of dot units' tables must know."""
-    lines = []
-    for row in rows:
-        if not row.measured.meets_timing:
-            path = figure(row.measured.critical_path_ns)
-            lines.append(f"{dot_name(row)} misses the clock: {path} ns")
-        lines += verdict(dot_name(row), row.measured)
+    lines = [line for row in rows for line in verdict(called(row), row.measured)]
     names = "; ".join(f"{DOT_BASELINES[kind]}: {unit}" for kind, unit in baselines.items())
     return [
         *lines,
@@ -296,13 +300,6 @@ def dot_remarks(rows: Iterable[DotRow], baselines: Mapping[str, str]) -> list[st
         f"cheapest of its kind ({names}); errors: root mean square of what rounding to nearest "
         "does, over that of the values",
     ]
-
-
-def _misses(row: MacRow, period: float) -> list[str]:
-    if row.measured.meets_timing:
-        return []
-    path = figure(row.measured.critical_path_ns)
-    return [f"{row.unit} misses the clock: {path} ns of {period:g} ns"]
 
 
 def _range(accumulator: AccumulatorRow) -> str:

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from ..study.columns import figure
 from ..study.html import tile_html
 from ..study.plots import tile_plot
-from ..study.rows import TileReport, TileRow
+from ..study.rows import TileReport
 from ..support.files import write_whole
-from .measuring import verdict
+from .measuring import called, verdict
 from .output import json_text
 
 
@@ -23,20 +22,9 @@ def write(report: TileReport, directory: Path) -> list[Path]:
     return list(files)
 
 
-def called(row: TileRow) -> str:
-    """A tile's name among those of all lane counts."""
-    return f"{row.unit}, {row.lanes} lanes"
-
-
 def remarks(report: TileReport) -> list[str]:
     """What the tables' reader must know."""
-    lines = []
-    for row in report.rows:
-        name = called(row)
-        if not row.measured.meets_timing:
-            path = figure(row.measured.critical_path_ns)
-            lines.append(f"{name} misses the clock: {path} ns")
-        lines += verdict(name, row.measured)
+    lines = [line for row in report.rows for line in verdict(called(row), row.measured)]
     claim = report.claim
     lines += [
         "the paper, one float32 add a 3x3 group, by its Table 5: "

@@ -67,10 +67,7 @@ MEMORY_STEPS = 100_000
 
 @pytest.mark.parametrize(
     ("name", "operations", "options"),
-    [
-        pytest.param(*case, marks=[pytest.mark.slow] if case in SLOW else [])
-        for place, case in enumerate(TILES)
-    ],
+    [pytest.param(*case, marks=[pytest.mark.slow] if case in SLOW else []) for case in TILES],
     ids=[configure(name, **options).slug for name, _, options in TILES],
 )
 def test_tile_matches_golden(

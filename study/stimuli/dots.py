@@ -33,7 +33,7 @@ from ...golden.spec import (
     check_int,
 )
 from ...support.words import Codes
-from .encode import amax_shift, encode_tensor
+from .encode import amax_shift, encode_tensor, pooled
 
 KERNEL = 9
 """Products of a 3x3 kernel."""
@@ -119,7 +119,7 @@ class DotStimulus:
         """Float32 code of the product of the first output's tensors' largest magnitudes, its tensor
         scales by the rules of MLS; one for all outputs, of which several are under way.
         """
-        tensors = [x for layer in self.layers for x in layer.tensors().values()]
+        tensors = pooled(self.layers)
         w, a = (np.abs(tensors[side.tensor[0]]).max() for side in (self.w, self.a))
         return int(np.float32(w * a).view(np.uint32))
 
@@ -163,7 +163,7 @@ class DotStimulus:
         shape = side.places.shape
         idle = scale.max_exp << scale.man_bits if scale else 0
         whole = Coded(np.zeros(shape, np.int64), np.full(shape[0], idle), np.zeros(shape))
-        tensors = [x for layer in self.layers for x in layer.tensors().values()]
+        tensors = pooled(self.layers)
         for number in np.unique(side.tensor[side.tensor >= 0]):
             own = side.tensor == number
             rng = np.random.default_rng([self.seed, int(number)])

@@ -1,9 +1,10 @@
 """Captured tensors in a unit's number format."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from ...data import Layer
 from ...golden.floats import from_float32
 from ...golden.integers import quantize_symmetric
 from ...golden.lns import encode as encode_lns
@@ -12,6 +13,11 @@ from ...golden.spec import FP32, SCALE_E8M1, ElementFormat, FloatFormat, IntForm
 
 Format = ElementFormat | FloatFormat | IntFormat | LnsFormat
 """What tensors can be cast to."""
+
+
+def pooled(layers: Iterable[Layer]) -> list[np.ndarray]:
+    """Every tensor in pool order: w, a, e of the first layer, then of the next."""
+    return [tensor for layer in layers for tensor in layer.tensors().values()]
 
 
 def encode_tensor(x: np.ndarray, format: Format, rng: np.random.Generator) -> np.ndarray:

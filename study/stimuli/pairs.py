@@ -6,7 +6,7 @@ format. It consists of whole groups as an accelerator feeds them, `start` at the
 
 import enum
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from ...support.cache import digest
 from ...support.words import Codes
 from . import dots, tiles
 from .dots import DotStimulus
-from .encode import Format, encode_tensor
+from .encode import Format, encode_tensor, pooled
 from .tiles import TileStimulus
 
 
@@ -127,7 +127,7 @@ class Stimulus:
         ports = {}
         for port, own, places in (("w", format, self.first), ("a", a_format, self.second)):
             codes, zeros = [], []
-            for tensor in _tensors(self.layers):
+            for tensor in pooled(self.layers):
                 code, zero, _ = quantize_affine(tensor, own)
                 codes.append(code.ravel())
                 zeros.append(np.full(tensor.size, zero))
@@ -140,13 +140,13 @@ class Stimulus:
         return np.concatenate(
             [
                 encode_tensor(tensor, format, np.random.default_rng([self.seed, number])).ravel()
-                for number, tensor in enumerate(_tensors(self.layers))
+                for number, tensor in enumerate(pooled(self.layers))
             ]
         )
 
     def values(self) -> tuple[np.ndarray, np.ndarray]:
         """The captured float32 values of the pairs."""
-        pool = np.concatenate([tensor.ravel() for tensor in _tensors(self.layers)])
+        pool = np.concatenate([tensor.ravel() for tensor in pooled(self.layers)])
         return pool[self.first], pool[self.second]
 
     def tile(self, lanes: int, interval: int, times: int = 1) -> TileStimulus:
@@ -178,7 +178,7 @@ class Stimulus:
         Each tensor gets the same number of beats, its last group cut.
         """
         rng = np.random.default_rng(self.seed)
-        tensors = list(_tensors(self.layers))
+        tensors = pooled(self.layers)
         rng.shuffle(tensors)
         ends = [place * len(self) // len(tensors) for place in range(len(tensors) + 1)]
         parts: dict[str, list[Codes]] = {}
@@ -195,7 +195,7 @@ class Stimulus:
         blocks; `tensor_scale` is NVFP4's, a float32 magnitude.
         """
         rng = np.random.default_rng(self.seed)
-        tensors = list(_tensors(self.layers))
+        tensors = pooled(self.layers)
         rng.shuffle(tensors)
         beats = size // lanes
         count = max(len(self) // beats, 1)
@@ -219,7 +219,7 @@ class Stimulus:
     def digest(self) -> str:
         """SHA-256 (hex) of all that decides the codes of every format: pairs, tensors, seed."""
         kinds = [kind.value for kind in self.kinds]
-        arrays = (self.first, self.second, self.start, self.kind, *_tensors(self.layers))
+        arrays = (self.first, self.second, self.start, self.kind, *pooled(self.layers))
         return digest([self.seed, kinds, *arrays])
 
     def statistics(
@@ -289,11 +289,6 @@ def _normal(layers: Sequence[Layer], seed: int) -> tuple[Layer, ...]:
         return rng.standard_normal(tensor.shape, np.float32)
 
     return tuple(replace(x, w=drawn(x.w), a=drawn(x.a), e=drawn(x.e)) for x in layers)
-
-
-def _tensors(layers: Sequence[Layer]) -> Iterator[np.ndarray]:
-    """Every tensor in pool order: w, a, e of the first layer, then of the next."""
-    return itertools.chain.from_iterable(layer.tensors().values() for layer in layers)
 
 
 def _run(

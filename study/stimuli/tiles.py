@@ -6,7 +6,7 @@ planes are cut into segments that are leaves like any. Products that are zero in
 the padding, are skipped.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from ...golden.lowering import Convolution, Kind, Steps, convolution, lower
 from ...golden.quantize import quantize
 from ...golden.spec import FP32, ElementFormat, FloatFormat, ScaleFormat, check_int
 from ...support.words import Codes
-from .encode import amax_shift, encode_tensor
+from .encode import amax_shift, encode_tensor, pooled
 
 SEGMENT = 16
 """Products of a leaf of A*E: a row of the largest captured plane; the captured batch of 8 samples
@@ -69,7 +69,7 @@ class TileStimulus:
         way.
         """
         format, scale = options.get("format", FP32), options.get("scale")
-        coded = [_Coded.of(*x, format, scale, self.seed) for x in enumerate(self._tensors())]
+        coded = [_Coded.of(*x, format, scale, self.seed) for x in enumerate(pooled(self.layers))]
         idle = 0 if scale else 1 << (format.code_width - 1)
         pool = np.concatenate([tensor.codes.ravel() for tensor in coded])
         ports = {
@@ -89,10 +89,6 @@ class TileStimulus:
             code = int(np.float32(w * a).view(np.uint32))
             ports["tensor_scale"] = np.full(len(self.steps.start), code, np.int64)
         return ports
-
-    def _tensors(self) -> Iterator[np.ndarray]:
-        for layer in self.layers:
-            yield from layer.tensors().values()
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +193,7 @@ def _fullest(kind: Kind, layers: Sequence[Layer], lanes: int) -> list[tuple[int,
 
 def _in_pool(steps: Steps, kind: Kind, number: int, layers: Sequence[Layer]) -> Steps:
     """Places in a layer's tensors as places in the pool."""
-    tensors = [tensor for layer in layers for tensor in layer.tensors().values()]
+    tensors = pooled(layers)
     moved = {}
     for port, letter in zip("wa", kind, strict=True):
         before = tensors[: 3 * number + "wae".index(letter)]
