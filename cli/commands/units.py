@@ -1,0 +1,161 @@
+"""Commands of one unit: list, generate, verify, place on an FPGA."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from ...sim.vectors import DEFAULT_OPERATIONS, DEFAULT_SEED
+from ...support.errors import UserError
+from ...units import UNITS, StreamConfiguration, configure, emit
+from ...units.emit import parameters
+from ..options import (
+    OF_UNIT,
+    Interface,
+    Json,
+    Output,
+    Results,
+    Seed,
+    UnitName,
+    UseCache,
+    check_range,
+    configured,
+    takes,
+)
+from ..output import err, out, print_json, show
+
+
+def units(as_json: Json = False) -> None:
+    """List the units that can be generated, verified and synthesized."""
+    every = [configure(name) for name in UNITS]
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": each.name,
+                    "description": each.unit.description,
+                    "options": parameters(each),
+                }
+                for each in every
+            ]
+        )
+        return
+    table = Table("unit", "what it is", "options (defaults)")
+    for each in every:
+        options = ", ".join(
+            each.unit.options[name].row.written(value) for name, value in each.values.items()
+        )
+        table.add_row(each.name, each.unit.description, options)
+    out.print(table)
+
+
+@takes(options=OF_UNIT)
+def generate(
+    unit: UnitName,
+    options: Mapping[str, Any],
+    interface: Interface = "wires",
+    results: Results = None,
+    output: Output = Path(),
+    as_json: Json = False,
+) -> None:
+    """Write a unit's Verilog and its JSON sidecar (ports, latency, parameters, tool versions)."""
+    configuration = configured(unit, options, interface, results)
+    emitted = emit(configuration)
+    paths = emitted.write(output)
+    if as_json:
+        print_json(emitted.sidecar)
+    else:
+        for path in paths:
+            out.print(str(path), highlight=False, soft_wrap=True)
+
+
+@takes(options=OF_UNIT)
+def verify(
+    unit: UnitName,
+    options: Mapping[str, Any],
+    interface: Interface = "wires",
+    results: Results = None,
+    simulator: Annotated[str, typer.Option(help="icarus or verilator.")] = "icarus",
+    operations: Annotated[
+        int | None,
+        typer.Option(help=f"Steps to simulate; default: {DEFAULT_OPERATIONS} over the lanes."),
+    ] = None,
+    seed: Seed = DEFAULT_SEED,
+    directory: Annotated[
+        Path, typer.Option("--build", help="Where the simulation and a waveform go.")
+    ] = Path("build/verify"),
+    as_json: Json = False,
+) -> None:
+    """Check a unit against the golden model in a simulator; exit 1 on any mismatch."""
+    from ...sim.runner import SIMULATORS, run_bench
+    from ...sim.streams import run_stream_bench
+
+    configuration = configured(unit, options, interface, results)
+    if simulator not in SIMULATORS:
+        raise UserError(f"--simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
+    if operations is None:
+        operations = DEFAULT_OPERATIONS // configuration.options.get("lanes", 1)
+    check_range("--operations", operations, 1)
+    check_range("--seed", seed, 0)
+    with err.status(f"simulating {configuration.slug} in {simulator}"):
+        place = directory / configuration.slug
+        how: dict[str, Any] = {"simulator": simulator, "operations": operations, "seed": seed}
+        if isinstance(configuration, StreamConfiguration):
+            result = run_stream_bench(configuration, place, **how)
+        else:
+            result = run_bench(configuration, place, **how)
+    waveform = str(result.waveform) if result.waveform else None
+    if as_json:
+        print_json(
+            {
+                "unit": configuration.slug,
+                "simulator": simulator,
+                "seed": seed,
+                "operations": result.operations,
+                "outputs_checked": result.checked,
+                "mismatches": list(result.mismatches),
+                "waveform": waveform,
+            }
+        )
+    else:
+        for line in result.mismatches:
+            err.print(line, highlight=False, soft_wrap=True)
+        verdict = f"FAILED, waveform {waveform}" if result.mismatches else "ok"
+        out.print(
+            f"{configuration.slug}: {result.operations} operations, {result.checked} outputs, "
+            f"seed {seed}, {simulator}: {verdict}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if result.mismatches:
+        sys.exit(1)
+
+
+@takes(options=OF_UNIT)
+def fpga(
+    unit: UnitName,
+    options: Mapping[str, Any],
+    device: Annotated[str, typer.Option(help="Lattice ECP5 part: 25k, 45k or 85k (LUTs).")] = "25k",
+    speed_grade: Annotated[int, typer.Option(help="6, 7 or 8; 8 is the fastest.")] = 6,
+    dsp: Annotated[
+        bool, typer.Option("--dsp/--no-dsp", help="Multipliers in DSP blocks, or in LUTs alone.")
+    ] = True,
+    seeds: Annotated[int, typer.Option(help="Placements, with the seeds 1 to this.")] = 3,
+    use_cache: UseCache = True,
+    as_json: Json = False,
+) -> None:
+    """Place and route one unit on an FPGA: LUTs, flip-flops, DSP blocks and clock."""
+    from ...study.fpga import FpgaTarget, measure_fpga
+    from ...study.tables import fpga_sheet
+    from .. import measuring
+
+    configuration = configured(unit, options)
+    target = FpgaTarget(device=device, speed_grade=speed_grade, dsp=dsp)
+    check_range("--seeds", seeds, 1)
+    results = measuring.cache(use_cache)
+    with err.status(f"placing {configuration.slug} with {seeds} seeds"):
+        row = measure_fpga(configuration, target, seeds=range(1, seeds + 1), results=results)
+    show(row, as_json, [fpga_sheet(row)])
