@@ -22,7 +22,7 @@ from ..study.html import mac_html
 from ..study.plots import area_plot, dot_plot, energy_plot, trade_plot
 from ..study.report import make_report
 from ..study.rows import AccumulatorRow, Best, DotReport, DotRow, MacReport, MacRow, Report, TileRow
-from ..study.stimuli.pairs import Stimulus, Tensors, build
+from ..study.stimuli.pairs import Stimulus, build
 from ..study.systems import BASELINES, Entry
 from ..support.cache import Cache
 from ..support.errors import UserError

@@ -19,6 +19,9 @@ from ..golden.spec import check_int
 MAX_STRIDE = 8
 CAPTURE_FILE = "tensors.npz"
 PHASES = ("early", "late")
+OWN = "own"
+"""Instead of a phase: tensors that a user brings."""
+
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -46,8 +49,8 @@ class Layer:
     padding: int
 
     def __post_init__(self) -> None:
-        if self.phase not in PHASES:
-            raise ValueError(f"phase must be one of {PHASES}, not {self.phase!r}")
+        if self.phase not in (*PHASES, OWN):
+            raise ValueError(f"phase must be one of {(*PHASES, OWN)}, not {self.phase!r}")
         for key, tensor in self.tensors().items():
             if tensor.dtype != np.float32:
                 raise TypeError(f"{key} must be a float32 array, not {tensor.dtype}")

@@ -18,8 +18,8 @@ from .keys import tool_versions
 from .measure import Build
 from .records import significant
 from .rows import AccumulatorRow, Best, MacReport, MacRow, Report, StimulusRow
-from .stimuli.pairs import Stimulus, Tensors
-from .stimuli.pairs import build as build_stimulus
+from .stimuli.draw import group_name
+from .stimuli.pairs import Stimulus
 from .systems import BASELINES, ENTRIES, Entry
 
 SCHEMA = 3
@@ -79,7 +79,9 @@ def circumstances(schema: int, conditions: Conditions, stimulus: Stimulus) -> Re
         simulator=conditions.simulator.value,
         precision=conditions.precision,
         stimulus=StimulusRow(
-            tensors=stimulus.tensors.value,
+            tensors=stimulus.tensors,
+            group=group_name(stimulus.group),
+            scale=str(stimulus.scale),
             operations=len(stimulus),
             seed=stimulus.seed,
             kinds=tuple(kind.value for kind in stimulus.kinds),
@@ -180,10 +182,10 @@ def _row(
     )
 
 
-@functools.cache
-def _range_stimulus(seed: int, tensors: Tensors) -> Stimulus:
-    """The operations on which every unit's overflows are counted."""
-    return build_stimulus(RANGE_OPERATIONS, seed, tensors=tensors)
+@functools.lru_cache(maxsize=2)
+def _range_stimulus(drawn: Stimulus) -> Stimulus:
+    """The operands on which every unit's overflows are counted."""
+    return drawn.resized(RANGE_OPERATIONS)
 
 
 def accumulator_row(configuration: Configuration, drawn: Stimulus) -> AccumulatorRow | None:
@@ -192,7 +194,7 @@ def accumulator_row(configuration: Configuration, drawn: Stimulus) -> Accumulato
     """
     if "overflow" not in configuration.options:
         return None
-    stimulus = _range_stimulus(drawn.seed, drawn.tensors)
+    stimulus = _range_stimulus(drawn)
     mac = configuration.lane
     outputs = mac.reference(mac.workload(stimulus).inputs)
     last = np.append(stimulus.start[1:], True)

@@ -270,7 +270,12 @@ class DotRow:
 class StimulusRow:
     """What the operands are drawn from."""
 
-    tensors: Annotated[str, "captured in training, or normal: drawn from N(0, 1) in their shapes"]
+    tensors: Annotated[
+        str,
+        "captured in training, normal: drawn from N(0, 1) in their shapes, or the name of a file",
+    ]
+    group: Annotated[str, "what shares a scale where MLS elements of MACs are quantized"]
+    scale: Annotated[str, "format of these scales"]
     operations: Annotated[int, "operations that were asked for"]
     seed: Annotated[int, "of the draw"]
     kinds: Annotated[tuple[str, ...], "convolutions"]

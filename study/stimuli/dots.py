@@ -15,15 +15,12 @@ from typing import Any
 import numpy as np
 
 from ...data import Layer
-from ...golden.blocks import BlockFormat, ElementCoding, ScaleCoding, quantize_blocks
 from ...golden.dots import decode_elements
 from ...golden.floats import to_float64
 from ...golden.lowering import Kind, Steps, convolution, lower
 from ...golden.quantize import quantize
 from ...golden.spec import (
     FP32,
-    MXFP8_E4M3,
-    NVFP4_SCALE,
     SCALE_E8M0,
     ElementFormat,
     FloatFormat,
@@ -33,13 +30,11 @@ from ...golden.spec import (
     check_int,
 )
 from ...support.words import Codes
+from .blocks import Coded, encode_blocks
 from .encode import amax_shift, encode_tensor, pooled
 
 KERNEL = 9
 """Products of a 3x3 kernel."""
-
-_SCALES = {SCALE_E8M0: ScaleCoding.E8M0, NVFP4_SCALE: ScaleCoding.E4M3}
-"""Scales whose blocks have rules of their own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,17 +170,6 @@ class DotStimulus:
         return whole
 
 
-@dataclass(frozen=True, eq=False)
-class Coded:
-    """Blocks in a format: element codes (blocks, size), scale codes (blocks,), and the float64
-    values that both stand for, the tensor's scale included.
-    """
-
-    codes: Codes
-    scales: Codes
-    values: np.ndarray
-
-
 def _coded(
     tensor: np.ndarray,
     blocks: Side,
@@ -210,26 +194,7 @@ def _coded(
         codes, values = (x.ravel()[blocks.places] for x in (whole.codes(), whole.dequantize()))
         return Coded(codes.astype(np.int64), scales, values)
     x = np.where(blocks.places < 0, np.float32(0), tensor.ravel()[blocks.places])
-    # The tensor's largest element decides its scales: it is a block more.
-    largest = np.zeros((1, x.shape[1]), np.float32)
-    largest[0, 0] = np.abs(tensor).max()
-    x = np.concatenate([x, largest])
-    if scale in _SCALES:
-        whole = quantize_blocks(x, block_format(format, scale, x.shape[1])).to_mls()
-    else:
-        whole = quantize(x[:, np.newaxis], format, scale, rounding=rounding, rng=rng)
-    codes, values = (y.reshape(x.shape)[:-1] for y in (whole.codes(), whole.dequantize()))
-    return Coded(codes.astype(np.int64), whole.scale_codes().astype(np.int64).ravel()[:-1], values)
-
-
-def block_format(element: ElementFormat, scale: ScaleFormat, size: int) -> BlockFormat:
-    """The format of OCP's or NVIDIA's rules with that element, scale and size."""
-    coding = ElementCoding.NUMBERS if element.exp_bits else ElementCoding.INTEGER
-    if element == MXFP8_E4M3:
-        coding = ElementCoding.NAN
-    return BlockFormat(
-        element=element, size=size, scale_coding=_SCALES[scale], element_coding=coding
-    )
+    return encode_blocks(x, np.abs(tensor).max(), format, scale, rounding, rng)
 
 
 def _changes(*rows: Codes) -> Codes:
@@ -256,13 +221,7 @@ def build(
     Raises: TypeError, ValueError.
     """
     check_int("steps", steps, 1, 1 << 30)
-    chosen = [
-        number
-        for number, layer in enumerate(layers)
-        if layer.w.shape[2:] == (3, 3) and layer.stride == 1
-    ]
-    if not chosen:
-        raise ValueError("layers must have some of 3x3 kernels and stride 1, not none")
+    chosen = _chosen(layers)
     size = lanes * cycles
     sides: tuple[list[Side], list[Side]] = ([], [])
     marks: list[np.ndarray] = []
@@ -282,6 +241,15 @@ def build(
     first, finish, kinds = np.concatenate(marks, axis=1).astype(np.int64)
     w, a = (_joined(own) for own in sides)
     return DotStimulus(w, a, first, finish, kinds, cycles, held, seed, tuple(layers))
+
+
+def _chosen(layers: Sequence[Layer]) -> list[int]:
+    """Numbers of the layers that outputs are drawn from. Raises: ValueError."""
+    plain = [number for number, layer in enumerate(layers) if layer.stride == 1]
+    kernels = [number for number in plain if layers[number].w.shape[2:] == (3, 3)]
+    if not plain:
+        raise ValueError("layers must have some of stride 1, not none")
+    return kernels or plain
 
 
 def _draw_outputs(

@@ -8,8 +8,16 @@ from ...data import Layer
 from ...golden.floats import from_float32
 from ...golden.integers import quantize_symmetric
 from ...golden.lns import encode as encode_lns
-from ...golden.quantize import quantize
-from ...golden.spec import FP32, SCALE_E8M1, ElementFormat, FloatFormat, IntFormat, LnsFormat
+from ...golden.quantize import Grouping, quantize
+from ...golden.spec import (
+    FP32,
+    SCALE_E8M1,
+    ElementFormat,
+    FloatFormat,
+    IntFormat,
+    LnsFormat,
+    ScaleFormat,
+)
 
 Format = ElementFormat | FloatFormat | IntFormat | LnsFormat
 """What tensors can be cast to."""
@@ -20,10 +28,16 @@ def pooled(layers: Iterable[Layer]) -> list[np.ndarray]:
     return [tensor for layer in layers for tensor in layer.tensors().values()]
 
 
-def encode_tensor(x: np.ndarray, format: Format, rng: np.random.Generator) -> np.ndarray:
+def encode_tensor(
+    x: np.ndarray,
+    format: Format,
+    rng: np.random.Generator,
+    group: Grouping = Grouping.NC,
+    scale: ScaleFormat = SCALE_E8M1,
+) -> np.ndarray:
     """Codes (int64, x's shape) of a float32 tensor of rank 4.
 
-    MLS elements: dynamic quantization, `<8,1>` scales, "nc" groups, stochastic rounding from `rng`.
+    MLS elements: dynamic quantization by `group` and `scale`, stochastic rounding from `rng`.
     Floating point with fewer than 8 exponent bits: nearest even after the tensor is scaled by the
     power of two that brings max |x| as high as does not overflow (the usual amax scaling), which is
     exact but where float32 underflows, far below what `format` holds. With 8 exponent bits:
@@ -31,33 +45,30 @@ def encode_tensor(x: np.ndarray, format: Format, rng: np.random.Generator) -> np
     Logarithmic: nearest in the logarithm after max |x| became the largest code.
     Raises: TypeError for another format.
     """
+    if isinstance(format, ElementFormat):
+        return quantize(x, format, scale, group=group, rng=rng).codes().astype(np.int64)
     if type(format) not in _ENCODERS:
-        rule = " or ".join(kind.__name__ for kind in _ENCODERS)
+        rule = " or ".join(kind.__name__ for kind in (ElementFormat, *_ENCODERS))
         raise TypeError(f"format must be of {rule}, not {format!r}")
-    return _ENCODERS[type(format)](x, format, rng)
+    return _ENCODERS[type(format)](x, format)
 
 
-def _encode_elements(x: np.ndarray, format: ElementFormat, rng: np.random.Generator) -> np.ndarray:
-    return quantize(x, format, SCALE_E8M1, rng=rng).codes().astype(np.int64)
-
-
-def _encode_floats(x: np.ndarray, format: FloatFormat, rng: np.random.Generator) -> np.ndarray:
+def _encode_floats(x: np.ndarray, format: FloatFormat) -> np.ndarray:
     if format == FP32:
         return x.view(np.uint32).astype(np.int64)
     scaled = x if format.exp_bits == FP32.exp_bits else np.ldexp(x, amax_shift(x, format))
     return from_float32(scaled, format).astype(np.int64)
 
 
-def _encode_integers(x: np.ndarray, format: IntFormat, rng: np.random.Generator) -> np.ndarray:
+def _encode_integers(x: np.ndarray, format: IntFormat) -> np.ndarray:
     return quantize_symmetric(x, format)[0]
 
 
-def _encode_logarithms(x: np.ndarray, format: LnsFormat, rng: np.random.Generator) -> np.ndarray:
+def _encode_logarithms(x: np.ndarray, format: LnsFormat) -> np.ndarray:
     return encode_lns(x, format)
 
 
 _ENCODERS: dict[type, Callable[..., np.ndarray]] = {
-    ElementFormat: _encode_elements,
     FloatFormat: _encode_floats,
     IntFormat: _encode_integers,
     LnsFormat: _encode_logarithms,

@@ -4,71 +4,44 @@ A stimulus holds places in captured tensors, no codes: each unit reads the same 
 format. It consists of whole groups as an accelerator feeds them, `start` at the first pair of each.
 """
 
-import enum
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from pathlib import Path
 
 import numpy as np
 
 from ...data import Layer, load
 from ...golden.integers import quantize_affine
 from ...golden.lowering import Kind
+from ...golden.quantize import Grouping
 from ...golden.quantizer import tensor_beats
-from ...golden.spec import FP32, IntFormat, check_int, choice
+from ...golden.spec import (
+    FP32,
+    SCALE_E8M1,
+    ElementFormat,
+    IntFormat,
+    Rounding,
+    ScaleFormat,
+    check_int,
+    choice,
+)
 from ...support.cache import digest
 from ...support.words import Codes
 from . import dots, tiles
+from .blocks import encode_blocks
 from .dots import DotStimulus
+from .draw import Group, Run, drawer, group_name, starts
 from .encode import Format, encode_tensor, pooled
+from .own import Pairs, read
 from .tiles import TileStimulus
 
+CAPTURED = "captured"
+"""Tensors of a network while it trained, the committed capture."""
 
-class Tensors(enum.Enum):
-    """What tensors operands are drawn from."""
-
-    CAPTURED = "captured"
-    """The committed capture: a network while it trained."""
-
-    NORMAL = "normal"
-    """N(0, 1) in the shapes of the committed capture."""
-
-
-class Taps(NamedTuple):
-    """Places along one axis of the first and the second operand's plane, pairwise."""
-
-    first: np.ndarray
-    second: np.ndarray
-
-
-def axis_taps(kind: Kind, size: int, kernel: int, stride: int, padding: int) -> list[Taps]:
-    """The pairs along one axis, an entry a position of the result, in the order of
-    docs/numerics.md section 9.
-
-    `size` is the activations' extent. Products with padding are never formed: windows that touch it
-    are left out (wa, we), the plane of the weight gradient is cut to the inside (ae). Positions
-    without any product, as a 1x1 kernel at stride 2 has in the input gradient, are left out.
-    """
-    outputs = (size + 2 * padding - kernel) // stride + 1
-    ends = range(kernel)
-    positions = []
-    if kind is Kind.WA:
-        for y in range(outputs):
-            taps = [(i, y * stride - padding + i) for i in ends]
-            positions.append(taps if all(0 <= a < size for _, a in taps) else [])
-    elif kind is Kind.WE:
-        for y in range(size):
-            reached = [(i, *divmod(y + padding - i, stride)) for i in ends]
-            taps = [(i, place) for i, place, rest in reached if rest == 0]
-            positions.append(taps if all(0 <= e < outputs for _, e in taps) else [])
-    else:
-        for i in ends:
-            taps = [(y * stride - padding + i, y) for y in range(outputs)]
-            positions.append([(a, e) for a, e in taps if 0 <= a < size])
-    pairs = [np.array(taps, dtype=np.int64).T for taps in positions if taps]
-    return [Taps(first, second) for first, second in pairs]
+NORMAL = "normal"
+"""N(0, 1) in the shapes of the committed capture."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +62,8 @@ class Stimulus:
 
     `first` and `second` (int64) are places in the pool, the concatenation in C order of `w`, `a`
     and `e` of every layer; `start` (bool) marks the first pair of a group; `kind` (int8) is an
-    index into `kinds`.
+    index into `kinds`; `tensors` is a name of the layers; MLS elements of MACs are quantized by
+    `group` and `scale`.
     """
 
     first: np.ndarray
@@ -98,15 +72,17 @@ class Stimulus:
     kind: np.ndarray
     kinds: tuple[Kind, ...]
     seed: int
-    layers: tuple[Layer, ...]
-    tensors: Tensors
+    layers: tuple[Layer, ...] | tuple[Pairs]
+    tensors: str
+    group: Group
+    scale: ScaleFormat
 
     def __len__(self) -> int:
         return len(self.first)
 
     def resized(self, operations: int) -> "Stimulus":
         """So many operations, drawn from the same tensors."""
-        return build(operations, self.seed, self.kinds, tensors=self.tensors, layers=self.layers)
+        return _drawn(operations, **{name: getattr(self, name) for name in _ORIGIN})
 
     def encode(
         self, format: Format, a_format: Format | None = None
@@ -116,8 +92,11 @@ class Stimulus:
 
         Raises: TypeError for another format.
         """
-        first = self._pool(format)
-        second = first if a_format in (None, format) else self._pool(a_format)
+        own = (format, format if a_format is None else a_format)
+        if isinstance(self.group, int) and ElementFormat in map(type, own):
+            return self._blocks(self.first, own[0]), self._blocks(self.second, own[1])
+        first = self._pool(own[0])
+        second = first if own[0] == own[1] else self._pool(own[1])
         return first[self.first], second[self.second]
 
     def encode_affine(self, format: IntFormat, a_format: IntFormat) -> dict[str, np.ndarray]:
@@ -139,10 +118,35 @@ class Stimulus:
         """Codes of all tensors."""
         return np.concatenate(
             [
-                encode_tensor(tensor, format, np.random.default_rng([self.seed, number])).ravel()
+                encode_tensor(tensor, format, self._words(number), self.group, self.scale).ravel()
                 for number, tensor in enumerate(pooled(self.layers))
             ]
         )
+
+    def _words(self, number: int) -> np.random.Generator:
+        """Random words of the tensor of that number."""
+        return np.random.default_rng([self.seed, number])
+
+    def _blocks(self, places: np.ndarray, format: Format) -> np.ndarray:
+        """Codes of operands at `places`, each group of them a block."""
+        if not isinstance(format, ElementFormat):
+            return self._pool(format)[places]
+        assert isinstance(self.group, int)
+        group = np.cumsum(self.start) - 1
+        inside = np.arange(len(places)) - np.flatnonzero(self.start)[group]
+        pool = np.concatenate([tensor.ravel() for tensor in pooled(self.layers)])
+        x = np.zeros((group[-1] + 1, self.group), np.float32)
+        x[group, inside] = pool[places]
+        codes = np.zeros(x.shape, np.int64)
+        ends = np.cumsum([tensor.size for tensor in pooled(self.layers)])
+        owners = np.searchsorted(ends, places[self.start], "right")
+        for number in np.unique(owners):
+            own = owners == number
+            largest = np.abs(pooled(self.layers)[number]).max()
+            words = self._words(int(number))
+            coded = encode_blocks(x[own], largest, format, self.scale, Rounding.STOCHASTIC, words)
+            codes[own] = coded.codes
+        return codes[group, inside]
 
     def values(self) -> tuple[np.ndarray, np.ndarray]:
         """The captured float32 values of the pairs."""
@@ -220,7 +224,9 @@ class Stimulus:
         """SHA-256 (hex) of all that decides the codes of every format: pairs, tensors, seed."""
         kinds = [kind.value for kind in self.kinds]
         arrays = (self.first, self.second, self.start, self.kind, *pooled(self.layers))
-        return digest([self.seed, kinds, *arrays])
+        # Of the paper's groups and scales as it was before there were others.
+        others = [] if (self.group, self.scale) == _PAPER else [group_name(self.group), self.scale]
+        return digest([self.seed, kinds, *others, *arrays])
 
     def statistics(
         self, format: Format = FP32, a_format: Format | None = None
@@ -245,45 +251,75 @@ class Stimulus:
         return result
 
 
+_PAPER = (Grouping.NC, SCALE_E8M1)
+_ORIGIN = ("seed", "kinds", "layers", "tensors", "group", "scale")
+"""What operations are drawn by."""
+
+
 def build(
     operations: int,
     seed: int,
     kinds: Sequence[str] = tuple(Kind),
     *,
-    tensors: Tensors = Tensors.CAPTURED,
+    tensors: str = CAPTURED,
     layers: Sequence[Layer] | None = None,
+    group: Group = Grouping.NC,
+    scale: ScaleFormat = SCALE_E8M1,
 ) -> Stimulus:
     """Draw whole groups until there are exactly `operations` pairs; equal arguments, equal bytes.
 
     Each kind gets an equal share (the first ones one more where it does not divide) and stands in
     one run, its last group cut. A group is drawn uniformly: the layer and phase, then sample,
-    output channel, input channel and position of the result.
+    output channel, input channel and position of the result. Pairs of a file are taken in their
+    order, at most as many as there are.
 
     Parameters: `operations`, one a kind or more; `seed` 0..2^31 - 1; `kinds`, each at most once;
-    `tensors`, what to draw from; `layers`, instead of the committed capture.
-    Raises: TypeError, ValueError.
+    `tensors`, what to draw from: captured, normal, or a path as `own.read` takes it; `layers`,
+    instead of the committed capture; `group` and `scale` by which MLS elements are quantized.
+    Raises: TypeError, ValueError, UserError.
     """
     check_int("operations", operations, max(len(kinds), 1), 1 << 30)
     check_int("seed", seed, 0, (1 << 31) - 1)
     chosen = tuple(choice("kinds", Kind, kind) for kind in kinds)
     if not chosen or len(set(chosen)) != len(chosen):
         raise ValueError(f"kinds must be one or more, each once, not {kinds!r}")
+    if tensors not in (CAPTURED, NORMAL):
+        layers = read(Path(tensors))
+        tensors = Path(tensors).name
     layers = load() if layers is None else tuple(layers)
     if not layers:
         raise ValueError("layers must be one or more, not none")
-    if tensors is Tensors.NORMAL:
+    if tensors == NORMAL:
         layers = _normal(layers, seed)
-    share, rest = divmod(operations, len(chosen))
-    counts = [share + (index < rest) for index in range(len(chosen))]
-    parts = [_run(kind, count, seed, layers) for kind, count in zip(chosen, counts, strict=True)]
-    first, second, start = (np.concatenate(column) for column in zip(*parts, strict=True))
-    index = np.repeat(np.arange(len(chosen), dtype=np.int8), counts)
-    return Stimulus(first, second, start, index, chosen, seed, layers, tensors)
+    return _drawn(operations, seed, chosen, layers, tensors, group, scale)
+
+
+def _drawn(
+    operations: int,
+    seed: int,
+    kinds: tuple[Kind, ...],
+    layers: tuple[Layer, ...] | tuple[Pairs],
+    tensors: str,
+    group: Group,
+    scale: ScaleFormat,
+) -> Stimulus:
+    """The stimulus of checked parameters."""
+    if isinstance(layers[0], Pairs):
+        kinds = (Kind.WA,)
+        runs = [_listed(layers[0], operations, group)]
+    else:
+        share, rest = divmod(operations, len(kinds))
+        counts = [share + (index < rest) for index in range(len(kinds))]
+        given = zip(kinds, counts, strict=True)
+        runs = [_run(kind, count, seed, layers, group) for kind, count in given]
+    index = np.repeat(np.arange(len(kinds), dtype=np.int8), [len(run.first) for run in runs])
+    first, second, start = (np.concatenate(column) for column in zip(*runs, strict=True))
+    return Stimulus(first, second, start, index, kinds, seed, layers, tensors, group, scale)
 
 
 def _normal(layers: Sequence[Layer], seed: int) -> tuple[Layer, ...]:
     """Tensors of independent elements N(0, 1) in the layers' shapes."""
-    rng = np.random.default_rng([seed, *Tensors.NORMAL.value.encode()])
+    rng = np.random.default_rng([seed, *NORMAL.encode()])
 
     def drawn(tensor: np.ndarray) -> np.ndarray:
         return rng.standard_normal(tensor.shape, np.float32)
@@ -291,58 +327,30 @@ def _normal(layers: Sequence[Layer], seed: int) -> tuple[Layer, ...]:
     return tuple(replace(x, w=drawn(x.w), a=drawn(x.a), e=drawn(x.e)) for x in layers)
 
 
-def _run(
-    kind: Kind, count: int, seed: int, layers: tuple[Layer, ...]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`count` pairs of one kind: places of the first and of the second operand, start marks."""
+def _run(kind: Kind, count: int, seed: int, layers: Sequence[Layer], group: Group) -> Run:
+    """`count` pairs of one kind."""
     rng = np.random.default_rng([seed, *kind.encode()])
     draws = []
     offset = 0
     for layer in layers:
-        draws.append(_drawer(kind, layer, offset))
+        draws.append(drawer(kind, layer, offset, group))
         offset += sum(tensor.size for tensor in layer.tensors().values())
-    firsts, seconds, starts = [], [], []
+    runs = []
     missing = count
     while missing > 0:
         # One call for all six choices of a group: layer, n, co, ci, row, column.
         choices = rng.random(6)
-        first, second = draws[int(choices[0] * len(draws))](choices[1:])
-        firsts.append(first[:missing])
-        seconds.append(second[:missing])
-        places = np.arange(len(firsts[-1]))
-        starts.append(places == 0)
-        missing -= len(places)
-    return np.concatenate(firsts), np.concatenate(seconds), np.concatenate(starts)
+        runs.append(draws[int(choices[0] * len(draws))](choices[1:]).head(missing))
+        missing -= len(runs[-1].first)
+    return Run(*(np.concatenate(column) for column in zip(*runs, strict=True)))
 
 
-def _drawer(
-    kind: Kind, layer: Layer, offset: int
-) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Maps five numbers in [0, 1) (n, co, ci, row, column) to the places of a group in the pool."""
-    tensors = layer.tensors()
-    sizes = [tensor.size for tensor in tensors.values()]
-    offsets = dict(zip(tensors, itertools.accumulate([offset, *sizes[:-1]]), strict=True))
-    planes = {key: tensor.shape[2] * tensor.shape[3] for key, tensor in tensors.items()}
-    (samples, inputs, *extents), outputs = layer.a.shape, layer.w.shape[0]
-    rows, columns = (
-        axis_taps(kind, size, layer.w.shape[2], layer.stride, layer.padding) for size in extents
-    )
-    if not rows or not columns:
-        raise ValueError(f"layer {layer.name} must have windows clear of the padding for {kind}")
-    bounds = np.array([samples, outputs, inputs, len(rows), len(columns)])
-
-    def draw(choices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        n, co, ci, row, column = (int(x) for x in choices * bounds)
-        # Which plane of each tensor, the index of its leading two dimensions.
-        numbers = {"w": co * inputs + ci, "a": n * inputs + ci, "e": n * outputs + co}
-        places = []
-        for key, ys, xs in zip(kind, rows[row], columns[column], strict=True):
-            base = offsets[key] + numbers[key] * planes[key]
-            inside = ys[:, np.newaxis] * tensors[key].shape[3] + xs
-            places.append(base + inside.ravel())
-        return places[0], places[1]
-
-    return draw
+def _listed(pairs: Pairs, operations: int, group: Group) -> Run:
+    """The first pairs of a file, each row of them a sum."""
+    sums, length = pairs.w.shape[0], pairs.w.shape[-1]
+    places = np.arange(pairs.w.size)
+    start = np.tile(starts(length, group), sums)
+    return Run(places, places + pairs.w.size, start).head(operations)
 
 
 def _drawn_beats(
