@@ -1,9 +1,9 @@
 """Dot units: what a product costs where many share an accumulation, a scale, and an operand row."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..support.cache import Cache
 from ..synth.liberty.library import load
@@ -14,8 +14,8 @@ from .conditions import Conditions
 from .dot_errors import dot_errors
 from .errors import relative_error
 from .records import significant
-from .report import Baselines, area, cheapest, circumstances, ratio
-from .rows import Best, DotReport, DotRow
+from .report import Baselines, area, cheapest, circumstances, kinds_of, ratio
+from .rows import Best, DotReport, DotRow, Ratio
 from .stimuli.pairs import Stimulus
 from .systems import Entry
 
@@ -47,6 +47,18 @@ class DotEntry:
     lanes: int | None = None
     kinds: tuple[str, ...] = ()
 
+    def units(self, widths: Iterable[int]) -> Iterator["DotUnit"]:
+        """The unit as its options shape it, else at its only width, else at each of `widths`."""
+        if not _SHAPE.isdisjoint(self.options):
+            entry = Entry(self.label, self.unit, self.options, self.kinds)
+            options = entry.configuration().options
+            size = options["lanes"] * options.get("cycles", 1)
+            block = size if options.get("scale") else None
+            yield DotUnit(self.label, block, options["lanes"] * options.get("groups", 1), entry)
+            return
+        for lanes in [self.lanes] if self.lanes else sorted(widths):
+            yield DotUnit(self.label, self.block, lanes, self.at(lanes))
+
     def at(self, lanes: int) -> Entry:
         """The unit with so many products a cycle: blocks side by side, or in several cycles."""
         block = self.block or lanes
@@ -56,6 +68,18 @@ class DotEntry:
         elif block > lanes:
             shape["cycles"] = block // lanes
         return Entry(f"{self.label}, {lanes}", self.unit, {**self.options, **shape}, self.kinds)
+
+
+_SHAPE = {"lanes", "groups", "cycles"}
+
+
+class DotUnit(NamedTuple):
+    """A dot unit of some width: label, elements that share a scale, products a cycle."""
+
+    label: str
+    block: int | None
+    lanes: int
+    entry: Entry
 
 
 def _preset(
@@ -119,50 +143,42 @@ def make_dot_report(
     Raises: what measuring raises.
     """
     library = load(conditions.pdk.liberty)
-    chosen = [
-        (entry, width)
-        for entry in entries
-        for width in ([entry.lanes] if entry.lanes else sorted(lanes))
-    ]
-    units = [entry.at(width) for entry, width in chosen]
+    chosen = [unit for entry in entries for unit in entry.units(lanes)]
+    units = [unit.entry for unit in chosen]
     alone = replace(conditions, all_builds=False)
     ways = [builds(unit.configuration(), alone, library) for unit in units]
     measured = measure_builds(alone, stimulus, ways, results, progress)
     # Per product, so that widths compare.
-    baselines = cheapest(BASELINES, units, measured)
+    baselines = cheapest(kinds_of(BASELINES, units), units, measured)
     return DotReport(
         **vars(circumstances(SCHEMA, conditions, stimulus)),
         baselines={kind: entry.label for kind, (entry, _) in baselines.items()},
         rows=tuple(
-            _row(*what, unit, own, baselines, stimulus)
-            for what, unit, own in zip(chosen, units, measured, strict=True)
+            _row(unit, own, baselines, stimulus) for unit, own in zip(chosen, measured, strict=True)
         ),
     )
 
 
-def _row(
-    entry: DotEntry,
-    lanes: int,
-    unit: Entry,
-    measured: Best,
-    baselines: Baselines,
-    stimulus: Stimulus,
-) -> DotRow:
-    configuration = unit.configuration()
+def _row(unit: DotUnit, measured: Best, baselines: Baselines, stimulus: Stimulus) -> DotRow:
+    configuration = unit.entry.configuration()
     ratios: dict[str, float | None] = {}
     for kind in BASELINES:
         ratios[f"ratio_to_{kind}"] = ratio(baselines, kind, measured)
         ratios[f"ratio_to_{kind}_se"] = _ratio_error(baselines, kind, measured)
-        ratios[f"area_ratio_to_{kind}"] = _area_ratio(baselines, kind, measured, lanes)
+        ratios[f"area_ratio_to_{kind}"] = _area_ratio(baselines, kind, measured, unit.lanes)
     return DotRow(
-        unit=entry.label,
-        lanes=lanes,
-        block=entry.block,
+        unit=unit.label,
+        lanes=unit.lanes,
+        block=unit.block,
         options=parameters(configuration),
-        gate_equivalents_per_lane=round(measured.gate_equivalents / lanes, 1),
+        gate_equivalents_per_lane=round(measured.gate_equivalents / unit.lanes, 1),
         errors=dot_errors(stimulus, configuration.options),
         measured=measured,
         **ratios,
+        ratios={
+            kind: Ratio(ratio(baselines, kind, measured), _ratio_error(baselines, kind, measured))
+            for kind in baselines.keys() - BASELINES
+        },
     )
 
 

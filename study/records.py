@@ -50,22 +50,26 @@ class Field:
     key: Key
     flat: Flat | None
     doc: str
+    has_default: bool
 
 
 @functools.cache
 def fields(kind: type) -> tuple[Field, ...]:
     """The fields of a record's class, in order."""
     hints = get_type_hints(kind, include_extras=True)
-    return tuple(_field(field.name, hints[field.name]) for field in dataclasses.fields(kind))
+    return tuple(_field(field, hints[field.name]) for field in dataclasses.fields(kind))
 
 
-def _field(name: str, hint: Any) -> Field:
+def _field(declared: "dataclasses.Field[Any]", hint: Any) -> Field:
     type, *extras = get_args(hint) if get_origin(hint) is Annotated else (hint,)
 
     def extra(kind: Any, default: Any) -> Any:
         return next((value for value in extras if isinstance(value, kind)), default)
 
-    return Field(name, type, extra(Key, Key(name)), extra(Flat, None), extra(str, ""))
+    key = extra(Key, Key(declared.name))
+    defaults = (declared.default, declared.default_factory)
+    has_default = any(default is not dataclasses.MISSING for default in defaults)
+    return Field(declared.name, type, key, extra(Flat, None), extra(str, ""), has_default)
 
 
 def to_json(value: Any, around: Flat = _AS_IT_IS) -> Any:
@@ -93,7 +97,9 @@ def _entries(field: Field, value: Any, around: Flat) -> Iterator[tuple[str, Any]
 
 
 def from_json(kind: type[Record], value: Mapping[str, Any]) -> Record:
-    """The record that `to_json` made `value` of. Raises: KeyError for a missing field."""
+    """The record that `to_json` made `value` of; fields that an earlier version did not write have
+    their defaults. Raises: KeyError for a missing field without one.
+    """
     return _record(kind, value, _AS_IT_IS)
 
 
@@ -103,8 +109,9 @@ def _record(kind: Any, value: Mapping[str, Any], around: Flat) -> Any:
         if field.flat:
             found[field.name] = _record(field.type, value, field.flat)
         elif field.name not in around.without:
-            own = value[field.key.template.format(per=around.per)]
-            found[field.name] = _value(field.type, own, around)
+            key = field.key.template.format(per=around.per)
+            if key in value or not field.has_default:
+                found[field.name] = _value(field.type, value[key], around)
     return kind(**found)
 
 

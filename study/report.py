@@ -1,7 +1,7 @@
 """The main job: every MAC under one wrapper, one clock, one stimulus, one script."""
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from .errors import difference_error, tie
 from .keys import tool_versions
 from .measure import Build
 from .records import significant
-from .rows import AccumulatorRow, Best, MacReport, MacRow, Report, StimulusRow
+from .rows import AccumulatorRow, Best, MacReport, MacRow, Ratio, Report, StimulusRow
 from .stimuli.draw import group_name
 from .stimuli.pairs import Stimulus
 from .systems import BASELINES, ENTRIES, Entry
@@ -46,17 +46,29 @@ def make_report(
     library = load(conditions.pdk.liberty)
     every = [builds(entry.configuration(), conditions, library) for entry in entries]
     measured = measure_builds(conditions, stimulus, every, results, progress)
-    holding: Sequence[Best | None] = [None] * len(entries)
+    holding: dict[int, Best] = {}
     if held:
-        again = [_holding(own, best) for own, best in zip(every, measured, strict=True)]
-        holding = measure_builds(conditions, stimulus, again, results, progress)
-    baselines = cheapest(BASELINES, entries, measured)
+        again = {
+            place: _holding(own, best)
+            for place, (own, best) in enumerate(zip(every, measured, strict=True))
+            if "hold" in own[0].configuration.options
+        }
+        told = measure_builds(conditions, stimulus, [*again.values()], results, progress)
+        holding = dict(zip(again, told, strict=True))
+    baselines = cheapest(kinds_of(BASELINES, entries), entries, measured)
     return MacReport(
         **vars(circumstances(SCHEMA, conditions, stimulus)),
         baselines={kind: entry.label for kind, (entry, _) in baselines.items()},
         rows=tuple(
-            _row(entry, own, same, baselines, stimulus, ties(own, entries, measured))
-            for entry, own, same in zip(entries, measured, holding, strict=True)
+            _row(
+                entry,
+                own,
+                holding.get(place),
+                baselines,
+                stimulus,
+                ties(own, entries, measured),
+            )
+            for place, (entry, own) in enumerate(zip(entries, measured, strict=True))
         ),
     )
 
@@ -89,6 +101,11 @@ def circumstances(schema: int, conditions: Conditions, stimulus: Stimulus) -> Re
         ),
         tools=tool_versions(conditions.simulator),
     )
+
+
+def kinds_of(known: Iterable[str], entries: Iterable[Entry]) -> list[str]:
+    """The known kinds of baseline, and those beside them that entries are of."""
+    return [*dict.fromkeys([*known, *(kind for entry in entries for kind in entry.kinds)])]
 
 
 Baselines = Mapping[str, tuple[Entry, Best]]
@@ -140,6 +157,15 @@ def ratio_error(baselines: Baselines, kind: str, own: Best) -> float | None:
     return None if relative is None else significant(value * relative, 3)
 
 
+def ratios(baselines: Baselines, known: Collection[str], own: Best) -> dict[str, Ratio]:
+    """Against baselines of other kinds than the known ones, in their order."""
+    return {
+        kind: Ratio(ratio(baselines, kind, own), ratio_error(baselines, kind, own))
+        for kind in baselines
+        if kind not in known
+    }
+
+
 def ties(own: Best, entries: Sequence[Entry], measured: Sequence[Best]) -> tuple[str, ...]:
     """Labels of the other units whose energy is the same as far as the stimulus can tell."""
     pairs = zip(entries, measured, strict=True)
@@ -177,6 +203,7 @@ def _row(
         ratio_to_fp8_any_se=ratio_error(baselines, "fp8_any", measured),
         combinational_ratio_to_fp32=ratio(baselines, "fp32", measured, combinational),
         combinational_ratio_to_fp8=ratio(baselines, "fp8", measured, combinational),
+        ratios=ratios(baselines, BASELINES, measured),
         ties=equals,
         claim=entry.claim,
     )

@@ -158,6 +158,17 @@ class AccumulatorRow:
 
 
 @dataclass(frozen=True)
+class Ratio:
+    """How many times less energy than a baseline."""
+
+    value: Annotated[float | None, "energy of the baseline over this one's"]
+    se: Annotated[float | None, "its standard error"]
+
+
+_RATIOS = "the same against baselines of other kinds, by their names"
+
+
+@dataclass(frozen=True)
 class Claim:
     """What a paper says of its unit; None where it does not say."""
 
@@ -203,6 +214,7 @@ class MacRow:
     claim: Annotated[
         Claim | None, "what the system's own paper says of it ([baselines](baselines.md))"
     ]
+    ratios: Annotated[Mapping[str, Ratio], _RATIOS] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,6 +240,7 @@ class TileRow:
     ratio_to_fp8: Annotated[float | None, "energy of the cheapest FP8 tile, likewise"]
     ratio_to_fp8_se: Annotated[float | None, "standard error of the ratio"]
     area_ratio_to_fp8: Annotated[float | None, "its area over this one's"]
+    ratios: Annotated[Mapping[str, Ratio], _RATIOS] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,6 +277,7 @@ class DotRow:
     ratio_to_mxfp8: Annotated[float | None, "the same of MXFP8"]
     ratio_to_mxfp8_se: Annotated[float | None, "its standard error"]
     area_ratio_to_mxfp8: Annotated[float | None, "its area a product over this one's"]
+    ratios: Annotated[Mapping[str, Ratio], _RATIOS] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,8 +288,8 @@ class StimulusRow:
         str,
         "captured in training, normal: drawn from N(0, 1) in their shapes, or the name of a file",
     ]
-    group: Annotated[str, "what shares a scale where MLS elements of MACs are quantized"]
-    scale: Annotated[str, "format of these scales"]
+    group: Annotated[str, "what shares a scale where MLS elements of MACs are quantized"] = "nc"
+    scale: Annotated[str, "format of these scales"] = "<8,1>"
     operations: Annotated[int, "operations that were asked for"]
     seed: Annotated[int, "of the draw"]
     kinds: Annotated[tuple[str, ...], "convolutions"]
@@ -320,6 +334,10 @@ class MacReport(Report):
         Mapping[str, str], "the ratios' numerators of `dots`: the cheapest FP32, FP8 and MXFP8 unit"
     ] = field(default_factory=dict)
     dots: Annotated[tuple[DotRow, ...], "dot units, as `rows` of `dots.json`"] = ()
+    tile_baselines: Annotated[
+        Mapping[str, Mapping[str, str]], "the ratios' numerators of `tiles`, as in `tiles.json`"
+    ] = field(default_factory=dict)
+    tiles: Annotated[tuple[TileRow, ...], "tiles, as `rows` of `tiles.json`"] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

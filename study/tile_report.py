@@ -17,8 +17,10 @@ from .report import (
     area,
     cheapest,
     circumstances,
+    kinds_of,
     ratio,
     ratio_error,
+    ratios,
 )
 from .rows import Best, TileClaim, TileReport, TileRow, TileStimulusRow
 from .stimuli.pairs import Stimulus
@@ -83,18 +85,19 @@ def make_tile_report(
 
     Raises: what measuring raises.
     """
-    counts = sorted(lanes)
     every = [
         replace(entry, options={**entry.options, "lanes": count})
-        for count in counts
+        for count in sorted({*lanes, *(own for entry in entries if (own := _lanes(entry)))})
         for entry in entries
-        if count <= MOST_DOTS or not _kind(entry)
+        if (count == _lanes(entry) if _lanes(entry) else count in lanes and _fits(entry, count))
     ]
+    counts = list(dict.fromkeys(entry.options["lanes"] for entry in every))
     measured = _measured(every, conditions, stimulus, results, progress)
     alike: dict[tuple[int, str], list[tuple[Entry, Best]]] = {}
     for pair in zip(every, measured, strict=True):
         alike.setdefault((pair[0].options["lanes"], _kind(pair[0])), []).append(pair)
-    baselines = {what: cheapest(KINDS, *zip(*own, strict=True)) for what, own in alike.items()}
+    kinds = kinds_of(KINDS, every)
+    baselines = {what: cheapest(kinds, *zip(*own, strict=True)) for what, own in alike.items()}
     shared = vars(circumstances(SCHEMA, conditions, stimulus))
     return TileReport(
         **shared | {"stimulus": TileStimulusRow(**vars(shared["stimulus"]), segment=SEGMENT)},
@@ -147,6 +150,15 @@ def _own(entry: Entry, stimulus: Stimulus) -> Stimulus:
     return stimulus.resized(-(-len(stimulus) // configuration.options["lanes"]))
 
 
+def _lanes(entry: Entry) -> int | None:
+    """Its only lane count, where it has one."""
+    return entry.options.get("lanes")
+
+
+def _fits(entry: Entry, lanes: int) -> bool:
+    return lanes <= MOST_DOTS or not _kind(entry)
+
+
 def _kind(entry: Entry) -> str:
     return DOTS if entry.configuration().unit.lane is None else ""
 
@@ -173,4 +185,5 @@ def _row(entry: Entry, measured: Best, baselines: Baselines, stimulus: Stimulus)
         ratio_to_fp8=ratio(baselines, "fp8", measured),
         ratio_to_fp8_se=ratio_error(baselines, "fp8", measured),
         area_ratio_to_fp8=ratio(baselines, "fp8", measured, area),
+        ratios=ratios(baselines, KINDS, measured),
     )

@@ -1,0 +1,221 @@
+"""What a report is asked for: its rows, and what they are compared with.
+
+A file (TOML) or words on the command line name units; the standard report's rows stand beside them
+where they are asked for.
+"""
+
+import json
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..support.errors import UserError
+from ..units import UNITS, named
+from ..units.request import Request, read, write
+from . import dot_report, systems, tile_report
+from .dot_report import DotEntry
+from .rows import Claim
+from .systems import Entry
+
+ALL, BASELINES, NONE = "all", "baselines", "none"
+"""Which rows of the standard report stand beside a user's own; else the label of one."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """Rows of a report by table, and the settings that a file gives, by the command's options."""
+
+    units: tuple[Entry, ...] = ()
+    dots: tuple[DotEntry, ...] = ()
+    tiles: tuple[Entry, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __add__(self, other: "Question") -> "Question":
+        """The rows of both, and the settings of both."""
+        return Question(
+            self.units + other.units,
+            self.dots + other.dots,
+            self.tiles + other.tiles,
+            {**self.settings, **other.settings},
+        )
+
+    def rows(self) -> Iterator[Entry | DotEntry]:
+        """All rows."""
+        yield from (*self.units, *self.dots, *self.tiles)
+
+    def compared_with(self, labels: Iterable[str]) -> "Question":
+        """The same with ratios to the rows of those labels. Raises: UserError."""
+        wanted = list(labels)
+        known = [row.label for row in self.rows()]
+        for label in wanted:
+            if label not in known:
+                raise UserError(f"baseline must be one of {', '.join(known)}, not {label!r}")
+
+        def marked(rows: Iterable[Any]) -> tuple[Any, ...]:
+            return tuple(
+                replace(row, kinds=(*row.kinds, row.label)) if row.label in wanted else row
+                for row in rows
+            )
+
+        return replace(
+            self, units=marked(self.units), dots=marked(self.dots), tiles=marked(self.tiles)
+        )
+
+
+STANDARD = Question(systems.ENTRIES, dot_report.ENTRIES)
+"""What `mlsmac report` is asked for where nothing else is."""
+
+_EVERY = replace(STANDARD, tiles=tile_report.ENTRIES)
+"""All rows that have a label to ask for them."""
+
+
+def standard(which: Sequence[str], beside: Question) -> Question:
+    """The rows of the standard report, which are "all", the "baselines" of the tables that the rows
+    `beside` are in, "none", or those of labels. Raises: UserError.
+    """
+    found = Question()
+    for name in which:
+        if name == ALL:
+            found += STANDARD
+        elif name == BASELINES:
+            found += Question(
+                _baselines(systems.ENTRIES if beside.units else ()),
+                _baselines(dot_report.ENTRIES if beside.dots else ()),
+                _baselines(tile_report.ENTRIES if beside.tiles else ()),
+            )
+        elif name != NONE:
+            found += _labelled(name)
+    return found
+
+
+def _baselines(rows: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(row for row in rows if row.kinds)
+
+
+def _labelled(label: str) -> Question:
+    """The standard rows of a label. Raises: UserError."""
+
+    def own(rows: Iterable[Any]) -> tuple[Any, ...]:
+        return tuple(row for row in rows if row.label == label)
+
+    found = Question(own(_EVERY.units), own(_EVERY.dots), own(_EVERY.tiles))
+    if not any(found.rows()):
+        labels = ", ".join(repr(row.label) for row in _EVERY.rows())
+        rule = f"{ALL}, {BASELINES}, {NONE} or a label of {labels}"
+        raise UserError(f"standard rows must be {rule}, not {label!r}")
+    return found
+
+
+def row(text: str, label: str = "", **more: Any) -> Question:
+    """A row from the text that names its unit; `label` is the text where there is none; `more`:
+    `kinds`, and for a dot unit `block` and `lanes`, as `DotEntry` has them, or `claim`.
+
+    Raises: UserError.
+    """
+    try:
+        request = read(text)
+        unit = named(request.unit)
+        options = dict(request.options)
+        entry = Entry(label or text, unit.name, options)
+        entry.configuration()
+    except (TypeError, ValueError) as error:
+        raise UserError(f"unit {text!r}: {error}") from None
+    is_dot = unit.has_streams and not unit.one_build
+    kind = DotEntry if is_dot else Entry
+    taken = {"kinds", *(("block", "lanes") if is_dot else ("claim",))}
+    if unknown := more.keys() - taken:
+        rule = f"unit {text!r} takes {', '.join(sorted(taken))} beside its label"
+        raise UserError(f"{rule}, not {', '.join(sorted(unknown))}")
+    made = kind(entry.label, entry.unit, options, **more)
+    if is_dot:
+        return Question(dots=(made,))
+    return Question(tiles=(made,)) if unit.one_build else Question(units=(made,))
+
+
+def from_words(text: str) -> Question:
+    """The row of `[LABEL: ]UNIT --option value ...`. Raises: UserError."""
+    label, colon, rest = text.partition(": ")
+    if colon and text.split()[0] not in UNITS:
+        return row(rest.strip(), label.strip())
+    return row(text.strip())
+
+
+_KEYS = {"label", "unit", "kinds", "block", "lanes", "claim"}
+
+
+def from_file(path: Path) -> Question:
+    """What a file asks for. Raises: UserError, OSError."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"{path}: {error}") from None
+    if unknown := content.keys() - {"settings", "standard", "baselines", "unit"}:
+        rule = "a specification has settings, standard, baselines and [[unit]]"
+        raise UserError(f"{path}: {rule}, not {', '.join(sorted(unknown))}")
+    try:
+        found = Question()
+        for given in content.get("unit", []):
+            found += _row_of(given)
+        found += standard(_texts(content, "standard"), found)
+        found = found.compared_with(_texts(content, "baselines"))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    settings = content.get("settings", {})
+    if not isinstance(settings, dict):
+        raise UserError(f"{path}: settings must be a table, not {settings!r}")
+    return replace(found, settings=settings)
+
+
+def _texts(content: Mapping[str, Any], key: str) -> list[str]:
+    """A list of texts. Raises: UserError."""
+    value = content.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise UserError(f"{key} must be a list of texts, not {value!r}")
+    return value
+
+
+def _row_of(given: Any) -> Question:
+    """The row of a `[[unit]]`. Raises: UserError."""
+    if not isinstance(given, dict) or not isinstance(given.get("unit"), str):
+        raise UserError(f"a [[unit]] must have unit, a text, not {given!r}")
+    if unknown := given.keys() - _KEYS:
+        rule = ", ".join(sorted(_KEYS))
+        raise UserError(f"a [[unit]] has {rule}, not {', '.join(sorted(unknown))}")
+    more = {key: given[key] for key in given.keys() & {"block", "lanes"}}
+    for key, value in more.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise UserError(f"{key} of unit {given['unit']!r} must be a number, not {value!r}")
+    more["kinds"] = tuple(_texts(given, "kinds"))
+    if "claim" in given:
+        try:
+            more["claim"] = Claim(**given["claim"])
+        except TypeError as error:
+            raise UserError(f"claim of unit {given['unit']!r}: {error}") from None
+    return row(given["unit"], str(given.get("label", "")), **more)
+
+
+def to_toml(question: Question) -> str:
+    """A file that asks for the same."""
+    lines = []
+    if question.settings:
+        lines += ["[settings]", *_pairs(question.settings), ""]
+    for own in question.rows():
+        lines += ["[[unit]]", f"label = {json.dumps(own.label)}"]
+        lines += [f"unit = {json.dumps(write(Request(own.unit, own.options)))}"]
+        extra = {"block": getattr(own, "block", None), "lanes": getattr(own, "lanes", None)}
+        lines += _pairs({**extra, "kinds": list(own.kinds) or None})
+        if claim := getattr(own, "claim", None):
+            lines.append(f"claim = {{ {', '.join(_pairs(vars(claim)))} }}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _pairs(values: Mapping[str, Any]) -> list[str]:
+    """Keys with values, where there are any."""
+    return [
+        f"{key} = {json.dumps(value, ensure_ascii=False)}"
+        for key, value in values.items()
+        if value is not None
+    ]
