@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ..golden.spec import choice
+from ..golden.spec import ScaleFormat, choice, parse_format
 from ..study.builds import Progress as Tell
 from ..study.columns import figure
 from ..study.conditions import Conditions, States
@@ -22,6 +22,7 @@ from ..study.html import mac_html
 from ..study.plots import area_plot, dot_plot, energy_plot, trade_plot
 from ..study.report import make_report
 from ..study.rows import AccumulatorRow, Best, DotReport, DotRow, MacReport, MacRow, Report, TileRow
+from ..study.stimuli.draw import parse_group
 from ..study.stimuli.pairs import Stimulus, build
 from ..study.systems import BASELINES, Entry
 from ..support.cache import Cache
@@ -57,12 +58,15 @@ def asked(
     seed: int,
     quick: bool,
     use_cache: bool,
+    group: str = "nc",
+    scale: str = "8,1",
     **options: Any,
 ) -> Asked:
     """What a command's options name, `options` those of `conditions`; `output`: where it will
     write. Raises: UserError, OSError.
     """
-    given, pairs = conditions(**options, quick=quick), stimulus(operations, tensors, seed, quick)
+    given = conditions(**options, quick=quick)
+    pairs = stimulus(operations, tensors, seed, quick, group, scale)
     if output is not None:
         check_writable(output)
     results = cache(use_cache)
@@ -106,13 +110,20 @@ def conditions(
     )
 
 
-def stimulus(operations: int, tensors: str, seed: int, quick: bool) -> Stimulus:
+def stimulus(
+    operations: int, tensors: str, seed: int, quick: bool, group: str = "nc", scale: str = "8,1"
+) -> Stimulus:
     """The stimulus that a command's options name; a tenth of it if `quick`. Raises: UserError."""
     if quick:
         operations //= 10
     check_range("--operations", operations, WARM_UP_CYCLES + 1)
     check_range("--seed", seed, 0)
-    return build(operations, seed, tensors=_chosen("--tensors", Tensors, tensors))
+    try:
+        scale_format = parse_format("--scale", ScaleFormat, scale)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    grouping = parse_group("--group", group)
+    return build(operations, seed, tensors=tensors, group=grouping, scale=scale_format)
 
 
 def _chosen(option: str, kind: type[Chosen], value: str) -> Chosen:

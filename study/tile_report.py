@@ -87,10 +87,10 @@ def make_tile_report(
     """
     every = [
         replace(entry, options={**entry.options, "lanes": count})
-        for count in sorted({*lanes, *(own for entry in entries if (own := _lanes(entry)))})
         for entry in entries
-        if (count == _lanes(entry) if _lanes(entry) else count in lanes and _fits(entry, count))
+        for count in _widths(entry, lanes)
     ]
+    every.sort(key=lambda entry: entry.options["lanes"])
     counts = list(dict.fromkeys(entry.options["lanes"] for entry in every))
     measured = _measured(every, conditions, stimulus, results, progress)
     alike: dict[tuple[int, str], list[tuple[Entry, Best]]] = {}
@@ -150,13 +150,11 @@ def _own(entry: Entry, stimulus: Stimulus) -> Stimulus:
     return stimulus.resized(-(-len(stimulus) // configuration.options["lanes"]))
 
 
-def _lanes(entry: Entry) -> int | None:
-    """Its only lane count, where it has one."""
-    return entry.options.get("lanes")
-
-
-def _fits(entry: Entry, lanes: int) -> bool:
-    return lanes <= MOST_DOTS or not _kind(entry)
+def _widths(entry: Entry, lanes: Sequence[int]) -> Sequence[int]:
+    """Lane counts of an entry: its own, else those of `lanes` that are not too many for dots."""
+    if own := entry.options.get("lanes"):
+        return [own]
+    return [count for count in lanes if count <= MOST_DOTS or not _kind(entry)]
 
 
 def _kind(entry: Entry) -> str:
