@@ -66,6 +66,7 @@ _OF_UNIT = (units.generate, units.verify, reports.synth, units.fpga)
 _OTHERS = (
     units.units,
     reports.report,
+    reports.compare,
     reports.dots,
     reports.tiles,
     reports.table5,

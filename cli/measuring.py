@@ -16,15 +16,28 @@ from ..study.builds import Progress as Tell
 from ..study.columns import figure
 from ..study.conditions import Conditions, States
 from ..study.dot_report import BASELINES as DOT_BASELINES
-from ..study.dot_report import OPERATIONS_A_STEP, make_dot_report
+from ..study.dot_report import ENTRIES as DOT_ENTRIES
+from ..study.dot_report import OPERATIONS_A_STEP, DotEntry, make_dot_report
 from ..study.export import export as make_export
 from ..study.html import mac_html
-from ..study.plots import area_plot, dot_plot, energy_plot, trade_plot
+from ..study.plots import area_plot, dot_plot, energy_plot, tile_plot, trade_plot
 from ..study.report import make_report
-from ..study.rows import AccumulatorRow, Best, DotReport, DotRow, MacReport, MacRow, Report, TileRow
+from ..study.rows import (
+    AccumulatorRow,
+    Best,
+    DotReport,
+    DotRow,
+    MacReport,
+    MacRow,
+    Report,
+    TileReport,
+    TileRow,
+)
 from ..study.stimuli.draw import parse_group
 from ..study.stimuli.pairs import Stimulus, build
 from ..study.systems import BASELINES, Entry
+from ..study.tile_report import ENTRIES as TILE_ENTRIES
+from ..study.tile_report import make_tile_report
 from ..support.cache import Cache
 from ..support.errors import UserError
 from ..support.files import write_whole
@@ -175,11 +188,41 @@ def of_dots(given: Asked) -> Asked:
     return given._replace(stimulus=given.stimulus.resized(steps))
 
 
-def run_dots(given: Asked, console: Console, *, lanes: Sequence[int]) -> DotReport:
+def run_dots(
+    given: Asked,
+    console: Console,
+    *,
+    lanes: Sequence[int],
+    entries: Sequence[DotEntry] = DOT_ENTRIES,
+) -> DotReport:
     """Measure dot units with a progress bar."""
     with progress_bar(console) as progress:
         return make_dot_report(
-            given.conditions, given.stimulus, lanes=lanes, results=given.results, progress=progress
+            given.conditions,
+            given.stimulus,
+            lanes=lanes,
+            entries=entries,
+            results=given.results,
+            progress=progress,
+        )
+
+
+def run_tiles(
+    given: Asked,
+    console: Console,
+    *,
+    lanes: Sequence[int],
+    entries: Sequence[Entry] = TILE_ENTRIES,
+) -> TileReport:
+    """Measure tiles with a progress bar."""
+    with progress_bar(console) as progress:
+        return make_tile_report(
+            given.conditions,
+            given.stimulus,
+            lanes=lanes,
+            entries=entries,
+            results=given.results,
+            progress=progress,
         )
 
 
@@ -254,9 +297,13 @@ def check_writable(directory: Path) -> None:
 
 def write(report: MacReport, directory: Path) -> list[Path]:
     """Write report.json, report.html and its plots into `directory`, each file whole."""
-    plots = {"energy": energy_plot(report.rows), "area": area_plot(report.rows)}
+    plots = {}
+    if report.rows:
+        plots |= {"energy": energy_plot(report.rows), "area": area_plot(report.rows)}
     if report.dots:
         plots |= {"dots": dot_plot(report.dots), "trade": trade_plot(report.dots)}
+    if report.tiles:
+        plots |= {"tiles": tile_plot(report.tiles)}
     texts = {
         "report.json": json_text(report),
         "report.html": mac_html(report, plots),
@@ -284,8 +331,9 @@ def remarks(report: MacReport) -> list[str]:
         lines += verdict(row.unit, row.measured, 1e3 / report.clock_mhz)
         if row.accumulator:
             lines.append(f"{row.unit}: {_range(row.accumulator)}")
-    zeros = ", ".join(f"{row.unit} {100 * row.zero_product_share:.2g} %" for row in report.rows)
-    lines.append(f"products that are zero: {zeros}")
+    if report.rows:
+        zeros = (f"{row.unit} {100 * row.zero_product_share:.2g} %" for row in report.rows)
+        lines.append(f"products that are zero: {', '.join(zeros)}")
     lines.append(
         "energies in pJ, glitches included; pre-layout: no wires, ideal clock; in parentheses the "
         "standard error, counted in the last digit"
@@ -293,18 +341,22 @@ def remarks(report: MacReport) -> list[str]:
     if pairs := "; ".join(_ties(report.rows)):
         lines.append(f"ties, less than two standard errors apart: {pairs}")
     if report.baselines:
-        names = (f"{BASELINES[kind]}: {unit}" for kind, unit in report.baselines.items())
+        names = (f"{BASELINES.get(kind, kind)}: {unit}" for kind, unit in report.baselines.items())
         lines.append(
             f"x: how many times less energy than the cheapest of its kind ({'; '.join(names)}); "
             "claim: the same by the system's own paper, against its own baselines"
         )
-    return [*lines, *(dot_remarks(report.dots, report.dot_baselines) if report.dots else [])]
+    if report.dots:
+        lines += dot_remarks(report.dots, report.dot_baselines)
+    return [*lines, *(line for row in report.tiles for line in verdict(called(row), row.measured))]
 
 
 def dot_remarks(rows: Iterable[DotRow], baselines: Mapping[str, str]) -> list[str]:
     """What the reader of dot units' tables must know."""
     lines = [line for row in rows for line in verdict(called(row), row.measured)]
-    names = "; ".join(f"{DOT_BASELINES[kind]}: {unit}" for kind, unit in baselines.items())
+    names = "; ".join(
+        f"{DOT_BASELINES.get(kind, kind)}: {unit}" for kind, unit in baselines.items()
+    )
     return [
         *lines,
         "dot units: energies of products of busy lanes; x: how many times less a product than the "

@@ -38,7 +38,11 @@ Results = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Pdk = Annotated[
-    str | None, typer.Option(help="osu018 (default), sky130, sg13g2, asap7; see mlsmac doctor.")
+    str | None,
+    typer.Option(
+        help="osu018 (default), sky130, sg13g2, asap7; see mlsmac doctor. In report several, with "
+        "commas between."
+    ),
 ]
 Liberty = Annotated[
     list[Path] | None,
@@ -58,7 +62,12 @@ Precision = Annotated[
     float, typer.Option(help="Standard error of energies, in percent, above which to warn.")
 ]
 TensorsOption = Annotated[
-    str, typer.Option("--tensors", help="Operands: captured in training, or normal, N(0, 1).")
+    str,
+    typer.Option(
+        "--tensors",
+        help="Operands: captured (in training), normal (N(0, 1)), or a user's own: an .npz file or "
+        "a folder of .npy files; see docs/report.md.",
+    ),
 ]
 Operations = Annotated[int, typer.Option(help="Operations to simulate.")]
 DOT_LANES = "8,16,32"
@@ -224,6 +233,40 @@ def of_measuring(operations: int = REPORT_OPERATIONS) -> Options:
         "quick": (Quick, False),
         "use_cache": (UseCache, True),
     }
+
+
+OF_STIMULUS: Options = {
+    "group": (
+        Annotated[
+            str,
+            typer.Option(
+                help="What shares a scale where MLS elements of MACs are quantized, and is one "
+                "sum: nc, n, c, none, or block:LENGTH along the axis of reduction."
+            ),
+        ],
+        "nc",
+    ),
+    "scale": (Scale, "8,1"),
+}
+"""Those that decide how operands of MACs are quantized, beside `of_measuring`."""
+
+
+def settled(
+    ctx: typer.Context, given: Mapping[str, Any], settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The values of a command's options: those of the command line, else those of the `settings` of
+    a file, else the defaults. Raises: UserError; as the command line for a value.
+    """
+    if unknown := settings.keys() - given:
+        rule = f"settings are {', '.join(sorted(given))}"
+        raise UserError(f"{rule}, not {', '.join(sorted(unknown))}")
+    found = dict(given)
+    parameters = {each.name: each for each in ctx.command.params}
+    for name, value in settings.items():
+        source = ctx.get_parameter_source(name)
+        if source is None or source.name != "COMMANDLINE":
+            found[name] = parameters[name].type_cast_value(ctx, value)
+    return found
 
 
 _TRIAL = 32

@@ -15,7 +15,7 @@ def write(report: TileReport, directory: Path) -> list[Path]:
     plot = tile_plot(report.rows)
     files = {
         directory / "tiles.json": json_text(report),
-        directory / "tiles.html": tile_html(report, {"energy": plot}),
+        directory / "tiles.html": tile_html(report, {"tiles": plot}),
         directory / "tiles.svg": plot,
     }
     write_whole(files)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
+Path = str | tuple[str, ...]
+
 
 @dataclass(frozen=True)
 class Column:
@@ -17,7 +19,8 @@ class Column:
     Members:
         heading: in the terminal. title: on a page and in the documentation; a page breaks it where
             it has a line break.
-        path: of the field, through records and mappings; None anywhere shows as a dash.
+        path: of the field, through records and mappings, names with dots between or one by one;
+            None anywhere shows as a dash.
         digits: significant digits; None: a text or an exact number.
         scale: what the value is multiplied by. over: path of what it is divided by.
         unit: follows the value on a page.
@@ -29,13 +32,13 @@ class Column:
 
     heading: str
     title: str
-    path: str
+    path: Path
     digits: int | None = 3
     scale: float = 1
-    over: str | None = None
+    over: Path | None = None
     unit: str = ""
     words: tuple[str, str] | None = None
-    error: str = ""
+    error: Path = ""
     with_error: bool = False
 
     def text(self, row: Any, brief: bool = False) -> str:
@@ -75,9 +78,9 @@ class Column:
         return text.upper() if self.stands_out(row) else text
 
 
-def at(row: Any, path: str) -> Any:
+def at(row: Any, path: Path) -> Any:
     """The value at a path; None where there is none on the way."""
-    return reduce(_step, path.split("."), row)
+    return reduce(_step, path.split(".") if isinstance(path, str) else path, row)
 
 
 def _step(value: Any, name: str) -> Any:
@@ -153,6 +156,14 @@ ENERGIES = (
 )
 TO_FP32 = _ratio("x FP32", "to FP32", "ratio_to_fp32")
 TO_FP8 = _ratio("x FP8", "to FP8", "ratio_to_fp8")
+
+
+def ratio_to(kind: str) -> Column:
+    """To a baseline of a user's own kind."""
+    value, error = (("ratios", kind, part) for part in ("value", "se"))
+    return Column(f"x {kind}", f"to {kind}", value, error=error, with_error=True)
+
+
 RATIOS = (
     TO_FP32,
     Column("claim", "claim", "claim.ratio_to_fp32"),
@@ -321,3 +332,27 @@ def placed(count: int) -> tuple[Column, ...]:
         _whole(f"clock MHz, best of {count} placements", "MHz", "placed.fmax_mhz"),
         _whole("clock MHz, median", "MHz, median", "placed.fmax_mhz_median"),
     )
+
+
+def standing(name: str, figure: str, heading: str, digits: int | None = 3) -> Column:
+    """A figure of a unit in the report of that name."""
+    path = ("reports", name, figure)
+    if figure == "energy_pj":
+        error = ("reports", name, "energy_pj_se")
+        return Column(heading, heading, path, digits, error=error, with_error=True)
+    return Column(heading, heading, path, digits)
+
+
+def standing_ratio(name: str, kind: str, heading: str) -> Column:
+    """How many times less energy than the report's baseline of a kind."""
+    value, error = (("reports", name, "ratios", kind, part) for part in ("value", "se"))
+    return Column(heading, heading, value, error=error, with_error=True)
+
+
+def change(name: str, figure: str, heading: str) -> Column:
+    """What became of a figure in the report of that name."""
+    value = ("changes", name, figure)
+    if figure == "energy":
+        error = ("changes", name, "energy_se")
+        return Column(heading, heading, value, 4, error=error, with_error=True)
+    return Column(heading, heading, value, None if figure == "verdict" else 4)

@@ -23,6 +23,7 @@ from . import tables
 from .plots import dot_plot, energy_plot, tile_plot, trade_plot
 from .quality_report import QualityReport, carry_table, quality_tables
 from .quantizer_rows import NetworkRow, OperationRow, QuantizerReport, QuantizerRow, StepRow
+from .question import STANDARD, to_toml
 from .records import documented, from_json
 from .rows import DotReport, DotRow, FpgaRow, MacReport, MacRow, TileReport, TileRow
 from .table5 import Table5, Table5Row, statement
@@ -105,7 +106,7 @@ def _indented(*shown: tables.Table) -> str:
 
 def tile_lines(report: TileReport, lanes: int, dots: bool = False) -> str:
     """Energies of the tiles of some lanes, of MACs or of dots, without title and rule."""
-    energies = tables.tile_tables(report)[2 if dots else 0]
+    energies = tables.tile_tables(report, report.rows)[2 if dots else 0]
     chosen = replace(energies, rows=[row for row in energies.rows if row.lanes == lanes])
     _, *lines = _indented(chosen).splitlines()
     return "\n".join(line for line in lines if line.strip(" ─"))
@@ -148,13 +149,26 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
 }
 """What stands in a block, by its name."""
 
-PLOTS: Mapping[str, Callable[[], str]] = {
+_SPECIFICATION = """# What `mlsmac report` measures where it is asked for nothing else.
+# `mlsmac report docs/report.toml` makes the same report.
+
+"""
+
+
+def specification() -> str:
+    """The standard report as a file that asks for it."""
+    settings = {"pdk": "osu018", "operations": 2000, "tensors": "captured", "lanes": "8,16,32"}
+    return _SPECIFICATION + to_toml(replace(STANDARD, settings=settings))
+
+
+FILES: Mapping[str, Callable[[], str]] = {
+    "docs/report.toml": specification,
     "docs/energy.svg": lambda: energy_plot(macs().rows),
     "docs/tiles.svg": lambda: tile_plot(tiles().rows),
     "docs/dots.svg": lambda: dot_plot(macs().dots),
     "docs/trade.svg": lambda: trade_plot(macs().dots),
 }
-"""Plots of the documentation, by path."""
+"""Whole files of the documentation, by path."""
 
 
 def generated(page: str) -> str:
@@ -180,10 +194,10 @@ def stale() -> dict[Path, str]:
     """What each file that is not as it would be generated must become."""
     pages = [page for glob in PAGES for page in sorted(ROOT.glob(glob))]
     fresh = {page: generated(page.read_text(encoding="utf-8")) for page in pages}
-    plots = {ROOT / path: _made(plot) for path, plot in PLOTS.items()}
+    files = {ROOT / path: _made(make) for path, make in FILES.items()}
     return {
         path: content
-        for path, content in [*fresh.items(), *plots.items()]
+        for path, content in [*fresh.items(), *files.items()]
         if content is not None
         and not (path.exists() and path.read_text(encoding="utf-8") == content)
     }

@@ -1,10 +1,11 @@
 """Reports as self-contained HTML pages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jinja2
 from markupsafe import Markup, escape
 
+from .compare import Comparison, statement
 from .dot_report import BASELINES as DOT_BASELINES
 from .rows import DotReport, MacReport, Report, TileReport
 from .systems import BASELINES
@@ -17,16 +18,16 @@ def mac_html(report: MacReport, plots: Mapping[str, str]) -> str:
     return _render(
         "report",
         report,
-        {**mac_page(report), **dot_page(report.dots)},
+        {**mac_page(report), **dot_page(report.dots), **tile_page(report.tiles)},
         plots,
-        kinds=BASELINES,
+        kinds={kind: kind for kind in report.baselines} | BASELINES,
         sources=[*sources],
     )
 
 
 def tile_html(report: TileReport, plots: Mapping[str, str]) -> str:
     """The same of tiles."""
-    return _render("tiles", report, tile_page(report), plots)
+    return _render("tiles", report, tile_page(report.rows), plots)
 
 
 def dot_html(report: DotReport, plots: Mapping[str, str]) -> str:
@@ -34,9 +35,17 @@ def dot_html(report: DotReport, plots: Mapping[str, str]) -> str:
     return _render("dots", report, dot_page(report.rows), plots, kinds=DOT_BASELINES)
 
 
+def comparison_html(
+    comparison: Comparison, tables: Sequence[Table], plots: Mapping[str, str], title: str
+) -> str:
+    """Reports side by side."""
+    said = statement(comparison, moves="compare" in plots)
+    return _render("compare", comparison, {}, plots, own=tables, title=title, said=[*said])
+
+
 def _render(
     template: str,
-    report: Report,
+    report: Report | Comparison,
     tables: Mapping[str, Table],
     plots: Mapping[str, str],
     **more: object,

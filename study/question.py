@@ -209,7 +209,7 @@ def to_toml(question: Question) -> str:
         if claim := getattr(own, "claim", None):
             lines.append(f"claim = {{ {', '.join(_pairs(vars(claim)))} }}")
         lines.append("")
-    return "\n".join(lines)
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def _pairs(values: Mapping[str, Any]) -> list[str]:

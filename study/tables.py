@@ -2,22 +2,36 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from . import columns as c
 from .columns import Column
+from .compare import KINDS, Compared, Comparison
 from .quantizer_rows import QuantizerReport
-from .rows import DotRow, FpgaRow, MacReport, Report, TileReport, TileRow
+from .rows import DotRow, FpgaRow, MacReport, Report, TileRow
+from .systems import BASELINES
 from .table5 import Table5
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows in order, a column a figure; the first column names the row."""
+    """Rows in order, a column a figure; the first column names the row. Of the columns `given`
+    those that have nothing in any row are left out.
+    """
 
     title: str
-    columns: Sequence[Column]
+    given: Sequence[Column]
     rows: Sequence[Any]
+
+    @cached_property
+    def columns(self) -> list[Column]:
+        """What is shown."""
+        first, *others = self.given
+        return [first, *(column for column in others if not self._is_empty(column))]
+
+    def _is_empty(self, column: Column) -> bool:
+        return bool(self.rows) and all(column.text(row) == "-" for row in self.rows)
 
 
 @dataclass(frozen=True)
@@ -51,11 +65,16 @@ def mac_tables(report: MacReport) -> list[Table]:
     return [
         Table(
             f"Energy per MAC ({where}); on the right, of combinational cells alone",
-            (c.UNIT, *c.ENERGIES, c.HELD, *c.RATIOS, *c.COMBINATIONAL),
+            (c.UNIT, *c.ENERGIES, c.HELD, *c.RATIOS, *c.COMBINATIONAL, *_own_ratios(report)),
             report.rows,
         ),
         Table("Area and timing", (c.UNIT, *areas), report.rows),
     ]
+
+
+def _own_ratios(report: MacReport) -> list[Column]:
+    """To baselines of a user's own kinds."""
+    return [c.ratio_to(kind) for kind in report.baselines if kind not in BASELINES]
 
 
 def mac_page(report: MacReport) -> Mapping[str, Table]:
@@ -67,7 +86,7 @@ def mac_page(report: MacReport) -> Mapping[str, Table]:
     return {
         "energy": Table(
             "Energy per MAC",
-            (c.UNIT, *c.ENERGIES, c.HELD, *c.RATIOS, *c.COMBINATIONAL),
+            (c.UNIT, *c.ENERGIES, c.HELD, *c.RATIOS, *c.COMBINATIONAL, *_own_ratios(report)),
             report.rows,
         ),
         "area": Table("Area and timing", areas, report.rows),
@@ -91,15 +110,17 @@ def mac_sheet(report: MacReport) -> Sheet:
     )
 
 
-def tile_tables(report: TileReport) -> list[Table]:
+def tile_tables(report: Report, rows: Sequence[TileRow]) -> list[Table]:
     """Energy by stage with ratios, then area and timing; where there are tiles of dots, theirs."""
     energies = (c.UNIT, c.LANES, c.ENERGY, *c.TILE_ENERGIES, c.TO_FP32, c.TO_FP8)
     areas = (c.UNIT, c.LANES, c.GATES_PER_LANE, *c.TILE_AREAS, c.PATH, c.BUSY)
-    macs, dots = _with_stages(report, c.TILE_STAGES), _with_stages(report, c.DOT_STAGES)
-    shown = [
-        Table(f"Energy per MAC in a tile, pJ ({_where(report)})", energies, macs),
-        Table("Area and timing", areas, macs),
-    ]
+    macs, dots = _with_stages(rows, c.TILE_STAGES), _with_stages(rows, c.DOT_STAGES)
+    shown = []
+    if macs:
+        shown += [
+            Table(f"Energy per MAC in a tile, pJ ({_where(report)})", energies, macs),
+            Table("Area and timing", areas, macs),
+        ]
     if dots:
         first = (c.UNIT, c.LANES, c.PRODUCTS)
         energies = (*first, c.ENERGY, *c.DOT_TILE_ENERGIES, c.TO_FP32, c.TO_FP8)
@@ -111,28 +132,28 @@ def tile_tables(report: TileReport) -> list[Table]:
     return shown
 
 
-def _with_stages(report: TileReport, stages: Mapping[str, str]) -> list[TileRow]:
+def _with_stages(rows: Sequence[TileRow], stages: Mapping[str, str]) -> list[TileRow]:
     """The rows of tiles that have no other stages."""
-    return [row for row in report.rows if row.measured.area_um2_by_stage.keys() <= stages.keys()]
+    return [row for row in rows if row.measured.area_um2_by_stage.keys() <= stages.keys()]
 
 
-def tile_page(report: TileReport) -> Mapping[str, Table]:
-    """Tables of tiles.html."""
+def tile_page(rows: Sequence[TileRow]) -> Mapping[str, Table]:
+    """Tables of tiles.html, and of the part of report.html on tiles."""
     ratios = (c.ZERO_DELAY, c.TO_FP32, c.TO_FP8, c.BUSY)
     checks = (*c.AREA_RATIOS, c.FLOPS, c.PATH, c.CLOCK, c.MISMATCHES, c.ADDERS)
     areas = (c.UNIT, c.LANES, c.AREA, c.GATES_PER_LANE, *c.TILE_AREAS, *checks)
-    macs, dots = _with_stages(report, c.TILE_STAGES), _with_stages(report, c.DOT_STAGES)
+    macs, dots = _with_stages(rows, c.TILE_STAGES), _with_stages(rows, c.DOT_STAGES)
     first = (c.UNIT, c.LANES, c.PRODUCTS)
     of_dots = (*first, c.AREA, c.GATES, *c.DOT_TILE_AREAS, *checks)
     return {
-        "energy": Table(
+        "tiles": Table(
             "Energy per MAC", (c.UNIT, c.LANES, c.ENERGY, *c.TILE_ENERGIES, *ratios), macs
         ),
-        "dots": Table(
+        "tiles_of_dots": Table(
             "Energy per product of dots", (*first, c.ENERGY, *c.DOT_TILE_ENERGIES, *ratios), dots
         ),
-        "area": Table("Area and timing", areas, macs),
-        "dots_area": Table("Area and timing of dots", of_dots, dots),
+        "tile_areas": Table("Area and timing", areas, macs),
+        "tile_of_dots_areas": Table("Area and timing of dots", of_dots, dots),
     }
 
 
@@ -223,3 +244,52 @@ def fpga_sheet(row: FpgaRow) -> Sheet:
         (("{}", c.placed(len(row.placed.fmax_mhz_by_seed))),),
         row,
     )
+
+
+def comparison_tables(comparison: Comparison) -> list[Table]:
+    """By what energies are of: energies with what became of them, then area and path."""
+    first, *others = comparison.reports
+    energies = [c.UNIT, c.standing(first, "energy_pj", f"{first}, pJ")]
+    areas = [c.UNIT, *(c.standing(first, *figure) for figure in _OF_AREA)]
+    for name in others:
+        energies += [
+            c.standing(name, "energy_pj", f"{name}, pJ"),
+            c.change(name, "energy", "ratio"),
+            c.change(name, "verdict", "verdict"),
+        ]
+        areas += [c.change(name, *figure) for figure in (("area", "x area"), ("path", "x path"))]
+    shown = []
+    for of, what in KINDS.items():
+        if rows := [row for row in comparison.rows if row.of == of and row.is_shared]:
+            shown += [
+                Table(f"Energy {what}; ratio to {first}", energies, rows),
+                Table(f"Area and timing; ratio to {first}", areas, rows),
+            ]
+    return shown
+
+
+_OF_AREA = (("gate_equivalents", "GE", 4), ("critical_path_ns", "path ns"))
+
+
+def library_tables(comparison: Comparison) -> list[Table]:
+    """By what energies are of: energies and ratios in each library."""
+    shown = []
+    for of, what in KINDS.items():
+        rows = [row for row in comparison.rows if row.of == of]
+        kinds = [kind for kind in comparison.kinds if any(_has(row, kind) for row in rows)]
+        columns = [c.UNIT]
+        for name in comparison.reports:
+            columns.append(c.standing(name, "energy_pj", f"{name}, pJ"))
+            columns += [
+                c.standing_ratio(name, kind, f"x {_SHORT.get(kind, kind)}") for kind in kinds
+            ]
+        if rows:
+            shown.append(Table(f"Energy {what}; x: times less than the baseline", columns, rows))
+    return shown
+
+
+_SHORT = {"fp32": "FP32", "fp8": "FP8", "fp8_any": "any FP8", "mxfp8": "MXFP8"}
+
+
+def _has(row: Compared, kind: str) -> bool:
+    return any(kind in own.ratios for own in row.reports.values() if own)

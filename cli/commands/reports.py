@@ -1,7 +1,6 @@
 """Commands that measure and compare."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +12,7 @@ from ...units.options import NONE
 from ..options import (
     DOT_LANES,
     DOT_OPERATIONS,
+    OF_STIMULUS,
     OF_UNIT,
     TILE_OPERATIONS,
     DotLanes,
@@ -26,6 +26,7 @@ from ..options import (
     configured,
     lane_counts,
     of_measuring,
+    settled,
     takes,
 )
 from ..output import err, present, print_paths, show
@@ -59,29 +60,47 @@ def synth(
         print_paths(paths)
 
 
-@takes(given=of_measuring())
+@takes(given=of_measuring() | OF_STIMULUS)
 def report(
+    ctx: typer.Context,
+    specification: Annotated[
+        Path | None,
+        typer.Argument(metavar="[SPEC.toml]", help="Rows and settings; see docs/report.md."),
+    ] = None,
     *,
+    unit: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A row: '[LABEL: ]UNIT --option value ...', MAC, dot unit or tile; again for more."
+        ),
+    ] = None,
+    standard: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Standard rows: all (default where there are no others), baselines (default "
+            "beside --unit), none (default of a SPEC), or a label; again for more."
+        ),
+    ] = None,
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(help="Label of a row that ratios are given to, too; again for more."),
+    ] = None,
     lanes: DotLanes = DOT_LANES,
     output: Output = Path("build/report"),
     given: Mapping[str, Any],
     as_json: Json = False,
 ) -> None:
-    """Compare every MAC, and dot units, and write report.json and report.html."""
-    from ...study.systems import ENTRIES
-    from ...study.tables import dot_tables, mac_tables
-    from .. import measuring
+    """Compare MACs, dot units and tiles, and write report.json and report.html.
 
-    counts = lane_counts(lanes, powers_of_two=True)
-    asked = measuring.asked(output, **given)
-    result = measuring.run(asked, err, entries=ENTRIES, held=True)
-    own = measuring.run_dots(measuring.of_dots(asked), err, lanes=counts)
-    result = replace(result, dot_baselines=own.baselines, dots=own.rows)
-    tables = [*mac_tables(result), *dot_tables(result, result.dots)]
-    present(result, tables, measuring, output, as_json)
-    macs = {row.unit: row.measured for row in result.rows}
-    every = macs | {measuring.called(row): row.measured for row in own.rows}
-    measuring.conclude(result, every)
+    Without rows of its own: every MAC, and dot units. With several libraries
+    (--pdk osu018,sky130) each has a folder, and libraries.json and .html compare them.
+    """
+    from .. import questions
+
+    question = questions.asked(specification, unit or [], standard or [], baseline or [])
+    settings = settled(ctx, {**given, "lanes": lanes}, question.settings)
+    reports = questions.answered(question, settings, output)
+    questions.present(reports, output, as_json)
 
 
 @takes(given=of_measuring())
@@ -115,21 +134,13 @@ def tiles(
 ) -> None:
     """Compare tiles of MACs (lanes, scales, adder tree, output) and write tiles.json and .html."""
     from ...study.tables import tile_tables
-    from ...study.tile_report import make_tile_report
     from .. import measuring
     from .. import tiles as shown
 
     counts = lane_counts(lanes)
     asked = measuring.asked(output, **given)
-    with measuring.progress_bar(err) as progress:
-        result = make_tile_report(
-            asked.conditions,
-            asked.stimulus,
-            lanes=counts,
-            results=asked.results,
-            progress=progress,
-        )
-    present(result, tile_tables(result), shown, output, as_json)
+    result = measuring.run_tiles(asked, err, lanes=counts)
+    present(result, tile_tables(result, result.rows), shown, output, as_json)
     measuring.conclude(result, {measuring.called(row): row.measured for row in result.rows})
 
 
@@ -209,3 +220,22 @@ def quality(
     with measuring.progress_bar(err) as progress:
         result = make_quality_report(load(), scale_format, seed, progress)
     present(result, quality_tables(result), shown, output, as_json)
+
+
+def compare(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="A.json B.json...", help="Files of report, dots, tiles.")
+    ],
+    output: Output = Path("build/compare"),
+    as_json: Json = False,
+) -> None:
+    """Show what moved between reports (runs, versions, corners), and whether beyond the errors."""
+    from ...study.compare import compare, names, read
+    from ...study.tables import comparison_tables
+    from .. import comparing, measuring
+
+    if len(files) < 2:
+        raise UserError(f"files to compare must be two or more, not {len(files)}")
+    compared = compare(dict(zip(names(files), map(read, files), strict=True)))
+    measuring.check_writable(output)
+    comparing.present(compared, comparison_tables(compared), "compare", output, as_json)

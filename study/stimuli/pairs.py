@@ -225,7 +225,8 @@ class Stimulus:
         kinds = [kind.value for kind in self.kinds]
         arrays = (self.first, self.second, self.start, self.kind, *pooled(self.layers))
         # Of the paper's groups and scales as it was before there were others.
-        others = [] if (self.group, self.scale) == _PAPER else [group_name(self.group), self.scale]
+        own = (self.group, self.scale)
+        others = [] if own == _PAPER else [group_name(self.group), str(self.scale)]
         return digest([self.seed, kinds, *others, *arrays])
 
     def statistics(

@@ -1,0 +1,102 @@
+"""`mlsmac report`: what is asked for, in words or by a file, to measured rows in every library."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..study.compare import compare
+from ..study.question import ALL, BASELINES, Question, from_file, from_words, standard
+from ..study.rows import MacReport
+from ..study.stimuli.own import Pairs
+from ..study.tables import dot_tables, library_tables, mac_tables, tile_tables
+from ..support.errors import UserError
+from . import comparing, measuring
+from .measuring import Asked
+from .options import lane_counts
+from .output import err, print_paths, show
+
+TILE_PRODUCTS = 3
+"""Products of a tile for an operation of a MAC: outputs are longer than groups."""
+
+
+def asked(
+    specification: Path | None, units: Sequence[str], which: Sequence[str], labels: Sequence[str]
+) -> Question:
+    """What a command line asks for. Raises: UserError, OSError."""
+    question = Question() if specification is None else from_file(specification)
+    for text in units:
+        question += from_words(text)
+    if not which:
+        which = [ALL] if not units and specification is None else []
+        which = [BASELINES] if units else which
+    question = standard(which, question) + question
+    rows = [row.label for row in question.rows()]
+    if not rows:
+        raise UserError("a report must have rows: give --unit or --standard")
+    if twice := sorted({label for label in rows if rows.count(label) > 1}):
+        raise UserError(f"labels must differ, and {', '.join(twice)} is of several rows")
+    return question.compared_with(labels)
+
+
+class Answer(NamedTuple):
+    """A report of one library, where it goes, and what it was asked for with."""
+
+    report: MacReport
+    directory: Path
+
+
+def answered(question: Question, settings: Mapping[str, Any], output: Path) -> list[Answer]:
+    """Measure in every library. Raises: UserError, OSError, and what measuring raises."""
+    options = dict(settings)
+    counts = lane_counts(options.pop("lanes"), powers_of_two=bool(question.dots))
+    names = options.pop("pdk")
+    libraries = [None] if names is None else names.split(",")
+    if len(set(libraries)) < len(libraries):
+        raise UserError(f"--pdk must name each library once, not {names}")
+    places = [output] if len(libraries) == 1 else [output / str(name) for name in libraries]
+    every = [
+        measuring.asked(place, pdk=name, **options)
+        for name, place in zip(libraries, places, strict=True)
+    ]
+    if (question.dots or question.tiles) and isinstance(every[0].stimulus.layers[0], Pairs):
+        rule = "pairs w and a are operands of MACs alone"
+        raise UserError(f"{rule}: dot units and tiles need w, a and e of layers")
+    return [
+        Answer(_measured(question, own, counts), place)
+        for own, place in zip(every, places, strict=True)
+    ]
+
+
+def _measured(question: Question, given: Asked, lanes: Sequence[int]) -> MacReport:
+    result = measuring.run(given, err, entries=question.units, held=True)
+    if question.dots:
+        of_dots = measuring.of_dots(given)
+        own = measuring.run_dots(of_dots, err, lanes=lanes, entries=question.dots)
+        result = replace(result, dot_baselines=own.baselines, dots=own.rows)
+    if question.tiles:
+        longer = given.stimulus.resized(TILE_PRODUCTS * len(given.stimulus))
+        of_tiles = given._replace(stimulus=longer)
+        tiles = measuring.run_tiles(of_tiles, err, lanes=lanes, entries=question.tiles)
+        result = replace(result, tile_baselines=tiles.baselines, tiles=tiles.rows)
+    return result
+
+
+def present(answers: Sequence[Answer], output: Path, as_json: bool) -> None:
+    """Write and print the report of each library, and where there are several how they compare."""
+    several = len(answers) > 1
+    for report, directory in answers:
+        paths = measuring.write(report, directory)
+        tables = mac_tables(report) if report.rows else []
+        tables += dot_tables(report, report.dots) if report.dots else []
+        tables += tile_tables(report, report.tiles) if report.tiles else []
+        if not (several and as_json):
+            show(report, as_json, tables, measuring.remarks(report))
+        print_paths(paths)
+    if several:
+        compared = compare({report.pdk: report for report, _ in answers})
+        comparing.present(compared, library_tables(compared), "libraries", output, as_json)
+    for report, _ in answers:
+        macs = {row.unit: row.measured for row in report.rows}
+        others = {measuring.called(row): row.measured for row in (*report.dots, *report.tiles)}
+        measuring.conclude(report, macs | others)
