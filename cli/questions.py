@@ -28,14 +28,9 @@ def asked(
     for text in units:
         question += from_words(text)
     if not which:
-        which = [ALL] if not units and specification is None else []
-        which = [BASELINES] if units else which
+        which = [BASELINES] if units else [ALL] if specification is None else []
     question = standard(which, question) + question
-    rows = [row.label for row in question.rows()]
-    if not rows:
-        raise UserError("a report must have rows: give --unit or --standard")
-    if twice := sorted({label for label in rows if rows.count(label) > 1}):
-        raise UserError(f"labels must differ, and {', '.join(twice)} is of several rows")
+    question.check()
     return question.compared_with(labels)
 
 

@@ -293,7 +293,7 @@ def _by_mantissa(axes: Axes, rows: Sequence[QualityRow], name: str) -> None:
 
 
 def comparison_plot(comparison: Comparison, *, ratios: bool) -> str:
-    """Units by report on a logarithmic axis, a panel for what energies are of: energies over those
+    """Units by report, a panel for what energies are of: energies over those
     of the first report with two standard errors, or (`ratios`) how many times less than the first
     kind of baseline.
     """
@@ -311,12 +311,14 @@ def comparison_plot(comparison: Comparison, *, ratios: bool) -> str:
                 colour = _REPORT_COLOURS[number % len(_REPORT_COLOURS)]
                 _compared(axes, rows, name, colour, ratios=ratios)
             axes.set_yticks(range(len(rows)), [row.unit for row in rows])
-            axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axes.xaxis.set_major_formatter("{x:g}")
-            axes.xaxis.set_minor_formatter(NullFormatter())
-            axes.grid(axis="x", alpha=0.25, which="both")
             axes.axvline(1, color=_OTHER, lw=0.8)
+            low, high = axes.get_xlim()
+            if low <= 0 or high > 3 * low:  # else powers of ten would hardly have a mark
+                axes.set_xscale("log")
+                axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.grid(axis="x", alpha=0.25, which="both")
             against = f"times less energy {KINDS[rows[0].of]} than {_kind(rows)}"
             axes.set_xlabel(against if ratios else f"energy {KINDS[rows[0].of]}, over the first")
         handles, labels = every[0].get_legend_handles_labels()

@@ -17,7 +17,10 @@ from ..units.request import Request, read, write
 from . import dot_report, systems, tile_report
 from .dot_report import DotEntry
 from .rows import Claim
+from .stimuli.pairs import CAPTURED, NORMAL
 from .systems import Entry
+
+TABLES = ("units", "dots", "tiles")
 
 ALL, BASELINES, NONE = "all", "baselines", "none"
 """Which rows of the standard report stand beside a user's own; else the label of one."""
@@ -45,10 +48,19 @@ class Question:
         """All rows."""
         yield from (*self.units, *self.dots, *self.tiles)
 
+    def check(self) -> None:
+        """Raise UserError where there are no rows, or several of a table have one label."""
+        if not any(self.rows()):
+            raise UserError("a report must have rows: give --unit or --standard")
+        for table in TABLES:
+            labels = [row.label for row in getattr(self, table)]
+            if twice := sorted({label for label in labels if labels.count(label) > 1}):
+                raise UserError(f"labels must differ, and {', '.join(twice)} is of several rows")
+
     def compared_with(self, labels: Iterable[str]) -> "Question":
         """The same with ratios to the rows of those labels. Raises: UserError."""
         wanted = list(labels)
-        known = [row.label for row in self.rows()]
+        known = [*dict.fromkeys(row.label for row in self.rows())]
         for label in wanted:
             if label not in known:
                 raise UserError(f"baseline must be one of {', '.join(known)}, not {label!r}")
@@ -86,7 +98,7 @@ def standard(which: Sequence[str], beside: Question) -> Question:
                 _baselines(tile_report.ENTRIES if beside.tiles else ()),
             )
         elif name != NONE:
-            found += _labelled(name)
+            found += _labelled(name, beside)
     return found
 
 
@@ -94,18 +106,21 @@ def _baselines(rows: Iterable[Any]) -> tuple[Any, ...]:
     return tuple(row for row in rows if row.kinds)
 
 
-def _labelled(label: str) -> Question:
-    """The standard rows of a label. Raises: UserError."""
-
-    def own(rows: Iterable[Any]) -> tuple[Any, ...]:
-        return tuple(row for row in rows if row.label == label)
-
-    found = Question(own(_EVERY.units), own(_EVERY.dots), own(_EVERY.tiles))
-    if not any(found.rows()):
-        labels = ", ".join(repr(row.label) for row in _EVERY.rows())
+def _labelled(label: str, beside: Question) -> Question:
+    """The standard rows of a label: those in the tables of the rows `beside`, else in the first
+    table that has any. Raises: UserError.
+    """
+    found = {
+        table: tuple(row for row in getattr(_EVERY, table) if row.label == label)
+        for table in TABLES
+    }
+    having = [table for table in TABLES if found[table]]
+    if not having:
+        labels = ", ".join(repr(own) for own in dict.fromkeys(row.label for row in _EVERY.rows()))
         rule = f"{ALL}, {BASELINES}, {NONE} or a label of {labels}"
         raise UserError(f"standard rows must be {rule}, not {label!r}")
-    return found
+    chosen = [table for table in having if getattr(beside, table)] or having[:1]
+    return Question(**{table: found[table] for table in chosen})
 
 
 def row(text: str, label: str = "", **more: Any) -> Question:
@@ -165,7 +180,17 @@ def from_file(path: Path) -> Question:
     settings = content.get("settings", {})
     if not isinstance(settings, dict):
         raise UserError(f"{path}: settings must be a table, not {settings!r}")
-    return replace(found, settings=settings)
+    return replace(found, settings=_from(path.parent, settings))
+
+
+def _from(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with their paths seen from that folder."""
+    found = dict(settings)
+    if isinstance(tensors := found.get("tensors"), str) and tensors not in (CAPTURED, NORMAL):
+        found["tensors"] = str(folder / tensors)
+    if isinstance(found.get("liberty"), list):
+        found["liberty"] = [str(folder / str(name)) for name in found["liberty"]]
+    return found
 
 
 def _texts(content: Mapping[str, Any], key: str) -> list[str]:

@@ -25,7 +25,7 @@ from mlsmac.study.measure import Build, measure
 from mlsmac.study.plots import dot_plot, trade_plot
 from mlsmac.study.records import from_json, to_json
 from mlsmac.study.rows import DotReport
-from mlsmac.study.stimuli.pairs import Tensors, build
+from mlsmac.study.stimuli.pairs import NORMAL, build
 from mlsmac.study.tables import dot_tables
 from mlsmac.support.cache import Cache
 from mlsmac.support.errors import UserError
@@ -128,7 +128,7 @@ def test_errors_follow_the_mantissa(stimulus) -> None:
 
 
 def test_normal_tensors_have_the_shapes_of_the_capture(stimulus) -> None:
-    drawn = build(300, 3, tensors=Tensors.NORMAL)
+    drawn = build(300, 3, tensors=NORMAL)
     assert drawn.digest != stimulus.digest
     for own, captured in zip(drawn.layers, stimulus.layers, strict=True):
         for x, y in zip(own.tensors().values(), captured.tensors().values(), strict=True):
@@ -137,7 +137,7 @@ def test_normal_tensors_have_the_shapes_of_the_capture(stimulus) -> None:
     every = np.concatenate([x.ravel() for y in drawn.layers for x in y.tensors().values()])
     assert abs(every.mean()) < 0.01
     assert abs(every.std() - 1) < 0.01
-    assert drawn.digest == build(300, 3, tensors=Tensors.NORMAL).digest
+    assert drawn.digest == build(300, 3, tensors=NORMAL).digest
     # Independent ones: a value comes twice about as seldom as chance has it.
     assert len(np.unique(every)) > 0.99 * len(every)
 

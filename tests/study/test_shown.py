@@ -39,7 +39,12 @@ def printed(report, made, remarks) -> str:
 
 REPORTS = {
     "report": (RESULTS, MacReport, tables.mac_tables, measuring),
-    "tiles": (EXPECTED, TileReport, tables.tile_tables, tiles),
+    "tiles": (
+        EXPECTED,
+        TileReport,
+        lambda report: tables.tile_tables(report, report.rows),
+        tiles,
+    ),
     "quantizers": (RESULTS, QuantizerReport, tables.quantizer_tables, quantizers),
     "quality": (RESULTS, QualityReport, quality_tables, quality),
     "fpga": (
@@ -67,7 +72,8 @@ def tags_and_words(page: str) -> list[str]:
 def test_page(name: str, made) -> None:
     folder, kind, *_ = REPORTS[name]
     text = made(
-        read(kind, folder / f"{name}.json"), {"energy": "E", "area": "A", "dots": "D", "trade": "T"}
+        read(kind, folder / f"{name}.json"),
+        {"energy": "E", "area": "A", "dots": "D", "trade": "T", "tiles": "S"},
     )
     assert tags_and_words(text) == tags_and_words((EXPECTED / f"{name}.html").read_text())
 

@@ -133,7 +133,7 @@ def test_a_report_is_read_back_and_shown(made):
     text = tile_html(report, {"energy": plot})
     assert text.count("<svg") == 1
     assert "None" not in text
-    assert len(tile_tables(report)) == 2
+    assert len(tile_tables(report, report.rows)) == 2
     assert any("Table 5" in line for line in remarks(report))
 
 
@@ -145,7 +145,7 @@ def test_dots_have_tables_of_their_own(made):
     split = {"area_um2_by_stage": stages, "energy_pj_by_stage": stages}
     dots = replace(row, measured=replace(row.measured, **split))
     report = replace(report, rows=(*report.rows[:-1], dots))
-    shown = tile_tables(report)
+    shown = tile_tables(report, report.rows)
     assert [len(table.rows) for table in shown] == [7, 7, 1, 1]
     text = tile_html(report, {"energy": tile_plot(report.rows)})
     assert "Energy per product of dots" in text
