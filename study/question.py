@@ -53,9 +53,10 @@ class Question:
         if not any(self.rows()):
             raise UserError("a report must have rows: give --unit or --standard")
         for table in TABLES:
-            labels = [row.label for row in getattr(self, table)]
-            if twice := sorted({label for label in labels if labels.count(label) > 1}):
-                raise UserError(f"labels must differ, and {', '.join(twice)} is of several rows")
+            # Of dot units with a label several may be, each of a width.
+            names = [(row.label, getattr(row, "lanes", None)) for row in getattr(self, table)]
+            if twice := [label for label, lanes in names if names.count((label, lanes)) > 1]:
+                raise UserError(f"labels must differ, and {twice[0]} is of several rows")
 
     def compared_with(self, labels: Iterable[str]) -> "Question":
         """The same with ratios to the rows of those labels. Raises: UserError."""
