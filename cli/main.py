@@ -1,6 +1,5 @@
-"""The `mlsmac` command. Exit 0: done; 1: the hardware or a metric is wrong; 2: the request is."""
+"""The `mlsmac` command; `ending` has its exit statuses."""
 
-import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -8,13 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from ..sim.vectors import DEFAULT_OPERATIONS, DEFAULT_SEED
-from ..support.errors import ToolError, UserError
+from ..support.errors import UserError
 from ..units import UNITS, StreamConfiguration, configure, emit
 from ..units.emit import parameters
 from ..units.options import NONE
+from .ending import run
 from .options import (
     DOT_LANES,
     DOT_OPERATIONS,
@@ -50,19 +50,8 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command; a mistake of the user's is one line on stderr and exit status 2, a failure
-    of a tool one line and 1.
-    """
-    # As an exception, so that temporary files go.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        app()
-    except UserError as error:
-        fail(str(error))
-    except ToolError as error:
-        fail(str(error), status=1)
-    except OSError as error:
-        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    """Run the command; `ending` says how it ends."""
+    run(app)
 
 
 def _show_version(asked: bool) -> None:
@@ -83,12 +72,6 @@ def command(
     ] = False,
 ) -> None:
     """Generate, verify and measure multi-level-scaling MACs and the baselines beside them."""
-
-
-def fail(message: str, status: int = 2) -> None:
-    """Print one line and exit."""
-    err.print(f"mlsmac: {message}", style="bold red", markup=False, highlight=False, soft_wrap=True)
-    sys.exit(status)
 
 
 @app.command()
@@ -481,7 +464,7 @@ def doctor(as_json: Json = False) -> None:
     if as_json:
         print_json([asdict(finding) for finding in found])
     else:
-        table = Table("what", "found", "what to do")
+        table = Table("what", *(Column(name, overflow="fold") for name in ("found", "what to do")))
         for finding in found:
             state = finding.found or ("MISSING" if finding.needed else "not found (optional)")
             table.add_row(finding.what, state, "" if finding.found else finding.remedy)

@@ -25,7 +25,7 @@ from ..study.rows import AccumulatorRow, Best, DotReport, DotRow, MacReport, Mac
 from ..study.stimuli.pairs import Stimulus, Tensors, build
 from ..study.systems import BASELINES, Entry
 from ..support.cache import Cache
-from ..support.errors import UserError
+from ..support.errors import ToolError, UserError
 from ..support.files import write_whole
 from ..synth.liberty.library import load
 from ..synth.liberty.pdk import find
@@ -84,7 +84,7 @@ def conditions(
     precision: float,
     quick: bool,
 ) -> Conditions:
-    """The conditions that a command's options name. Raises: UserError."""
+    """The conditions that a command's options name. Raises: UserError, ToolError."""
     if script not in ABC_SCRIPTS:
         raise UserError(f"--script must be one of {', '.join(ABC_SCRIPTS)}, not {script!r}")
     if not 0 < precision < math.inf:
@@ -94,7 +94,7 @@ def conditions(
     found = find(pdk, liberty or None)
     clock = found.clock_mhz if clock_mhz is None else clock_mhz
     if wanted is Simulator.EVENTS is not Simulator.default():
-        raise UserError("--simulator events needs numba: pip install 'mlsmac[fast]'")
+        raise ToolError("--simulator events needs numba: pip install 'mlsmac[fast]'")
     return Conditions(
         pdk=found,
         clock_mhz=clock,
@@ -133,7 +133,7 @@ def progress_bar(console: Console) -> Iterator[Tell]:
 
         yield tell
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
         task = bar.add_task("mapping and simulating", total=None)
 

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Protocol
 from cocotb_tools.runner import get_runner
 
 from ..support.errors import ToolError
+from ..support.files import scratch
 from ..support.tools import require
 from ..units.catalogue import Configuration
 from ..units.emit import to_verilog
@@ -51,7 +51,7 @@ def run_bench(
     Everything happens in a temporary folder, so that runs do not meet. On a mismatch the run is
     repeated up to it with a waveform (unless not `waves`), which goes to `directory`; so does the
     log of a failure.
-    Raises: ValueError for a number of operations below 1; UserError where a tool is missing;
+    Raises: ValueError for a number of operations below 1; ToolError where a tool is missing;
     BenchError where the simulator fails or checks fewer outputs than there are.
     """
     vectors = make_vectors(configuration, operations, seed)
@@ -88,13 +88,13 @@ def simulate(
     *,
     waves: bool = True,
 ) -> BenchResult:
-    """Run the bench `module` on a configuration. Raises: UserError, BenchError as `run_bench`."""
+    """Run the bench `module` on a configuration. Raises: ToolError, BenchError as `run_bench`."""
     require(*SIMULATORS[simulator])
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
     waveform = None
-    with tempfile.TemporaryDirectory(prefix="mlsmac-bench-") as name:
-        bench = _Bench(configuration.slug, f"mlsmac.sim.{module}", simulator, Path(name), directory)
+    with scratch() as folder:
+        bench = _Bench(configuration.slug, f"mlsmac.sim.{module}", simulator, folder, directory)
         bench.source.write_text(to_verilog(configuration), encoding="utf-8")
         summary = bench.run(inputs)
         wrong = summary["wrong"]

@@ -185,11 +185,15 @@ class _LazyCells(Mapping[str, LibertyCell]):
 def load(files: Files) -> Library:
     """Read a library from a Liberty file, plain or compressed, or from several of one family.
 
-    Raises: FileNotFoundError; LibertyError, in one line with the file (no Liberty file, no power
+    Raises: OSError; LibertyError, in one line with the file (not there, no Liberty file, no power
     tables, leakage, area or flop description at all, unreadable units, and what `rules` has);
     cells are checked one by one when first used. Equal files are parsed once a process.
     """
     every = paths(files)
+    for path in every:
+        if not path.is_file():
+            found = "is a folder" if path.is_dir() else "is not there"
+            raise LibertyError(f"Liberty file must be a file, but {str(path)!r} {found}")
     return _parsed(tuple(path.name for path in every), tuple(path.read_bytes() for path in every))
 
 
