@@ -4,15 +4,12 @@ import enum
 import math
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..golden.spec import choice
-from ..study.builds import Progress as Tell
 from ..study.columns import figure
 from ..study.conditions import Conditions, States
 from ..study.dot_report import BASELINES as DOT_BASELINES
@@ -35,6 +32,7 @@ from ..units import Configuration
 from ..units.workloads import WARM_UP_CYCLES
 from .options import check_range
 from .output import err, exit_if_wrong, json_text, warn
+from .progress import progress_bar
 
 CACHE = Path("build/cache")
 
@@ -121,26 +119,6 @@ def _chosen(option: str, kind: type[Chosen], value: str) -> Chosen:
         return choice(option, kind, value)
     except ValueError as error:
         raise UserError(str(error)) from None
-
-
-@contextmanager
-def progress_bar(console: Console) -> Iterator[Tell]:
-    """A callback (what, done, total) that moves a bar on `console`."""
-    if not console.is_terminal:
-
-        def tell(what: str, done: int, total: int) -> None:
-            console.print(f"{done}/{total} {what}", highlight=False, soft_wrap=True)
-
-        yield tell
-        return
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
-        task = bar.add_task("mapping and simulating", total=None)
-
-        def step(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total)
-
-        yield step
 
 
 def run(

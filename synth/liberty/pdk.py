@@ -46,8 +46,8 @@ class Pdk:
 @dataclass(frozen=True)
 class _Known:
     """A row of the table: candidate files below a directory (glob patterns, each candidate one set
-    of files), advice if none exists, before that to set `MLSMAC_PDK_DIR`, how the library is known by its content, whatever its files'
-    names and its corner, and the Pdk less its files.
+    of files); advice if none exists, before that of `MLSMAC_PDK_DIR`; how the library is known by
+    its content, whatever its files' names and its corner; and the Pdk less its files.
 
     `mark` is a pattern that cells of the family have, to which the Pdk's `dont_use` applies;
     `nand2_um2` the area of the Pdk's NAND in the very library that the Pdk describes.

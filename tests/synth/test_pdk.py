@@ -141,7 +141,7 @@ def test_a_library_without_nand_is_refused(tmp_path):
 def test_custom_file_absent(tmp_path):
     with pytest.raises(UserError, match=r"must be a file, but '.*absent\.lib' is not there"):
         find(liberty=tmp_path / "absent.lib")
-    with pytest.raises(UserError, match="must be a file, but '.*' is a folder"):
+    with pytest.raises(UserError, match=r"must be a file, but '.*' is a folder"):
         find(liberty=tmp_path)
 
 
