@@ -53,8 +53,12 @@ class Library:
         """The cell `kind`, for timing and power. Raises: LibertyError (absent, incomplete)."""
         if kind not in self._complete:
             if kind not in self.cells:
-                raise LibertyError(f"cell must be one of library {self.name}, not {kind!r}")
-            check_cell(self.cells[kind])
+                where = f"library {self.name} ({', '.join(self.files)})"
+                raise LibertyError(f"cell must be one of {where}, not {kind!r}")
+            try:
+                check_cell(self.cells[kind])
+            except LibertyError as error:
+                raise LibertyError(f"{', '.join(self.files)}: {error}") from None
             self._complete[kind] = self.cells[kind]
         return self._complete[kind]
 
