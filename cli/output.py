@@ -14,9 +14,9 @@ from ..study.rows import Best
 from ..study.tables import Sheet, Table
 from ..study.terminal import WIDTH, shown
 
-# A terminal has its own width.
-out = Console(width=None if sys.stdout.isatty() else WIDTH)
-err = Console(stderr=True)
+# A terminal has its own width. Brackets and colons are text: of names, paths and remedies.
+out = Console(width=None if sys.stdout.isatty() else WIDTH, markup=False, emoji=False)
+err = Console(stderr=True, markup=False, emoji=False)
 
 
 def json_text(value: Any) -> str:
@@ -60,7 +60,7 @@ def show(
 def warn(lines: Iterable[str]) -> None:
     """What a reader of the figures must know, beside JSON too: on stderr."""
     for line in lines:
-        err.print(f"mlsmac: {line}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        err.print(f"mlsmac: {line}", style="yellow", highlight=False, soft_wrap=True)
 
 
 def exit_if_wrong(measured: Iterable[Best]) -> None:

@@ -15,9 +15,13 @@ def overview(given: Sequence[str]) -> tuple[dict[str, Any], UserError | None]:
     """What is understood of a named PDK, or of the Liberty files `given`, in JSON's types; and why
     units cannot be mapped to it, None where they can.
 
-    Raises: UserError, OSError where there is no library to show.
+    Raises: UserError, ToolError, OSError where there is no library to show.
     """
     is_name = len(given) == 1 and given[0] in NAMES
+    for each in () if is_name else given:
+        if not Path(each).is_file():
+            rule = f"must be one of {', '.join(NAMES)}, or Liberty files"
+            raise UserError(f"the library {rule}, not {each!r}")
     files = find(given[0]).liberty if is_name else tuple(Path(each) for each in given)
     library = load(files)
     try:

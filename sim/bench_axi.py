@@ -13,6 +13,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, FallingEdge
 from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
 
+from mlsmac.sim.progress import Counter
 from mlsmac.sim.traffic import Traffic, pauses
 
 _SHOWN = 10
@@ -48,7 +49,8 @@ class _Bench:
         self.dut, self.traffic = dut, traffic
         self.wrong: list[str] = []
         self.given: list[int] = []
-        self.begin = self.end = self.cycle = 0
+        self.begin = self.end = self.cycle = self.sent = 0
+        self.count = Counter(traffic.restart + traffic.operations)
         ends = (np.arange(traffic.checks) + 1) % traffic.packet == 0
         self.expected = (traffic.results | ends.astype(np.int64) << 33).tolist()
         dut.packet.value = traffic.packet
@@ -117,8 +119,10 @@ class _Bench:
         while True:
             await FallingEdge(dut.aclk)
             self.cycle += 1
-            if dut.s_axis_tvalid.value and dut.s_axis_tready.value and not self.begin:
-                self.begin = self.cycle
+            if dut.s_axis_tvalid.value and dut.s_axis_tready.value:
+                self.begin = self.begin or self.cycle
+                self.sent += 1
+                self.count(self.sent)
             shown = None
             if dut.aresetn.value and dut.m_axis_tvalid.value:
                 user = int(dut.m_axis_tuser.value) if hasattr(dut, "m_axis_tuser") else 0

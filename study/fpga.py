@@ -8,14 +8,12 @@ counted. There are no pads (`--out-of-context`), so that the number of ports lim
 import importlib.metadata
 import importlib.util
 import json
-import os
 import statistics
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from amaranth.hdl import Shape
@@ -23,7 +21,8 @@ from amaranth.lib.wiring import In
 
 from ..support.cache import Cache, code_digest, digest
 from ..support.errors import ToolError, UserError
-from ..support.files import fill
+from ..support.files import fill, scratch
+from ..support.workers import workers
 from ..synth.mapping.mapper import run_yosys
 from ..units.catalogue import Configuration
 from ..units.emit import parameters, to_rtlil
@@ -96,7 +95,7 @@ def measure_fpga(
 ) -> FpgaRow:
     """Resources and clock of a unit, one placement a seed.
 
-    Raises: UserError (nextpnr is not installed), MappingError (Yosys's error), FpgaError.
+    Raises: ToolError (nextpnr is not installed), MappingError (Yosys's error), FpgaError.
     """
     check_installed()
     files, options = _yosys_files(configuration, target), _nextpnr_options(target)
@@ -107,13 +106,12 @@ def measure_fpga(
     key = digest([*files.values(), options, list(seeds), versions, code_digest(*_ENGINE), rows])
 
     def compute() -> Placement:
-        with tempfile.TemporaryDirectory(prefix="mlsmac-fpga-") as name:
-            folder = Path(name)
+        with scratch() as folder:
             synthesize(configuration, target, folder)
             own = shell_flops((folder / "unit.json").read_text())
             _nextpnr(folder, "--version")  # compiles it, at the first run, for all that follow
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
-                runs = list(pool.map(lambda seed: _place(folder, options, seed), seeds))
+            with workers() as pool:
+                runs = list(pool.map(partial(_place, folder, options), seeds))
         fmax = [run.fmax_mhz for run in runs]
         return Placement(
             luts=runs[0].luts,
@@ -156,9 +154,9 @@ def _yosys_files(configuration: Configuration, target: FpgaTarget) -> dict[str, 
 
 
 def check_installed() -> None:
-    """Raise UserError unless nextpnr is installed."""
+    """Raise ToolError unless nextpnr is installed."""
     if importlib.util.find_spec(_MODULE) is None:
-        raise UserError("nextpnr-ecp5 not found: pip install 'mlsmac[fpga]'")
+        raise ToolError("nextpnr-ecp5 not found: pip install 'mlsmac[fpga]'")
 
 
 def _shell(configuration: Configuration) -> str:

@@ -49,7 +49,7 @@ def pairs(title: str, lines: Iterable[tuple[str, str]]) -> rich.table.Table:
 
 def text(table: Table | Sheet) -> str:
     """What a console shows, without trailing spaces."""
-    console = Console(width=WIDTH, file=io.StringIO())
+    console = Console(width=WIDTH, file=io.StringIO(), markup=False, emoji=False)
     with console.capture() as capture:
         console.print(shown(table))
     return "\n".join(line.rstrip() for line in capture.get().splitlines()).rstrip("\n")

@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 
-from .errors import UserError
+from .errors import ToolError
 
 PACKAGES = {
     "iverilog": "iverilog",
@@ -19,10 +19,10 @@ _VERSION_FLAGS = {"iverilog": "-V", "vvp": "-V", "sta": "-version"}
 
 
 def require(*tools: str) -> None:
-    """Raise UserError, naming the package to install, unless every tool is on PATH."""
+    """Raise ToolError, naming the package to install, unless every tool is on PATH."""
     for tool in tools:
         if shutil.which(tool) is None:
-            raise UserError(f"{tool} not found: install the Debian package {PACKAGES[tool]}")
+            raise ToolError(f"{tool} not found: install the Debian package {PACKAGES[tool]}")
 
 
 def ended(status: int) -> str:

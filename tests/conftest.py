@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from mlsmac.support.errors import UserError
+from mlsmac.support.errors import ToolError
 from mlsmac.synth.liberty.library import Library, load
 from mlsmac.synth.liberty.pdk import Pdk, find
 from mlsmac.synth.mapping.mapper import MappedNetlist, map_unit
@@ -32,7 +32,7 @@ class MappedMac:
 def osu018():
     try:
         return find("osu018")
-    except UserError as error:
+    except ToolError as error:
         return pytest.skip(str(error))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from ...sim.vectors import DEFAULT_SEED
 from ..options import (
@@ -80,7 +80,7 @@ def doctor(as_json: Json = False) -> None:
     if as_json:
         print_json([asdict(finding) for finding in found])
     else:
-        table = Table("what", "found", "what to do")
+        table = Table("what", *(Column(name, overflow="fold") for name in ("found", "what to do")))
         for finding in found:
             state = finding.found or ("MISSING" if finding.needed else "not found (optional)")
             table.add_row(finding.what, state, "" if finding.found else finding.remedy)

@@ -30,6 +30,7 @@ from ..options import (
     takes,
 )
 from ..output import err, present, print_paths, show
+from ..progress import progress_bar
 
 
 @takes(options=OF_UNIT, given=of_measuring())
@@ -117,7 +118,7 @@ def table5(
     from .. import table5 as shown
 
     asked = measuring.asked(output, **given)
-    with measuring.progress_bar(err) as progress:
+    with progress_bar(err) as progress:
         result = make_table5(
             asked.conditions, asked.stimulus, results=asked.results, progress=progress
         )
@@ -186,7 +187,7 @@ def quantizers(
     if batch is not None:
         check_range("--batch", batch, 1)
     asked = measuring.asked(output, **given)
-    with measuring.progress_bar(err) as progress:
+    with progress_bar(err) as progress:
         result = make_quantizer_report(
             asked.conditions,
             asked.stimulus,
@@ -217,7 +218,7 @@ def quality(
     except ValueError as error:
         raise UserError(str(error)) from None
     measuring.check_writable(output)
-    with measuring.progress_bar(err) as progress:
+    with progress_bar(err) as progress:
         result = make_quality_report(load(), scale_format, seed, progress)
     present(result, quality_tables(result), shown, output, as_json)
 

@@ -26,6 +26,7 @@ from ..options import (
     takes,
 )
 from ..output import err, out, print_json, show
+from ..progress import progress_bar
 
 
 def units(as_json: Json = False) -> None:
@@ -81,7 +82,10 @@ def verify(
     simulator: Annotated[str, typer.Option(help="icarus or verilator.")] = "icarus",
     operations: Annotated[
         int | None,
-        typer.Option(help=f"Steps to simulate; default: {DEFAULT_OPERATIONS} over the lanes."),
+        typer.Option(
+            help=f"Steps to simulate, behind streams to the end of an output, or all inputs where "
+            f"they are few; default: {DEFAULT_OPERATIONS} over the lanes."
+        ),
     ] = None,
     seed: Seed = DEFAULT_SEED,
     directory: Annotated[
@@ -100,9 +104,10 @@ def verify(
         operations = DEFAULT_OPERATIONS // configuration.options.get("lanes", 1)
     check_range("--operations", operations, 1)
     check_range("--seed", seed, 0)
-    with err.status(f"simulating {configuration.slug} in {simulator}"):
+    with progress_bar(err, f"preparing {configuration.slug}") as progress:
         place = directory / configuration.slug
         how: dict[str, Any] = {"simulator": simulator, "operations": operations, "seed": seed}
+        how["progress"] = progress
         if isinstance(configuration, StreamConfiguration):
             result = run_stream_bench(configuration, place, **how)
         else:

@@ -21,7 +21,7 @@ from mlsmac.hw.tile.axi_stream import AxiConvTile
 from mlsmac.hw.tile.conv_tile import ConvTile
 from mlsmac.sim.runner import BenchResult
 from mlsmac.sim.schedule import dot_schedule, schedule, stream, tensor_scale_code
-from mlsmac.sim.streams import make_traffic, run_stream_bench, run_traffic
+from mlsmac.sim.streams import corner_traffic, make_traffic, run_stream_bench, run_traffic
 from mlsmac.sim.tests.test_mutations import Mutation
 from mlsmac.sim.traffic import Traffic
 from mlsmac.units import configure, reference
@@ -201,6 +201,18 @@ def test_every_kind_of_unit_on_its_corners(
         configuration, tmp_path, simulator=simulator, operations=1500, seed=SEED
     )
     assert_clean(result)
+    assert result.operations >= 1500
+
+
+@pytest.mark.parametrize("operations", [1, 100])
+@pytest.mark.parametrize("unit", ["mls_tile", "dot_tile", "block_dot"])
+def test_operations_are_the_steps_that_a_stream_takes(unit: str, operations: int) -> None:
+    """To the end of the output that the last one belongs to, and no further."""
+    traffic = corner_traffic(configured("stream", 2, unit), operations, SEED)
+    *others, end = traffic.finish.nonzero()[0] + 1
+    assert end == traffic.operations >= operations
+    assert len(others) + 1 == traffic.checks
+    assert all(other < operations for other in others)
 
 
 # fmt: off

@@ -53,8 +53,12 @@ class Library:
         """The cell `kind`, for timing and power. Raises: LibertyError (absent, incomplete)."""
         if kind not in self._complete:
             if kind not in self.cells:
-                raise LibertyError(f"cell must be one of library {self.name}, not {kind!r}")
-            check_cell(self.cells[kind])
+                where = f"library {self.name} ({', '.join(self.files)})"
+                raise LibertyError(f"cell must be one of {where}, not {kind!r}")
+            try:
+                check_cell(self.cells[kind])
+            except LibertyError as error:
+                raise LibertyError(f"{', '.join(self.files)}: {error}") from None
             self._complete[kind] = self.cells[kind]
         return self._complete[kind]
 
@@ -185,11 +189,15 @@ class _LazyCells(Mapping[str, LibertyCell]):
 def load(files: Files) -> Library:
     """Read a library from a Liberty file, plain or compressed, or from several of one family.
 
-    Raises: FileNotFoundError; LibertyError, in one line with the file (no Liberty file, no power
+    Raises: OSError; LibertyError, in one line with the file (not there, no Liberty file, no power
     tables, leakage, area or flop description at all, unreadable units, and what `rules` has);
     cells are checked one by one when first used. Equal files are parsed once a process.
     """
     every = paths(files)
+    for path in every:
+        if not path.is_file():
+            found = "is a folder" if path.is_dir() else "is not there"
+            raise LibertyError(f"Liberty file must be a file, but {str(path)!r} {found}")
     return _parsed(tuple(path.name for path in every), tuple(path.read_bytes() for path in every))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from ...support.errors import UserError
+from ...support.errors import ToolError, UserError
 from .cells import LibertyCell
 from .library import Files, load, paths
 from .roles import check_flops, inverter, nand2, tie
@@ -46,8 +46,8 @@ class Pdk:
 @dataclass(frozen=True)
 class _Known:
     """A row of the table: candidate files below a directory (glob patterns, each candidate one set
-    of files), advice if none exists, how the library is known by its content, whatever its files'
-    names and its corner, and the Pdk less its files.
+    of files); advice if none exists, before that of `MLSMAC_PDK_DIR`; how the library is known by
+    its content, whatever its files' names and its corner; and the Pdk less its files.
 
     `mark` is a pattern that cells of the family have, to which the Pdk's `dont_use` applies;
     `nand2_um2` the area of the Pdk's NAND in the very library that the Pdk describes.
@@ -76,7 +76,7 @@ _SG13G2 = "sg13g2_stdcell_typ_1p20V_25C.lib"
 _KNOWN = {
     "osu018": _Known(
         files=(("osu018_stdcells.lib",),),
-        install="install the Debian package qflow-tech-osu018",
+        install="install the Debian package qflow-tech-osu018, or",
         mark="DFFPOSX1",
         nand2_um2=24,
         pdk=Pdk(
@@ -95,7 +95,7 @@ _KNOWN = {
             (f"sky130A/libs.ref/sky130_fd_sc_hd/lib/{_SKY130}",),
             (f"sky130B/libs.ref/sky130_fd_sc_hd/lib/{_SKY130}",),
         ),
-        install="install it with `ciel enable --pdk-family sky130` or set PDK_ROOT",
+        install="install it with `ciel enable --pdk-family sky130` (PDK_ROOT tells where), or",
         mark="sky130_fd_sc_*__*",
         nand2_um2=3.7536,
         pdk=Pdk(
@@ -124,7 +124,7 @@ _KNOWN = {
     ),
     "sg13g2": _Known(
         files=((_SG13G2,), (f"ihp-sg13g2/libs.ref/sg13g2_stdcell/lib/{_SG13G2}",)),
-        install="install it with `ciel enable --pdk-family ihp-sg13g2` or set PDK_ROOT",
+        install="install it with `ciel enable --pdk-family ihp-sg13g2` (PDK_ROOT tells where), or",
         mark="sg13g2_*",
         nand2_um2=7.2576,
         pdk=Pdk(
@@ -153,7 +153,7 @@ _KNOWN = {
                 for part in ("AO", "INVBUF", "OA", "SEQ", "SIMPLE")
             ),
         ),
-        install=f"put its five RVT TT files (NLDM) into a folder and set {PDK_DIR_VARIABLE}",
+        install="get its Liberty files (RVT, TT, NLDM) and",
         mark="*_ASAP7_75t_*",
         nand2_um2=0.05832,
         pdk=Pdk(
@@ -201,8 +201,9 @@ def find(name: str | None = None, liberty: Files | None = None) -> Pdk:
     Files get 100 MHz. A known library, by whatever name and at whatever corner, has its own cells
     and rules; any other its smallest two-input NAND as gate equivalent, its smallest inverter as
     driver, four of the NAND's inputs as load, and its tie cells.
-    Raises: UserError where the name is unknown, both are given, no file is found (the message says
-    what to install), or a custom file is no library that units can be mapped to.
+    Raises: UserError where the name is unknown, both are given, or a custom file is no library that
+    units can be mapped to; ToolError where the named one is not installed (the message says what to
+    install, and where it was looked for).
     """
     if liberty is not None:
         if name is not None:
@@ -216,16 +217,20 @@ def find(name: str | None = None, liberty: Files | None = None) -> Pdk:
         for patterns in known.files:
             if files := _existing(directory, patterns):
                 return replace(known.pdk, liberty=files)
-    looked = ", ".join(known.files[-1])
-    raise UserError(f"no Liberty file of {name} found (looked for {looked}): {known.install}")
+    raise ToolError(_not_found(known))
+
+
+def _not_found(known: _Known) -> str:
+    """What to do where a PDK has no files, and where they were looked for."""
+    flat = [patterns for patterns in known.files if "/" not in patterns[0]]
+    files = ", or ".join(" ".join(patterns) for patterns in flat)
+    searched = [f"{path}{'' if path.is_dir() else ' (no folder)'}" for path in _directories()]
+    remedy = f"{known.install} set {PDK_DIR_VARIABLE} to a folder that has {files}"
+    return f"no Liberty file of {known.pdk.name} found: {remedy}; searched: {', '.join(searched)}"
 
 
 def _custom(files: tuple[Path, ...]) -> Pdk:
     """A Pdk from Liberty files: a known one by its cells, else from what its cells compute."""
-    for path in files:
-        if not path.is_file():
-            rule = "check the path given as liberty"
-            raise UserError(f"Liberty file {str(path)!r} not found: {rule}")
     library = load(files)
     known = next((row for row in _KNOWN.values() if _has(library.cells, row.mark)), None)
     dont_use = known.pdk.dont_use if known else ()

@@ -1,6 +1,8 @@
 """Groups of a Liberty file to cells."""
 
+import enum
 from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 from .boolean import Expr, Op, parse
 from .cells import (
@@ -18,7 +20,7 @@ from .cells import (
     Sense,
     Table,
 )
-from .syntax import Group
+from .syntax import Group, number
 from .tables import TableReader
 
 _SET: Mapping[str, str] = {
@@ -61,6 +63,9 @@ def barred(cell: Group) -> str | None:
     return reasons[0] if reasons else None
 
 
+Word = TypeVar("Word", bound=enum.Enum)
+
+
 class CellReader:
     """Turns `cell` groups of one library into cells."""
 
@@ -68,9 +73,8 @@ class CellReader:
         """`library`: the group around the cells. Raises: LibertyError."""
         self._tables = TableReader.of(library)
         self._units = self._tables.units
-        self._input_pf = float(library.get("default_input_pin_cap") or 0) * self._units.pf
-        default = library.get("default_cell_leakage_power")
-        self._default_watts = None if default is None else float(default) * self._units.watt
+        self._input_pf = _number(library, "default_input_pin_cap", self._units.pf) or 0.0
+        self._default_watts = _number(library, "default_cell_leakage_power", self._units.watt)
         self._kind = ""  # of the cell being read, for messages
 
     def cell(self, node: Group) -> LibertyCell:
@@ -78,10 +82,10 @@ class CellReader:
         self._kind = node.name
         try:
             return self._cell(node)
-        except LibertyError:
-            raise
-        except (ValueError, IndexError) as error:  # what should be a number or one of some words
-            raise LibertyError(f"cell {self._kind} must be readable: {error}") from None
+        except LibertyError as error:
+            if self._kind in str(error):
+                raise
+            raise LibertyError(f"cell {self._kind}: {error}") from None
 
     def _cell(self, node: Group) -> LibertyCell:
         leakage, leakage_watts = self._leakage(node)
@@ -91,13 +95,15 @@ class CellReader:
                 if name in pins:
                     raise LibertyError(f"pin {name} of {self._kind} must stand once, not twice")
                 pins[name] = self._pin(name, group)
-        area = node.get("area")
+        area = _number(node, "area")
         if area is None:
             raise LibertyError(f"cell {self._kind} must have an area, but has none")
+        if area < 0:
+            raise LibertyError(f"area of cell {self._kind} must not be negative, as {area:g} is")
         gate = _clock_gate(node)
         return LibertyCell(
             self._kind,
-            float(area),
+            area,
             pins,
             self._flop(node),
             leakage,
@@ -137,7 +143,8 @@ class CellReader:
         """Names of the state and of its inverse."""
         names = group.names
         if len(names) != 2:
-            raise LibertyError(f"{group.kind} of {self._kind} must name two states, not {names}")
+            given = " ".join(names) or "none"
+            raise LibertyError(f"{group.kind} of {self._kind} must name two states, not {given}")
         return names[0], names[1]
 
     def _leakage(self, node: Group) -> tuple[tuple[Leakage, ...], float | None]:
@@ -149,15 +156,15 @@ class CellReader:
         states: dict[Expr, float] = {}
         plain: list[float] = []
         for group in node.of("leakage_power"):
-            watts = float(group.get("value") or 0) * self._units.watt
+            watts = _number(group, "value", self._units.watt) or 0.0
             when = self._expr(group, "when")
             if when is None:
                 plain.append(watts)
             else:
                 states[when] = states.get(when, 0.0) + watts
-        whole = node.get("cell_leakage_power")
+        whole = _number(node, "cell_leakage_power", self._units.watt)
         if whole is not None:
-            other: float | None = float(whole) * self._units.watt
+            other: float | None = whole
         elif states:
             other = 0.0
         else:
@@ -165,21 +172,17 @@ class CellReader:
         return tuple(Leakage(watts, when) for when, watts in states.items()), other
 
     def _pin(self, name: str, node: Group) -> Pin:
-        direction = Direction((node.get("direction") or "input").lower())
+        direction = _word(node, "direction", Direction, Direction.INPUT)
         function = self._expr(node, "function") or self._expr(node, "state_function")
         default = self._input_pf if direction is Direction.INPUT else 0.0
-        both = self._capacitance(node, "capacitance", default)
-        rise, fall = (
-            self._capacitance(node, f"{edge}_capacitance", both) for edge in ("rise", "fall")
-        )
+        given = (f"{edge}capacitance" for edge in ("", "rise_", "fall_"))
+        both, rise, fall = (_number(node, key, self._units.pf) for key in given)
+        both = default if both is None else both
+        rise, fall = (both if own is None else own for own in (rise, fall))
         arcs = (a for group in node.of("timing") for a in self._arcs(group))
         energies = (e for group in node.of("internal_power") for e in self._energies(group))
         clock = node.is_set("clock")
         return Pin(name, direction, rise, fall, clock, function, tuple(arcs), tuple(energies))
-
-    def _capacitance(self, node: Group, key: str, default: float) -> float:
-        value = node.get(key)
-        return float(value) * self._units.pf if value else default
 
     def _arcs(self, node: Group) -> Iterator[Arc]:
         kind = _ARC_KINDS.get(node.get("timing_type") or "combinational")
@@ -193,7 +196,7 @@ class CellReader:
             tables["cell_fall"] = tables["fall_transition"] = None
         if kind is ArcKind.COMBINATIONAL_FALL:
             tables["cell_rise"] = tables["rise_transition"] = None
-        sense = Sense(node.get("timing_sense") or "non_unate")
+        sense = _word(node, "timing_sense", Sense, Sense.NON_UNATE)
         for related in _related(node):
             yield Arc(related, kind, sense, self._expr(node, "when"), **tables)
 
@@ -212,6 +215,22 @@ class CellReader:
             return parse(text) if text else None
         except ValueError as error:
             raise LibertyError(f"{key} of cell {self._kind}: {error}") from None
+
+
+def _number(node: Group, key: str, factor: float = 1.0) -> float | None:
+    """An attribute's value in our units, None where it is absent or empty."""
+    text = node.get(key)
+    return number(key, text) * factor if text else None
+
+
+def _word(node: Group, key: str, kind: type[Word], default: Word) -> Word:
+    """The member of an enum that an attribute names."""
+    text = (node.get(key) or default.value).lower()
+    try:
+        return kind(text)
+    except ValueError:
+        words = ", ".join(member.value for member in kind)
+        raise LibertyError(f"{key} must be one of {words}, not {text!r}") from None
 
 
 def _related(node: Group) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from .boolean import Expr
 from .cells import Arc, EnergyGroup, LibertyCell, LibertyError
-from .syntax import Group
+from .syntax import Group, number
 from .tables import Units
 
 _REQUIRED: Mapping[str, str] = {
@@ -54,7 +54,7 @@ def check_head(library: Group) -> None:
         value = library.get(key)
         if value is None:
             raise LibertyError(f"library {library.name} must give {key}, but does not")
-        percent[key] = _number(key, value)
+        percent[key] = number(key, value)
         if not 0 < percent[key] < 100:
             raise LibertyError(f"{key} must be between 0 and 100, not {value}")
     for edge in _EDGES:
@@ -69,15 +69,8 @@ def check_head(library: Group) -> None:
             rule = f"slew_lower_threshold_pct_{edge} must be below slew_upper_threshold_pct_{edge}"
             raise LibertyError(f"{rule}, not {lower:g} and {upper:g}")
     derate = library.get("slew_derate_from_library")
-    if derate is not None and not 0 < _number("slew_derate_from_library", derate) <= 1:
+    if derate is not None and not 0 < number("slew_derate_from_library", derate) <= 1:
         raise LibertyError(f"slew_derate_from_library must be above 0 and at most 1, not {derate}")
-
-
-def _number(key: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise LibertyError(f"{key} must be a number, not {text!r}") from None
 
 
 @dataclass(frozen=True)
@@ -102,13 +95,15 @@ def corner(library: Group) -> Corner:
 
     def value(key: str) -> float | None:
         found = (chosen.get(key) if chosen else None) or library.get(f"nom_{key}")
-        return None if not found else _number(key, found)
+        return None if not found else number(key, found)
 
     volts = value("voltage")
     if volts is None:
         raise LibertyError(
             f"library {library.name} must give its supply (nom_voltage), but does not"
         )
+    if volts <= 0:
+        raise LibertyError(f"voltage of library {library.name} must be positive, not {volts:g}")
     volts *= Units.of(library).volt
     name = chosen.name if chosen else None
     return Corner(name, value("process"), volts, value("temperature"))
@@ -135,7 +130,7 @@ _DEFAULTS: Mapping[str, float] = {"slew_derate_from_library": 1.0, "default_inpu
 
 def _value(library: Group, key: str) -> float:
     text = library.get(key)
-    return _DEFAULTS[key] if text is None else _number(key, text)
+    return _DEFAULTS[key] if text is None else number(key, text)
 
 
 def check_cell(cell: LibertyCell) -> None:

@@ -10,6 +10,7 @@ import bz2
 import codecs
 import gzip
 import lzma
+import math
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -60,6 +61,17 @@ class Group:
 
 def unquote(text: str) -> str:
     return text.strip().strip('"').strip()
+
+
+def number(what: str, text: str) -> float:
+    """The value of `what`. Raises: LibertyError unless it is a finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise LibertyError(f"{what} must be a number, not {text!r}")
+    return value
 
 
 _COMPRESSED: Mapping[bytes, Callable[[bytes], bytes]] = {

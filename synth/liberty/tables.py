@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from .cells import LibertyError, Table
-from .syntax import Group, unquote
+from .syntax import Group, number, unquote
 
 _PREFIX = {"f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0}
 
@@ -23,7 +23,7 @@ def _scale(text: str, base: str, target: float, where: str) -> float:
     """Factor from a unit such as `1nW` to `target` (in SI): 1000 for 1nW and 1e-12."""
     match = re.fullmatch(rf"([\d.]+(?:e[+-]?\d+)?)\s*([fpnum]?){base}", text, flags=re.IGNORECASE)
     if not match:
-        raise LibertyError(f"{where} must be a number of {base}, not {text!r}")
+        raise LibertyError(f"{where} must be a number and a unit such as p{base}, not {text!r}")
     return float(match[1]) * _PREFIX[match[2].lower()] / target
 
 
@@ -90,7 +90,10 @@ def _axis(texts: tuple[str, ...], factor: float) -> tuple[float, ...]:
 
 def _numbers(texts: tuple[str, ...], factor: float) -> list[float]:
     words = " ".join(map(unquote, texts)).replace(",", " ").split()
-    return [float(word) * factor for word in words]
+    try:
+        return [float(word) * factor for word in words]
+    except ValueError:
+        return [number("each value of a table", word) for word in words]
 
 
 def _template(group: Group, units: Units) -> Template:
@@ -164,6 +167,8 @@ class TableReader:
         if values.size != len(slews) * len(loads):
             size = f"{len(slews)}x{len(loads)}"
             raise LibertyError(f"{key} of {cell} must have {size} values, not {values.size}")
+        if not np.isfinite(values).all():
+            raise LibertyError(f"{key} of {cell} must have finite values alone")
         if not values.size or any(b <= a for axis in (slews, loads) for a, b in pairwise(axis)):
             raise LibertyError(f"{key} of {cell} must be over axes that increase, not {name!r}")
         if axes[:1] == (_Axis.LOAD,):

@@ -12,7 +12,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from typing import Any
 
 from ...support.cache import Cache, digest
 from ...support.errors import ToolError, UserError
-from ...support.files import fill
+from ...support.files import fill, scratch
 from ..liberty.adder_cells import adder_cells
 from ..liberty.library import Library
 from ..liberty.pdk import Pdk
@@ -122,8 +121,7 @@ def _mapped(apart: Iterable[Part], recipe: Mapping[str, str], kept: Cache) -> di
 
 def _map_part(text: str, recipe: Mapping[str, str]) -> dict[str, Any]:
     """Yosys's JSON of the mapped module. Raises: MappingError, ValueError (a latch)."""
-    with tempfile.TemporaryDirectory(prefix="mlsmac-map-") as name:
-        directory = Path(name)
+    with scratch() as directory:
         fill(directory, {"unit.il": text, **recipe})
         run_yosys(directory, "map.ys")
         generic, mapped = (

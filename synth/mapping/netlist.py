@@ -7,13 +7,13 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ...support.collection import no_collection
+from ...support.files import scratch
 
 CONSTANT_NETS: Mapping[str, int] = {"1'0": 0, "1'1": 1}
 """The nets that stand for a pin tied to a constant, and their value."""
@@ -231,14 +231,14 @@ def verilog_to_json(path: Path | str) -> str:
     Raises: FileNotFoundError; ValueError with Yosys's message (a syntax error).
     """
     source = Path(path).resolve(strict=True)
-    with tempfile.TemporaryDirectory() as folder:
-        shutil.copy(source, Path(folder, "netlist.v"))  # a path without blanks
+    with scratch() as folder:
+        shutil.copy(source, folder / "netlist.v")  # a path without blanks
         command = [sys.executable, "-c", _YOSYS]
         run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if run.returncode:
             lines = [line for line in (run.stdout + run.stderr).splitlines() if "ERROR" in line]
             raise ValueError(f"{source.name} must be a Verilog netlist: {' '.join(lines)}")
-        return Path(folder, "netlist.json").read_text()
+        return (folder / "netlist.json").read_text()
 
 
 _YOSYS = """

@@ -5,7 +5,6 @@ The VCD goes through a pipe into the counter of `changes` and never to disk.
 
 import os
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...support.files import fill
+from ...support.files import fill, scratch
 from ...support.tools import ended, require
 from ..liberty.library import Library
 from ..mapping.netlist import Netlist
@@ -48,14 +47,13 @@ def run(
     """Simulate all cycles: the number of wrong results, and what the window counted.
 
     `batches`: the cycle each of them begins with, and the end of the last.
-    Raises: UserError (Icarus is missing), SimulationError (it failed, an undefined net).
+    Raises: ToolError (Icarus is missing), SimulationError (it failed, an undefined net).
     """
     require("iverilog", "vvp")
     names = ShortNames(circuit.netlist)
     files = sources(circuit, names, library, timing, bench, stimulus, expected)
     counter = ChangeCounter(circuit, LEAD_TICKS + 2 * bench.half * np.array(batches))
-    with tempfile.TemporaryDirectory(prefix="mlsmac-sim-") as name:
-        directory = Path(name)
+    with scratch() as directory:
         fill(directory, files)
         compile_bench(directory, timed=timing is not None)
         _run(directory, circuit, names, counter, LEAD_TICKS + 2 * bench.half * batches[-1])

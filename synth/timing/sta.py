@@ -6,12 +6,10 @@ output: so that units compare.
 
 import re
 import subprocess
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 from ...support.errors import ToolError
-from ...support.files import fill
+from ...support.files import fill, scratch
 from ...support.tools import require
 from ..liberty.library import Files, load
 
@@ -51,12 +49,11 @@ def analyse_paths(
     """Time the module `top` of a mapped netlist at a clock period of `clock_ns` on the port
     `clock`; None for a combinational unit, of which the paths from inputs to outputs are timed.
 
-    Raises: UserError (OpenSTA is missing), StaError (its own error, or no path between registers
+    Raises: ToolError (OpenSTA is missing), StaError (its own error, or no path between registers
     and ports).
     """
     require("sta")
-    with tempfile.TemporaryDirectory(prefix="mlsmac-sta-") as name:
-        directory = Path(name)
+    with scratch() as directory:
         script = _SCRIPT.format(
             top=top,
             clock=clock or "",

@@ -12,7 +12,7 @@ from mlsmac.sim.corners import make_vectors
 from mlsmac.study import fpga
 from mlsmac.study.fpga import FpgaError, FpgaTarget, measure_fpga, synthesize
 from mlsmac.support.cache import Cache
-from mlsmac.support.errors import UserError
+from mlsmac.support.errors import ToolError, UserError
 from mlsmac.support.tools import require
 from mlsmac.synth.mapping.mapper import run_yosys
 from mlsmac.units import configure
@@ -190,7 +190,7 @@ def test_wrong_targets_are_refused():
 
 def test_missing_nextpnr_names_the_extra(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"nextpnr-ecp5 not found: pip install 'mlsmac\[fpga\]'"):
+    with pytest.raises(ToolError, match=r"nextpnr-ecp5 not found: pip install 'mlsmac\[fpga\]'"):
         measured("mls_mac", FpgaTarget())
 
 

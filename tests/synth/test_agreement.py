@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mlsmac.study.stimuli.pairs import build
-from mlsmac.support.errors import UserError
+from mlsmac.support.errors import ToolError
 from mlsmac.synth.liberty.library import load
 from mlsmac.synth.liberty.pdk import find
 from mlsmac.synth.mapping.mapper import map_unit, possible_adders
@@ -40,7 +40,7 @@ def pairs():
 def library(name):
     try:
         pdk = find(name)
-    except UserError as error:
+    except ToolError as error:
         pytest.skip(f"{error}; MLSMAC_PDK_DIR is {os.environ.get('MLSMAC_PDK_DIR', 'unset')}")
     return pdk, load(pdk.liberty)
 

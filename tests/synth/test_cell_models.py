@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlsmac.support.errors import UserError
+from mlsmac.support.errors import ToolError
 from mlsmac.synth.liberty.boolean import truth_table
 from mlsmac.synth.liberty.library import LibertyError, load
 from mlsmac.synth.liberty.pdk import NAMES, find
@@ -135,7 +135,7 @@ def test_gates_follow_their_truth_tables(name, tmp_path):
     """Every gate of the library, all rows; every flop compiles and begins at a defined state."""
     try:
         library = load(find(name).liberty)
-    except UserError as error:
+    except ToolError as error:
         pytest.skip(f"{error}; MLSMAC_PDK_DIR is {os.environ.get('MLSMAC_PDK_DIR', 'unset')}")
     cells = _usable(library)
     gates = [cell for cell in cells if cell.inputs and not cell.flop]

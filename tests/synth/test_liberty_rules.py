@@ -83,9 +83,18 @@ def test_attributes_that_are_false_say_nothing(with_cell):
     ("cell", "rule"),
     [
         (_buffer().replace("area : 1;", ""), "cell ODD must have an area, but has none"),
-        (_buffer().replace("area : 1;", "area : big;"), "cell ODD must be readable: .*big"),
-        (_buffer("capacitance : wide;"), "cell ODD must be readable: .*wide"),
-        (_buffer().replace("direction : input", "direction : into"), "must be readable: .*into"),
+        (
+            _buffer().replace("area : 1;", "area : big;"),
+            "cell ODD: area must be a number, not .big",
+        ),
+        (
+            _buffer("capacitance : wide;"),
+            "cell ODD: capacitance must be a number, not .wide",
+        ),
+        (
+            _buffer().replace("direction : input", "direction : into"),
+            "direction must be one of input, output, inout, internal, not .into",
+        ),
         (_buffer(more="pin (A) { direction : input; }"), "pin A of ODD must stand once"),
         (_buffer(power=""), "cell ODD must have power tables, but has none"),
         (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mlsmac.support.errors import UserError
+from mlsmac.support.errors import ToolError, UserError
 from mlsmac.synth.liberty import library
 from mlsmac.synth.liberty.library import load
 from mlsmac.synth.liberty.pdk import NAMES, find
@@ -74,9 +74,14 @@ def test_default_is_osu018(nowhere, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["sky130", "sg13g2", "asap7"])
-def test_not_installed(nowhere, name):
-    with pytest.raises(UserError, match=rf"^no Liberty file of {name} found \(looked for .*\): "):
+def test_not_installed(nowhere, monkeypatch, name):
+    """What to do, and where it was looked for."""
+    monkeypatch.setenv("MLSMAC_PDK_DIR", str(nowhere / "absent"))
+    with pytest.raises(ToolError, match=f"^no Liberty file of {name} found: ") as found:
         find(name)
+    told = str(found.value)
+    assert "set MLSMAC_PDK_DIR to a folder that has" in told
+    assert f"searched: {nowhere / 'absent'} (no folder), {nowhere / 'home' / '.ciel'}" in told
 
 
 def test_unknown_name():
@@ -134,8 +139,10 @@ def test_a_library_without_nand_is_refused(tmp_path):
 
 
 def test_custom_file_absent(tmp_path):
-    with pytest.raises(UserError, match="not found"):
+    with pytest.raises(UserError, match=r"must be a file, but '.*absent\.lib' is not there"):
         find(liberty=tmp_path / "absent.lib")
+    with pytest.raises(UserError, match=r"must be a file, but '.*' is a folder"):
+        find(liberty=tmp_path)
 
 
 def test_custom_file_is_no_liberty(tmp_path):
@@ -151,12 +158,12 @@ def test_asap7_in_its_five_files(nowhere, monkeypatch):
     monkeypatch.setenv("MLSMAC_PDK_DIR", str(nowhere))
     assert find("asap7").liberty == tuple(files)
     files[2].unlink()
-    with pytest.raises(UserError, match="no Liberty file of asap7 found"):
+    with pytest.raises(ToolError, match="no Liberty file of asap7 found"):
         find("asap7")
 
 
 def test_every_file_given_must_exist(tmp_path):
-    with pytest.raises(UserError, match=r"absent\.lib' not found"):
+    with pytest.raises(UserError, match=r"absent\.lib' is not there"):
         find(liberty=[TINY, tmp_path / "absent.lib"])
 
 
@@ -231,7 +238,7 @@ def test_table_fits_the_library(name):
 def _found(name):
     try:
         return find(name)
-    except UserError as error:
+    except ToolError as error:
         return pytest.skip(
             f"{error}; MLSMAC_PDK_DIR is {os.environ.get('MLSMAC_PDK_DIR', 'unset')}"
         )

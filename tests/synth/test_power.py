@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlsmac.support.errors import UserError
+from mlsmac.support.errors import ToolError
 from mlsmac.synth.liberty import pdk
 from mlsmac.synth.liberty.library import load
 from mlsmac.synth.mapping.netlist import Cell, Netlist, parse_yosys_json, verilog_to_json
@@ -272,7 +272,7 @@ TOLERANCE = {"switching": 1e-6, "leakage": 1e-5, "internal": 1e-4}
 def test_every_instance_against_opensta(name):
     try:
         library = load(pdk.find(name).liberty)
-    except UserError as error:
+    except ToolError as error:
         pytest.skip(str(error))
     netlist = parse_yosys_json(verilog_to_json(DATA / f"{name}.v"))
     data = json.loads((DATA / f"{name}.json").read_text())

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlsmac.support.errors import UserError
+from mlsmac.support.errors import ToolError
 from mlsmac.synth.liberty.library import load
 from mlsmac.synth.mapping.mapper import map_unit
 from mlsmac.synth.mapping.netlist import Cell, Netlist
@@ -334,7 +334,7 @@ def test_missing_tool(monkeypatch, tmp_path):
         latency=1,
         simulator=Simulator.ICARUS,
     )
-    with pytest.raises(UserError, match="iverilog not found: install the Debian package iverilog"):
+    with pytest.raises(ToolError, match="iverilog not found: install the Debian package iverilog"):
         simulation.run(None)
 
 

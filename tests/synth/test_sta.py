@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mlsmac.support.errors import UserError
+from mlsmac.support.errors import ToolError
 from mlsmac.synth.liberty.library import Library
 from mlsmac.synth.mapping.mapper import map_unit
 from mlsmac.synth.timing.sta import (
@@ -67,7 +67,7 @@ def test_parse_errors(text, message):
 
 def test_missing_tool(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UserError, match="sta not found: install the Debian package opensta"):
+    with pytest.raises(ToolError, match="sta not found: install the Debian package opensta"):
         analyse_paths(GATES, "top", tmp_path, clock_ns=10.0)
 
 

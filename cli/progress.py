@@ -1,0 +1,31 @@
+"""A bar on a terminal; elsewhere a line a step, so that a log tells too."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+
+@contextmanager
+def progress_bar(
+    console: Console, begin: str = "mapping and simulating"
+) -> Iterator[Callable[[str, int, int], None]]:
+    """A callback (what, done, total) that moves a bar on `console`; `begin`: what is said until
+    then.
+    """
+    if not console.is_terminal:
+
+        def tell(what: str, done: int, total: int) -> None:
+            console.print(f"{done}/{total} {what}", highlight=False, soft_wrap=True)
+
+        yield tell
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
+        task = bar.add_task(begin, total=None)
+
+        def step(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        yield step
