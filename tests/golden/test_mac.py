@@ -329,6 +329,11 @@ YES = np.ones(1, bool)
         (lambda: mac16(ONE[:0], ONE, YES, MLS_E2M4), ValueError, "w must be of shape (T,)"),
         (lambda: mac16(ONE + 128, ONE, YES, MLS_E2M4), ValueError, "w must be in 0..127"),
         (lambda: mac16(ONE, ONE - 1, YES, MLS_E2M4), ValueError, "a must be in 0..127"),
+        (
+            lambda: mac16(ONE, np.ma.masked_array(ONE, True), YES, MLS_E2M4),
+            TypeError,
+            "a must be an array without a mask",
+        ),
         (lambda: mac16(ONE, [0.5], YES, MLS_E2M4), TypeError, "a must be an array of integers"),
         (lambda: mac16(ONE, ONE, YES, (2, 4)), TypeError, "format must be an ElementFormat"),
         (
