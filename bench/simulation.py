@@ -50,11 +50,11 @@ from mlsmac.units.emit import to_rtlil
 
 SEED = 2026
 UNITS = (
-    Entry("MLS MAC", "mls_mac"),
+    Entry("MLS MAC", "mls_mac", {"acc_width": 16}),
     Entry("FP8 MAC", "fp8_mac"),
     Entry("FP32 MAC", "fp32_mac"),
-    Entry("MLS tile, 4 lanes", "mls_tile", {"lanes": 4}),
-    Entry("MLS tile, 16 lanes", "mls_tile", {"lanes": 16}),
+    Entry("MLS tile, 4 lanes", "mls_tile", {"lanes": 4, "acc_width": 16}),
+    Entry("MLS tile, 16 lanes", "mls_tile", {"lanes": 16, "acc_width": 16}),
 )
 SCALED = ("FP8 MAC", Adders.GATES, (8, 4, 2))
 """The unit of the last rows, and the parts of its operations."""

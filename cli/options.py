@@ -10,11 +10,14 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from ..golden.spec import GROUP_LENGTH
 from ..sim.vectors import DEFAULT_SEED
 from ..support.errors import UserError
 from ..units import UNITS, Configuration, Unit, configure, with_interface
+from ..units.cautions import cautions
 from ..units.interfaces import DEFAULT_RESULTS
 from ..units.options import LENGTH, OPTIONS
+from .output import warn
 
 REPORT_OPERATIONS = 2_000
 TILE_OPERATIONS = 6_000
@@ -126,7 +129,13 @@ def _declared(name: str) -> Any:
 
 UNIT_OPTIONS: Mapping[str, Any] = {
     **{name: _declared(name) for name in OPTIONS},
-    LENGTH: Annotated[int | None, typer.Option(help="Products that --acc-width auto must hold.")],
+    LENGTH: Annotated[
+        int | None,
+        typer.Option(
+            help="Products that an integer sum is to hold whatever the operands "
+            f"[default: {GROUP_LENGTH}]."
+        ),
+    ],
 }
 """The options of all units, as `configured` takes them; each unit takes some."""
 
@@ -277,7 +286,8 @@ def configured(
     unit: str, options: Mapping[str, Any], interface: str = "wires", results: int | None = None
 ) -> Configuration:
     """The configuration a command's options describe; UserError where they break a rule, one of
-    golden's included: a unit that cannot be verified is not generated.
+    golden's included: a unit that cannot be verified is not generated. What it may not be meant to
+    do is told on stderr.
     """
     from ..sim.corners import make_vectors
 
@@ -290,6 +300,8 @@ def configured(
     try:
         configuration = configure(unit, **given)
         make_vectors(configuration, _TRIAL, 0)
-        return with_interface(configuration, interface, results)
+        asked = with_interface(configuration, interface, results)
     except (TypeError, ValueError) as error:
         raise UserError(str(error)) from None
+    warn(cautions(configuration, given[LENGTH]))
+    return asked

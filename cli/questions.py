@@ -13,7 +13,7 @@ from ..study.tables import dot_tables, library_tables, mac_tables, tile_tables
 from ..support.errors import UserError
 from . import comparing, measuring
 from .measuring import Asked
-from .options import lane_counts
+from .options import UNIT_OPTIONS, configured, lane_counts
 from .output import err, print_paths, show
 
 TILE_PRODUCTS = 3
@@ -27,6 +27,8 @@ def asked(
     question = Question() if specification is None else from_file(specification)
     for text in units:
         question += from_words(text)
+    for row in question.rows():
+        configured(row.unit, {**dict.fromkeys(UNIT_OPTIONS), **row.options})  # checks and warns
     if not which:
         which = [BASELINES] if units else [ALL] if specification is None else []
     question = standard(which, question) + question

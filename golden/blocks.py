@@ -79,6 +79,30 @@ class BlockTensor:
         if self.format.scale_coding is ScaleCoding.E8M0 and self.tensor_scale != 1:
             raise ValueError(f"tensor_scale must be 1 for E8M0 scales, not {self.tensor_scale!r}")
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the codes."""
+        return np.shape(self.codes)
+
+    def dequantize(self) -> Float64:
+        """The exact values as float64, NaN where a code or its scale is; a zero keeps its sign."""
+        format = self.format
+        code, half = np.asarray(self.codes, np.int64), 1 << (format.element.code_width - 1)
+        if format.element_coding is ElementCoding.INTEGER:
+            signed = np.where(code >= half, code - 2 * half, code)
+            values = np.ldexp(signed * format.value_ratio, -format.element.fraction_bits)
+        else:
+            numbers = np.append(element_values(format), np.nan)
+            size = numbers[np.minimum(code % half, format.max_code + 1)]
+            values = np.where(code >= half, -size, size)
+        return values * self._scales()[..., None] * np.float64(self.tensor_scale)
+
+    def _scales(self) -> Float64:
+        codes = np.asarray(self.scale_codes, np.int64)
+        if self.format.scale_coding is ScaleCoding.E4M3:
+            return to_float64(codes, FP8_E4M3)
+        return np.where(codes == 255, np.nan, np.ldexp(1.0, codes - _E8M0_BIAS))
+
     def to_mls(self) -> MlsTensor:
         """The same numbers as MLS operands, exactly; each block is a group.
 

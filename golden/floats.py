@@ -270,6 +270,7 @@ def check_integers(name: str, values: npt.ArrayLike, low: int, high: int) -> Cod
 
     Raises: TypeError for a dtype other than an integer's, ValueError for a value out of range.
     """
+    check_unmasked(name, values)
     array = np.asarray(values)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name} must be an array of integers, not of {array.dtype!r}")
@@ -280,8 +281,15 @@ def check_integers(name: str, values: npt.ArrayLike, low: int, high: int) -> Cod
 
 def check_float32(x: object) -> None:
     """Raise TypeError unless `x` is a float32 array."""
+    check_unmasked("x", x)
     if not isinstance(x, np.ndarray) or x.dtype != np.float32:
         raise TypeError(f"x must be a float32 array, not {getattr(x, 'dtype', type(x))!r}")
+
+
+def check_unmasked(name: str, values: object) -> None:
+    """Raise TypeError for a masked array: what it masks would count like the rest."""
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be an array without a mask, not a masked one: fill it first")
 
 
 def _place_specials(

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from .mac import limit
 from .quantize import Float32, Float64, MlsTensor
-from .spec import Overflow, Tree, check_int, choice, resolve_acc_width
+from .spec import AUTO, Overflow, Tree, check_int, choice, resolve_acc_width
 from .tree import EXACT_BITS, add_aligned, add_tree, aligned_width, check_lanes, exact_tree
 
 # Numba's loops where it is installed (extra `fast`), NumPy elsewhere: the same bits.
@@ -52,7 +52,7 @@ class Rules:
         guard_bits: int,
     ) -> "Rules":
         """Raises: TypeError, ValueError."""
-        if acc_width != "auto":
+        if acc_width != AUTO:
             check_int("acc_width", acc_width, 2, 64)
         if segment is not None:
             check_int("segment", segment, 1, 1 << 30)
@@ -144,10 +144,7 @@ def plan_sums(left: MlsTensor, right: MlsTensor, length: int, groups: int, rules
     """
     segment = min(length, rules.segment or length)
     segments = tuple(slice(i, min(i + segment, length)) for i in range(0, length, segment))
-    auto = rules.acc_width == "auto"
-    width = resolve_acc_width(
-        left.element.max_significand**2, rules.acc_width, segment if auto else None
-    )
+    width = resolve_acc_width(left.element.max_significand**2, rules.acc_width, segment)
     leaves = groups * len(segments)
     largest_factor = ((2 << left.scale.man_bits) - 1) ** 2
     _check_precision(left, rules, segment, leaves, width)

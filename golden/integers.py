@@ -25,9 +25,9 @@ def int_mac(
     format: IntFormat,
     a_format: IntFormat | None = None,
     *,
+    acc_width: int,
     w_zero: npt.ArrayLike = 0,
     a_zero: npt.ArrayLike = 0,
-    acc_width: int = 32,
     overflow: Overflow | str = Overflow.SATURATE,
 ) -> MacTrace:
     """`acc = limit((start ? 0 : acc) + (w - w_zero) * (a - a_zero))`.
@@ -56,7 +56,7 @@ def adder_mac(
     start: npt.ArrayLike,
     format: IntFormat,
     *,
-    acc_width: int = 32,
+    acc_width: int,
     overflow: Overflow | str = Overflow.SATURATE,
 ) -> MacTrace:
     """`acc = limit((start ? 0 : acc) + w)`, in units of w's last bit: no product.

@@ -78,8 +78,8 @@ def lns_mac(
     format: LnsFormat,
     *,
     table_bits: int,
+    acc_width: int,
     table_fraction: int = TABLE_FRACTION,
-    acc_width: int = 24,
     overflow: Overflow | str = Overflow.SATURATE,
 ) -> MacTrace:
     """`acc = limit((start ? 0 : acc) + w * a)`, products as in `lns_product`.

@@ -47,7 +47,7 @@ def mls_mac(
     start: npt.ArrayLike,
     format: ElementFormat,
     *,
-    acc_width: int = 16,
+    acc_width: int,
     overflow: Overflow | str = Overflow.SATURATE,
 ) -> MacTrace:
     """`acc = limit((start ? 0 : acc) + (-1)^(s_w ^ s_a) * q_w * q_a)`, in units of 2^-(2F).

@@ -3,12 +3,24 @@
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from .floats import check_float32
-from .quantize import Carry, Float32, Grouping, MlsTensor, quantize, random_words
+from .quantize import Carry, Float32, Float64, Grouping, quantize, random_words
 from .spec import RANDOM_BITS, ElementFormat, Rounding, ScaleFormat, check_int
+
+
+class Coded(Protocol):
+    """A tensor in codes: of MLS or of blocks."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the codes."""
+
+    def dequantize(self) -> Float64:
+        """Their values."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +39,7 @@ class QuantizationError:
     bias: float
 
 
-def quantization_error(x: Float32, coded: MlsTensor) -> QuantizationError:
+def quantization_error(x: Float32, coded: Coded) -> QuantizationError:
     """The error of `coded` against the float32 tensor `x` that it was made from, in float64.
 
     Raises: TypeError for another kind of x, ValueError for another shape.

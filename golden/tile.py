@@ -47,7 +47,7 @@ def mls_tile(
     format: ElementFormat,
     scale: ScaleFormat,
     lanes: int,
-    acc_width: int = 16,
+    acc_width: int,
     overflow: Overflow | str = Overflow.SATURATE,
     tree: Tree | str = Tree.FP32,
     guard_bits: int = GUARD_BITS,

@@ -1,12 +1,14 @@
 """What every unit of a comparison shares."""
 
 import enum
-import math
 from dataclasses import dataclass, field
 
 from ..support.errors import UserError
 from ..synth.liberty.pdk import Pdk
 from ..synth.simulation.simulate import Simulator
+
+SLOWEST, FASTEST = 1e-3, 1e5
+"""MHz: slower, a cycle's energy is leakage alone; no library has a flop that is faster."""
 
 
 class States(enum.Enum):
@@ -36,8 +38,9 @@ class Conditions:
     """Else one build of a unit, as it is configured."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.clock_mhz < math.inf:
-            raise UserError(f"clock_mhz must be positive and finite, not {self.clock_mhz!r}")
+        if not SLOWEST <= self.clock_mhz <= FASTEST:
+            rule = f"clock_mhz must be in {SLOWEST:g}..{FASTEST:g}"
+            raise UserError(f"{rule}, not {self.clock_mhz!r}")
 
     @property
     def clock_ns(self) -> float:

@@ -76,7 +76,8 @@ reciprocal.
 """
 
 MACS = {
-    format: Entry(f"MLS <{format}>", "mls_mac", {"format": format}) for format in ("2,4", "2,1")
+    format: Entry(f"MLS <{format}>", "mls_mac", {"format": format, "acc_width": 16})
+    for format in ("2,4", "2,1")
 }
 MULTIPLIER = Entry("FP32 multiplier", "float_multiplier", {"subnormals": False})
 ADDER = Entry("FP32 adder", "float_adder", {"subnormals": False, "path": "split"})

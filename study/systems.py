@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..golden.spec import AUTO
 from ..units import Configuration, configure
 from .rows import Claim
 
@@ -47,9 +48,12 @@ class Entry:
 
 
 _WITH_FP32 = ("fp8", "fp8_any")
-# The longest group of the stimulus is a plane of 16 x 16: with this width no sum can overflow, and
-# an accumulator that wraps is the cheaper one.
-_PROVEN = {"acc_width": "auto", "length": 256, "overflow": "wrap"}
+# The width that is proven for the longest group of the stimulus: no sum can overflow, and an
+# accumulator that wraps is the cheaper one.
+_PROVEN = {"acc_width": AUTO, "overflow": "wrap"}
+# The widths of the papers: of INT8, of LNS-Madam, of the MLS paper's text.
+_INT32 = {"acc_width": 32, "overflow": "wrap"}
+_LNS24, _MLS16 = {"acc_width": 24}, {"acc_width": 16}
 _FLUSH = {"subnormals": False}
 
 
@@ -70,14 +74,14 @@ ENTRIES = (
     Entry("E4M3, FP12 <6,5> sum", "fused_mac", _sums("e4m3", "6,5"), ("fp8_any",)),
     Entry("E5M2, exact sum", "kulisch_mac", {"format": "e5m2", **_PROVEN}, ("fp8_any",)),
     Entry("E4M3, exact sum", "kulisch_mac", {"format": "e4m3", **_PROVEN}, ("fp8_any",)),
-    Entry("INT8", "int_mac", {"overflow": "wrap"}),
+    Entry("INT8", "int_mac", _INT32),
     Entry("INT8, proven sum", "int_mac", _PROVEN),
-    Entry("INT8, zero points", "int_mac", {"zero_points": True, "overflow": "wrap"}),
-    Entry("INT8 x INT16", "int_mac", {"a_format": "int16", "overflow": "wrap"}),
-    Entry("LNS8", "lns_mac", {}, (), _LNS),
-    Entry("LNS8, hybrid", "lns_mac", {"table_bits": 2}, (), _LNS),
-    Entry("LNS8, Mitchell", "lns_mac", {"table_bits": 0}),
-    Entry("MLS <2,4>", "mls_mac", {"format": "2,4"}, (), _MLS),
+    Entry("INT8, zero points", "int_mac", {"zero_points": True, **_INT32}),
+    Entry("INT8 x INT16", "int_mac", {"a_format": "int16", **_INT32}),
+    Entry("LNS8", "lns_mac", _LNS24, (), _LNS),
+    Entry("LNS8, hybrid", "lns_mac", {"table_bits": 2, **_LNS24}, (), _LNS),
+    Entry("LNS8, Mitchell", "lns_mac", {"table_bits": 0, **_LNS24}),
+    Entry("MLS <2,4>", "mls_mac", {"format": "2,4", **_MLS16}, (), _MLS),
     Entry("MLS <2,4>, proven sum", "mls_mac", {"format": "2,4", **_PROVEN}),
-    Entry("MLS <2,1>", "mls_mac", {"format": "2,1"}, (), _MLS),
+    Entry("MLS <2,1>", "mls_mac", {"format": "2,1", **_MLS16}, (), _MLS),
 )

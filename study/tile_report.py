@@ -5,6 +5,7 @@ floating point.
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..golden.spec import AUTO
 from ..support.cache import Cache
 from ..synth.liberty.library import load
 from ..units.dots import PRESETS
@@ -38,9 +39,10 @@ DOTS = "_dots"
 MOST_DOTS = 16
 """Lanes up to which tiles of dots are measured: those of MLS take 144 products a cycle."""
 
-_MLS = {"format": "2,4"}
+_MLS = {"format": "2,4", "acc_width": 16}
 # The longest leaf of the stimulus has `SEGMENT` products: no sum can overflow.
-_PROVEN = {"acc_width": "auto", "length": SEGMENT}
+_PROVEN = {"acc_width": AUTO, "length": SEGMENT}
+_EXACT = {"format": "2,1", "acc_width": 16, "tree": "exact", "scale": "4,3"}
 _EXACT_DOTS = {"format": "2,1", "scale": "4,3", "accumulate": "exact"}
 ENTRIES = (
     Entry("FP32 flush", "fp32_tile", {"subnormals": False}, ("fp32",)),
@@ -51,10 +53,10 @@ ENTRIES = (
     Entry("MLS <2,4>, proven sum", "mls_tile", _MLS | _PROVEN),
     Entry("MLS <2,4> aligned", "mls_tile", _MLS | {"tree": "aligned"}),
     Entry("MLS <2,4> exact, <4,1>", "mls_tile", _MLS | {"tree": "exact", "scale": "4,1"}),
-    Entry("MLS <2,1> exact, <4,3>", "mls_tile", {"format": "2,1", "tree": "exact", "scale": "4,3"}),
+    Entry("MLS <2,1> exact, <4,3>", "mls_tile", _EXACT),
     Entry("FP32 flush dots", "float_dot", {}, ("fp32",)),
     Entry("FP8 E4M3 dots", "block_dot", PRESETS["fp8_e4m3"], ("fp8",)),
-    Entry("MLS <2,4> dots", "dot_tile", _MLS),
+    Entry("MLS <2,4> dots", "dot_tile", {"format": "2,4"}),
     Entry("MLS <2,1> dots", "dot_tile", {"format": "2,1"}),
     Entry("MLS <2,1> dots, exact <4,3>", "dot_tile", _EXACT_DOTS),
 )

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from ..golden.spec import products_held, resolve_acc_width
+from ..golden.spec import AUTO, GROUP_LENGTH, products_held, resolve_acc_width, width_for
 from ..hw.parts.component import Component, Parameter
 from ..hw.parts.stepped import Stepped
 from ..hw.parts.unsigned_multiplier import Recoding
 from ..support.words import Codes
 from .corners.general import Draw, operands
 from .models import Model, Ports
-from .options import LENGTH, OPTIONS, UnitOption
+from .options import LENGTH, OPTIONS, Option, UnitOption
 from .workloads import Make, Options, Source, Workload, pairs
 
 
@@ -36,6 +36,8 @@ class Unit:
     workload: what it is measured on.
     largest_product: magnitude of the largest product that its integer accumulator meets, where it
         has one, in units of the accumulator.
+    last_bit: exponent of the power of two that the last bit of that accumulator weighs, in units of
+        the product of the operands' values, their tensors' and groups' scales left out.
     lane: of a tile of MACs, the unit that each lane is.
     one_build: whether it is measured in one build alone, since it takes long to map.
     """
@@ -50,6 +52,7 @@ class Unit:
     corners: Draw = operands
     workload: Make = pairs
     largest_product: Callable[[Options], int] | None = None
+    last_bit: Callable[[Options], int] | None = None
     lane: "Unit | None" = None
     one_build: bool = False
 
@@ -65,7 +68,7 @@ class Unit:
             UnitOption(
                 row=OPTIONS[name],
                 parameter=parameter,
-                default=self.defaults.get(name, parameter.default),
+                default=self.defaults.get(name, _default(OPTIONS[name], parameter)),
             )
             for name, parameter in declared.items()
             if name in OPTIONS
@@ -85,6 +88,10 @@ class Unit:
     def check(self, **values: Any) -> None:
         """Raise what `make` would, without building anything. Raises: TypeError, ValueError."""
         self.component.check(**self.arguments(**values))
+
+
+def _default(row: Option, parameter: Parameter) -> Any:
+    return parameter.default if row.default is None else row.default
 
 
 def _row(name: str) -> Unit:
@@ -169,9 +176,9 @@ class Configuration:
 def configured(unit: Unit, given: Options) -> Configuration:
     """A unit's configuration from options as a user gives them; None means the default.
 
-    Options: formats are descriptors, preset names or "E,M"; `acc_width` is an integer or "auto"
-    with `length`; enumerations are members or their values; the rest as the components take them.
-    Nothing is built.
+    Options: formats are descriptors, preset names or "E,M"; `acc_width` is an integer or "auto",
+    the default: the fewest bits that are proven for `length` products (D39); enumerations are
+    members or their values; the rest as the components take them. Nothing is built.
     Raises: ValueError, TypeError, each naming the option, its value and the rule.
     """
     given = {name: value for name, value in given.items() if value is not None}
@@ -182,7 +189,7 @@ def configured(unit: Unit, given: Options) -> Configuration:
             raise ValueError(
                 f"option {name} ({value!r}) is not one of {unit.name}, which takes {rule}"
             )
-    length = given.pop(LENGTH, None)
+    length = given.pop(LENGTH, GROUP_LENGTH)
     values: dict[str, Any] = {}
     for name, option in unit.options.items():
         if name not in given and option.follows and name not in unit.defaults:
@@ -192,8 +199,8 @@ def configured(unit: Unit, given: Options) -> Configuration:
         if name != "acc_width":  # which may be a word
             values[name] = option.parameter.check(values[name])
     if unit.largest_product is not None:
-        largest = unit.largest_product(values)
-        values["acc_width"] = resolve_acc_width(largest, values["acc_width"], length)
+        values["acc_width"] = _acc_width(unit, values, length)
+    _check_effects(unit, values)
     unit.check(**values)
     structure = {name for name, option in unit.options.items() if option.row.structure}
     return Configuration(
@@ -201,3 +208,37 @@ def configured(unit: Unit, given: Options) -> Configuration:
         {name: value for name, value in values.items() if name not in structure},
         {name: value for name, value in values.items() if name in structure},
     )
+
+
+def _acc_width(unit: Unit, values: Options, length: int) -> int:
+    """Bits of the accumulator that the options ask for.
+
+    Raises: TypeError, ValueError, also where they do not hold a single product.
+    """
+    assert unit.largest_product is not None
+    largest = unit.largest_product(values)
+    width = resolve_acc_width(largest, values["acc_width"], length)
+    most = unit.options["acc_width"].parameter.high
+    if values["acc_width"] == AUTO and most is not None and width > most:
+        unit.check(**{**values, "acc_width": most})  # whose own rule tells more
+        raise ValueError(f"acc_width must be in 2..{most}, but {length} products need {width}")
+    smallest = width_for(largest, 1)
+    if width < smallest:
+        raise ValueError(
+            f"acc_width must be {smallest} or more, to hold one product of magnitude {largest}, "
+            f"not {width!r}"
+        )
+    return width
+
+
+def _check_effects(unit: Unit, values: Options) -> None:
+    """Raise ValueError for an option that says something and has no effect beside the others."""
+    for name, option in unit.options.items():
+        if option.row.only is None or values[name] == option.default:
+            continue
+        other, needed = option.row.only
+        if other in values and values[other] is not needed:
+            raise ValueError(
+                f"{name} must be given with {other} {needed.value} only, not {values[name]!r} with "
+                f"{other} {values[other].value}"
+            )

@@ -21,6 +21,7 @@ from ..hw.parts.platforms import OUTLINED
 from ..support.collection import no_collection
 from ..support.files import write_whole
 from .catalogue import Configuration
+from .codes import accumulator, codes
 
 # The back end leaves zero and sign extension of operands to Verilog's rules, which is what is
 # meant.
@@ -120,8 +121,23 @@ def sidecar(configuration: Configuration) -> dict[str, Any]:
         "registers": component.registers,
         **streams,
         "ports": ports,
+        **_numbers(configuration),
         "tools": {tool: importlib.metadata.version(tool) for tool in _TOOLS},
     }
+
+
+def _numbers(configuration: Configuration) -> dict[str, Any]:
+    """What is there of codes, accumulator and idle cycle; what streams hold has no idle cycle that
+    a user feeds.
+    """
+    bare = getattr(configuration, "tile", configuration)
+    component = bare.build()
+    told = {
+        "codes": codes(component),
+        "accumulator": accumulator(configuration),
+        "idle": component.idle if bare is configuration else None,
+    }
+    return {name: facts for name, facts in told.items() if facts}
 
 
 def _port(name: str, member: Member) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from ..support.words import Codes
 from .catalogue import Unit
 from .corners import integers
 from .corners.general import drawn
-from .macs import int_states, largest_int_product
+from .macs import int_states, largest_int_product, last_int_bit
 from .models import Ports
 from .workloads import Inputs, Options, first, operations
 
@@ -96,6 +96,7 @@ ROWS = (
         corners=drawn(integers.requantizer),
         workload=operations(_group_sums),
         largest_product=largest_int_product,
+        last_bit=last_int_bit,
     ),
     Unit(
         name="lfsr",

@@ -56,6 +56,27 @@ def _largest_float_product(options: Options) -> int:
     return (significand << (format.max_exp - format.min_exp)) ** 2
 
 
+def last_mls_bit(options: Options) -> int:
+    """The unit of a product of two elements, 2^-2F."""
+    return -2 * int(options["format"].fraction_bits)
+
+
+def last_int_bit(options: Options) -> int:
+    """Integers weigh what they are."""
+    return 0
+
+
+def _last_lns_bit(options: Options) -> int:
+    """Of a product below 1 that has the fraction bits of the table, and one more."""
+    return -1 - int(options["table_fraction"])
+
+
+def _last_float_bit(options: Options) -> int:
+    """That of the product of two smallest subnormals."""
+    format: FloatFormat = options["format"]
+    return 2 * (format.min_exp - format.man_bits)
+
+
 def int_states(
     inputs: Ports, *, format: IntFormat, a_format: IntFormat, zero_points: bool, **options: Any
 ) -> dict[str, Codes]:
@@ -88,6 +109,7 @@ MLS_MAC = Unit(
     defaults={"format": MLS_E2M4},
     model=held(mac(mls_mac)),
     largest_product=largest_mls_product,
+    last_bit=last_mls_bit,
 )
 FP32_MAC = Unit(
     name="fp32_mac",
@@ -128,6 +150,7 @@ ROWS = (
         defaults={"format": INT8, "a_format": INT8},
         model=held(int_states),
         largest_product=largest_int_product,
+        last_bit=last_int_bit,
     ),
     Unit(
         name="adder_mac",
@@ -137,6 +160,7 @@ ROWS = (
         model=_adder_states,
         workload=operations(_spikes),
         largest_product=_largest_addend,
+        last_bit=last_int_bit,
     ),
     Unit(
         name="lns_mac",
@@ -145,13 +169,15 @@ ROWS = (
         defaults={"format": LNS8, "table_bits": 3},
         model=held(mac(lns_mac)),
         largest_product=_largest_lns_product,
+        last_bit=_last_lns_bit,
     ),
     Unit(
         name="kulisch_mac",
         description="Floating-point MAC: exact products into a fixed-point accumulator",
         component=KulischMac,
-        defaults={"format": FP8_E4M3, "acc_width": 45},
+        defaults={"format": FP8_E4M3},
         model=held(mac(kulisch_mac)),
         largest_product=_largest_float_product,
+        last_bit=_last_float_bit,
     ),
 )

@@ -10,11 +10,15 @@ from dataclasses import dataclass, is_dataclass
 from typing import Any
 
 from ..golden.spec import (
+    AUTO,
     FLOAT_PRESETS,
+    Accumulate,
     BlockFormat,
     FloatFormat,
     IntFormat,
     LnsFormat,
+    Rounding,
+    Tree,
     choice,
     parse_format,
     written,
@@ -35,13 +39,22 @@ def _format_slug(format: Any) -> str:
     return f"{slug}_ieee" if shadowed else slug
 
 
+def _operand_slug(format: Any) -> str:
+    """Of a float without a name too that it is one: `e2m4` is an MLS element."""
+    slug = _format_slug(format)
+    unnamed = isinstance(format, FloatFormat) and format not in FLOAT_PRESETS.values()
+    return f"{slug.removesuffix('_ieee')}_ieee" if unnamed else slug
+
+
 @dataclass(frozen=True, kw_only=True)
 class Option:
     """An option by its name.
 
     Members: `slug`, what a value adds to the name of a configuration; `quiet`, whether the default
     adds nothing; `structure`, whether it decides how a unit computes and not what; `help`, in the
-    words of the command line, for all units that have it; `off`, the flag of a false truth value.
+    words of the command line, for all units that have it; `off`, the flag of a false truth value;
+    `default`, where components leave it to the catalogue; `only`, the option and its value without
+    which this one has no effect, in units that have both.
     """
 
     name: str
@@ -50,6 +63,8 @@ class Option:
     structure: bool = False
     help: str
     off: str = ""
+    default: Any = None
+    only: tuple[str, enum.Enum] | None = None
 
     @property
     def flag(self) -> str:
@@ -87,7 +102,7 @@ OPTIONS: Mapping[str, Option] = {
     for option in (
         Option(
             name="format",
-            slug=_format_slug,
+            slug=_operand_slug,
             help="Number format: its widths or a preset, as 2,4, e4m3, bf16, int8, lns8, mxfp4.",
         ),
         Option(
@@ -125,7 +140,8 @@ OPTIONS: Mapping[str, Option] = {
         Option(
             name="acc_width",
             slug="acc{}".format,
-            help="Integer accumulator bits, or auto (needs --length).",
+            help="Integer accumulator bits, or auto: the fewest that are proven for --length.",
+            default=AUTO,
         ),
         Option(name="overflow", slug=_value, help="Integer overflow: saturate or wrap."),
         Option(name="lanes", slug="lanes{}".format, help="Products or elements taken in a cycle."),
@@ -167,6 +183,7 @@ OPTIONS: Mapping[str, Option] = {
             slug="window{}".format,
             quiet=True,
             help="Bits of a window.",
+            only=("accumulate", Accumulate.WINDOW),
         ),
         Option(
             name="blocks",
@@ -190,12 +207,14 @@ OPTIONS: Mapping[str, Option] = {
             slug="guard{}".format,
             quiet=True,
             help="Bits that an aligned sum keeps below its largest scale.",
+            only=("tree", Tree.ALIGNED),
         ),
         Option(
             name="tiles",
             slug="tiles{}".format,
             quiet=True,
             help="Most tiles of an output, for exact sums.",
+            only=("tree", Tree.EXACT),
         ),
         Option(
             name="subnormals",
@@ -225,6 +244,7 @@ OPTIONS: Mapping[str, Option] = {
             slug="seed{}".format,
             quiet=True,
             help="Seed of a random generator in hardware.",
+            only=("rounding", Rounding.STOCHASTIC),
         ),
         Option(
             name="reciprocal_bits",
@@ -267,7 +287,7 @@ OPTIONS: Mapping[str, Option] = {
 """Every option of every unit, in the order in which the command line lists them."""
 
 LENGTH = "length"
-"""The one option that is no unit's: what `acc_width` "auto" is proven for."""
+"""The one option that is no unit's: products that an integer accumulator is to hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,9 +300,11 @@ class UnitOption:
 
     @property
     def help(self) -> str:
-        """In the words of the command line, with the unit's range and default."""
+        """In the command line's words, with the unit's range or kind of format, and default."""
         given = "--format's" if self.follows else self.row.written(self.default).split()[-1]
-        rule = f"{self.parameter.rule}; " if self.parameter.kind is int else ""
+        kind = self.parameter.kind
+        rule = self.parameter.rule if kind is int else getattr(kind, "family", "")
+        rule = f"{rule}; " if rule else ""
         return f"{self.row.help} [{rule}default: {given}]"
 
     @property

@@ -18,7 +18,7 @@ from ..hw.integer.mls_multiplier import ExponentShifter, MlsMultiplier
 from ..hw.mac.mls_mac import MlsMac
 from ..support.words import Codes
 from .catalogue import Unit
-from .macs import largest_mls_product
+from .macs import largest_mls_product, last_mls_bit
 from .models import Ports, mac, states
 from .workloads import Inputs, Options, before, operations
 
@@ -187,6 +187,7 @@ ROWS = (
         model=_int_accumulator,
         workload=operations(_mls_products),
         largest_product=largest_mls_product,
+        last_bit=last_mls_bit,
     ),
     Unit(
         name="float_multiplier",

@@ -24,12 +24,13 @@ from ..support.words import Codes
 from .catalogue import Unit
 from .corners import trees
 from .corners.general import drawn
-from .macs import largest_mls_product
+from .macs import largest_mls_product, last_mls_bit
 from .models import Ports, mac
 from .workloads import Inputs, Options, Source, sums
 
 _DEFAULTS: dict[str, Any] = {"format": MLS_E2M4, "scale": SCALE_E8M1}
-_SCALER = _DEFAULTS | {"acc_width": GroupScaler.parameters["acc_width"].default}
+_SCALER = _DEFAULTS | {"acc_width": 16}
+"""Of the leaves that a float32 tree is measured on."""
 
 
 def _leaf_terms(inputs: Ports, format: ElementFormat, scale: ScaleFormat) -> tuple[Codes, Codes]:
@@ -145,6 +146,7 @@ ROWS = (
         corners=drawn(trees.scaler),
         workload=sums(_one_lane),
         largest_product=largest_mls_product,
+        last_bit=last_mls_bit,
     ),
     Unit(
         name="fp32_adder_tree",
@@ -165,6 +167,7 @@ ROWS = (
         corners=drawn(trees.groups),
         workload=sums(_tiles_apart),
         largest_product=largest_mls_product,
+        last_bit=last_mls_bit,
     ),
     Unit(
         name="exact_adder_tree",
@@ -175,5 +178,6 @@ ROWS = (
         corners=drawn(trees.outputs),
         workload=sums(_groups),
         largest_product=largest_mls_product,
+        last_bit=last_mls_bit,
     ),
 )

@@ -7,7 +7,7 @@ from ..hw.tile.tile import Fp8Tile, Fp32Tile, MlsTile
 from .catalogue import Unit
 from .corners import dots, tiles
 from .corners.general import drawn
-from .macs import FP8_MAC, FP32_MAC, MLS_MAC, largest_mls_product
+from .macs import FP8_MAC, FP32_MAC, MLS_MAC, largest_mls_product, last_mls_bit
 from .workloads import dot_tile_steps, tile_steps
 
 ROWS = (
@@ -20,6 +20,7 @@ ROWS = (
         corners=drawn(tiles.steps),
         workload=tile_steps,
         largest_product=largest_mls_product,
+        last_bit=last_mls_bit,
         lane=MLS_MAC,
         one_build=True,
     ),

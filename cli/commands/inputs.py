@@ -14,21 +14,32 @@ from ..options import (
     Scale,
     WordSeed,
 )
-from ..output import err, out, print_json
+from ..output import err, out, print_json, warn
 
 
 def quantize(
     source: Annotated[Path, typer.Argument(metavar="IN.npy", help="A float32 array file.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The .npz file to write.")],
-    element: Annotated[str, typer.Option("--format", help="Element format: E,M or a name.")] = (
-        "2,4"
-    ),
-    scale: Scale = "8,1",
-    group: Annotated[str, typer.Option(help="Elements of a scale: nc, n, c or none.")] = "nc",
-    rounding: Annotated[str, typer.Option(help="stochastic or nearest.")] = "stochastic",
-    carry: Annotated[str, typer.Option(help="clip (the paper's) or carry (like IEEE 754).")] = (
-        "clip"
-    ),
+    element: Annotated[
+        str | None, typer.Option("--format", help="Element format: E,M or a name (2,4).")
+    ] = None,
+    scale: Annotated[str | None, Scale.__metadata__[0]] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Elements of a scale: nc (default), n, c or none.")
+    ] = None,
+    blocks: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of MLS, blocks along the last axis: mxfp4, mxfp6_e2m3, mxfp6_e3m2, "
+            "mxfp8_e4m3, mxint8 or nvfp4."
+        ),
+    ] = None,
+    rounding: Annotated[
+        str | None, typer.Option(help="stochastic (default), or nearest (default of blocks).")
+    ] = None,
+    carry: Annotated[
+        str | None, typer.Option(help="clip (the paper's, default) or carry (like IEEE 754).")
+    ] = None,
     random_bits: Annotated[int, typer.Option(help="Bits of a random word.")] = 8,
     seed: WordSeed = DEFAULT_SEED,
     dequantize: Annotated[
@@ -36,20 +47,22 @@ def quantize(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Quantize a float32 array to MLS codes, group scales and a tensor scale, in a .npz file."""
+    """Quantize a float32 array to MLS codes, or blocks, with their scales, in a .npz file."""
     from .. import quantize as work
 
-    asked = work.request(element, scale, group, rounding, carry, random_bits, seed)
+    mls = {"--format": element, "--scale": scale, "--group": group, "--carry": carry}
+    asked = work.request(blocks, mls, rounding, random_bits, seed)
     work.check_output(output, source)
     with err.status(f"quantizing {source}"):
         x = work.read(source)
         coded = work.codes(asked, x, source)
         row = work.summary(asked, x, coded)
         work.write(asked, coded, output, dequantize=dequantize)
+    warn([*work.misnamed(element, blocks), *asked.doubts(coded)])
     if as_json:
         print_json(row)
     else:
-        out.print(work.sheet(row, output))
+        out.print(work.sheet(asked, row, output))
 
 
 def pdk(

@@ -67,7 +67,7 @@ def generate(
     emitted = emit(configuration)
     paths = emitted.write(output)
     if as_json:
-        print_json(emitted.sidecar)
+        print_json({**emitted.sidecar, "files": [str(path) for path in paths]})
     else:
         for path in paths:
             out.print(str(path), highlight=False, soft_wrap=True)

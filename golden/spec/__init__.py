@@ -49,6 +49,8 @@ from .presets import (
     written,
 )
 from .widths import (
+    AUTO,
+    GROUP_LENGTH,
     GUARD_BITS,
     LFSR_BITS,
     MAX_LANES,
@@ -67,6 +69,7 @@ from .widths import (
 )
 
 __all__ = [
+    "AUTO",
     "BF16",
     "BLOCK_PRESETS",
     "ELEMENT_PRESETS",
@@ -75,6 +78,7 @@ __all__ = [
     "FP8_E5M2",
     "FP16",
     "FP32",
+    "GROUP_LENGTH",
     "GUARD_BITS",
     "INT4",
     "INT8",

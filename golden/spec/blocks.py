@@ -3,6 +3,7 @@
 import enum
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from .checks import check_int
 from .formats import ElementFormat, ScaleFormat
@@ -63,6 +64,8 @@ class BlockFormat:
     Raises: TypeError, ValueError.
     Source: OCP Microscaling Formats (MX) v1.0; arXiv 2509.25149 for NVFP4.
     """
+
+    family: ClassVar[str] = "block format"
 
     element: ElementFormat
     size: int

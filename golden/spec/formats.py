@@ -6,8 +6,12 @@ mantissa bits, without the sign.
 
 import enum
 from dataclasses import dataclass
+from typing import ClassVar
 
 from .checks import check_int
+
+Layout = tuple[tuple[str, int], ...]
+"""Fields of a code with their bits, most significant first."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,8 @@ class ElementFormat:
     Raises: TypeError, ValueError.
     """
 
+    family: ClassVar[str] = "MLS element"
+
     exp_bits: int
     man_bits: int
 
@@ -35,6 +41,16 @@ class ElementFormat:
     def code_width(self) -> int:
         """Bits of a code: sign, exponent field, mantissa field."""
         return 1 + self.exp_bits + self.man_bits
+
+    @property
+    def layout(self) -> Layout:
+        """Fields of a code."""
+        return ("sign", 1), ("exponent", self.exp_bits), ("mantissa", self.man_bits)
+
+    @property
+    def bias(self) -> int:
+        """Exponent bias as that of IEEE 754, 2^E: a normal number is (1 + m/2^M) * 2^(e - bias)."""
+        return 1 << self.exp_bits
 
     @property
     def significand_width(self) -> int:
@@ -75,6 +91,8 @@ class ScaleFormat:
     Raises: TypeError, ValueError.
     """
 
+    family: ClassVar[str] = "MLS group scale"
+
     exp_bits: int
     man_bits: int
 
@@ -86,6 +104,11 @@ class ScaleFormat:
     def code_width(self) -> int:
         """Bits of a code: exponent field (most significant), mantissa field."""
         return self.exp_bits + self.man_bits
+
+    @property
+    def layout(self) -> Layout:
+        """Fields of a code."""
+        return ("exponent", self.exp_bits), ("mantissa", self.man_bits)
 
     @property
     def max_exp(self) -> int:
@@ -115,6 +138,8 @@ class FloatFormat:
     Raises: TypeError, ValueError.
     """
 
+    family: ClassVar[str] = "IEEE-754-like float"
+
     exp_bits: int
     man_bits: int
     specials: Specials = Specials.IEEE
@@ -129,6 +154,11 @@ class FloatFormat:
     def code_width(self) -> int:
         """Bits of a code."""
         return 1 + self.exp_bits + self.man_bits
+
+    @property
+    def layout(self) -> Layout:
+        """Fields of a code."""
+        return ("sign", 1), ("exponent", self.exp_bits), ("mantissa", self.man_bits)
 
     @property
     def bias(self) -> int:
@@ -186,6 +216,8 @@ class IntFormat:
     Raises: TypeError, ValueError.
     """
 
+    family: ClassVar[str] = "two's complement integer"
+
     width: int
 
     def __post_init__(self) -> None:
@@ -195,6 +227,11 @@ class IntFormat:
     def code_width(self) -> int:
         """Bits of a code."""
         return self.width
+
+    @property
+    def layout(self) -> Layout:
+        """Fields of a code."""
+        return (("value", self.width),)
 
     @property
     def max_code(self) -> int:
@@ -217,6 +254,8 @@ class LnsFormat:
     Raises: TypeError, ValueError.
     """
 
+    family: ClassVar[str] = "logarithmic number"
+
     exp_bits: int
     fraction_bits: int
 
@@ -228,6 +267,11 @@ class LnsFormat:
     def code_width(self) -> int:
         """Bits of a code: sign, exponent field."""
         return 1 + self.exp_bits
+
+    @property
+    def layout(self) -> Layout:
+        """Fields of a code; the exponent is a fixed-point number with `fraction_bits`."""
+        return ("sign", 1), ("exponent", self.exp_bits)
 
     def __str__(self) -> str:
         return f"LNS<{self.exp_bits},{self.fraction_bits}>"

@@ -12,6 +12,14 @@ MAX_TABLE_FRACTION = 30
 """Fraction bits of an entry of a logarithmic product's table: a product stays a 32-bit number."""
 
 # Defaults of the numerics contract, for golden and hardware alike.
+GROUP_LENGTH = 256
+"""Products that the integer accumulator of a unit holds, whatever the operands, unless another
+length or width is asked for (decision D39): the longest group of the stimulus, a plane of 16 x 16.
+"""
+
+AUTO = "auto"
+"""Of an accumulator's width: the fewest bits that are proven for a length."""
+
 GUARD_BITS = 12
 """Of an aligned sum: bits below the unit of its largest scale (decision D10)."""
 
@@ -69,17 +77,13 @@ def width_for(largest: int, length: int) -> int:
     return int(length * largest).bit_length() + 1
 
 
-def resolve_acc_width(largest: int, acc_width: int | str, length: int | None) -> int:
+def resolve_acc_width(largest: int, acc_width: int | str, length: int) -> int:
     """Accumulator width in bits: `acc_width` itself, or for "auto" the smallest proven safe for
     `length` products of magnitude up to `largest`.
 
-    Raises: TypeError, ValueError, also where `length` is given without "auto" or missing with it.
+    Raises: TypeError, ValueError.
     """
-    if (acc_width == "auto") != (length is not None):
-        raise ValueError(
-            f"length must be given with acc_width 'auto' and only then, not {length!r}"
-        )
-    if acc_width == "auto" and length is not None:
+    if acc_width == AUTO:
         return width_for(largest, length)
     if not isinstance(acc_width, int):
         raise TypeError(f"acc_width must be an integer or 'auto', not {acc_width!r}")

@@ -88,6 +88,11 @@ class BlockDot(Stepped):
         )
 
     @property
+    def exact_width(self):
+        """Bits of an exact sum."""
+        return self.widths.acc_width if self.accumulate is Accumulate.EXACT else None
+
+    @property
     def _dot(self):
         return {
             **{name: getattr(self, name) for name in ("format", "lanes", "groups")},

@@ -36,7 +36,7 @@ class Requantizer(Component):
     """
 
     format: IntFormat = parameter("of the code")
-    acc_width: int = parameter("bits of `acc`", low=2, high=64, default=32)
+    acc_width: int = parameter("bits of `acc`", low=2, high=64)
     rounding: Rounding = parameter("where R comes from", default=Rounding.STOCHASTIC)
     random_bits: int = Lfsr.random_bits
     lfsr_seed: int = Lfsr.lfsr_seed

@@ -19,7 +19,7 @@ class IntMac(Mac):
     format: IntFormat = parameter("of `w`")
     a_format: IntFormat = parameter("of `a`")
     zero_points: bool = IntMultiplier.zero_points
-    acc_width: int = parameter("bits of the accumulator", low=2, high=MAX_WIDTH, default=32)
+    acc_width: int = parameter("bits of the accumulator", low=2, high=MAX_WIDTH)
     policy: Overflow = parameter("of a sum", default=Overflow.SATURATE, alias="overflow")
     recoding: Recoding = UnsignedMultiplier.recoding
 

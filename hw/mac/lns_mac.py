@@ -77,7 +77,7 @@ class LnsMac(Mac):
     format: LnsFormat = LnsConverter.format
     table_bits: int = LnsConverter.table_bits
     table_fraction: int = LnsConverter.table_fraction
-    acc_width: int = parameter("bits of the accumulator", low=2, high=MAX_WIDTH, default=24)
+    acc_width: int = parameter("bits of the accumulator", low=2, high=MAX_WIDTH)
     policy: Overflow = parameter("of a sum", default=Overflow.SATURATE, alias="overflow")
 
     idle_operands = (0, 0)

@@ -134,6 +134,12 @@ class Mac(Component):
     _fed = property(lambda self: (*self.operands, *(("load",) if self.hold else ())))
 
     @property
+    def idle(self) -> dict[str, int]:
+        """Inputs with which `acc` stays; a weight that is held must be idle too."""
+        operands = dict(zip(self.operands, self.idle_operands, strict=True))
+        return {**operands, **({"load": 1} if self.hold else {}), "start": 0}
+
+    @property
     def latency(self) -> int:
         """Clock cycles from operands to `acc`."""
         return self._first_stage.latency + self._accumulator.latency

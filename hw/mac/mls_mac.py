@@ -21,7 +21,6 @@ class MlsMac(Mac):
         "bits of the accumulator; `min_acc_width(format, length)` is proven for `length` products",
         low=2,
         high=MAX_WIDTH,
-        default=16,
     )
     policy: Overflow = parameter("of a sum", default=Overflow.SATURATE, alias="overflow")
     recoding: Recoding = UnsignedMultiplier.recoding

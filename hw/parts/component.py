@@ -224,6 +224,18 @@ class Component(wiring.Component):
             kept[name] = declared.check(value)
         self.rules()
 
+    @property
+    def exact_width(self) -> int | None:
+        """Bits of a sum that reaches down to the smallest scales; None where there is none."""
+        return None
+
+    @property
+    def idle(self) -> Mapping[str, int]:
+        """Values of input ports, of each lane, with which a cycle changes no sum; none where the
+        unit has no idle cycle of its own.
+        """
+        return {}
+
     if typing.TYPE_CHECKING:
 
         @property

@@ -2,6 +2,8 @@
 
 from .component import Component
 
+_MARKS = ("load", "start", "last", "first", "finish")
+
 
 class Stepped(Component):
     """A unit that takes a step a cycle, and tells each output `latency` cycles after the step that
@@ -27,6 +29,13 @@ class Stepped(Component):
 
     interval = property(lambda self: 1, doc="Least cycles between steps with `last`.")
     idle_operands = property(lambda self: (0, 0), doc="Codes (w, a) of an idle lane or cycle.")
+
+    @property
+    def idle(self) -> dict[str, int]:
+        """Inputs with which an output under way stays what it is."""
+        marks = [port for port in _MARKS if port in self.signature.members]
+        return {**dict(zip("wa", self.idle_operands, strict=True)), **dict.fromkeys(marks, 0)}
+
     reads_marks_at_last = property(
         lambda self: False, doc="Whether `first` and `finish` say nothing where `last` is 0."
     )

@@ -72,6 +72,7 @@ class DotTile(Stepped):
         told = {port: member for port, member in output.items() if member.flow is Out}
         return {**fed, **scale, **told}
 
+    exact_width = property(lambda self: self._dots.exact_width, doc="Bits of an exact sum.")
     dots = property(lambda self: self._dots, doc="The dot units, as one.")
     _parts = property(lambda self: (self._dots, self._output))
     stages = property(

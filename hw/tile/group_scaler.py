@@ -8,7 +8,6 @@ from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import FP32, ElementFormat, ScaleFormat
 from ..floating.int_to_float import IntToFloat
-from ..mac.mls_mac import MlsMac
 from ..parts.combinational import Combinational
 from ..parts.component import parameter
 from ..parts.values import named
@@ -111,12 +110,7 @@ class ScaledTerm(Combinational):
     exponent: Out, Eg + 1 bits.
     """
 
-    acc_width: int = parameter(
-        "bits of a group's sum",
-        low=2,
-        high=MAX_SUM_WIDTH,
-        default=MlsMac.parameters["acc_width"].default,
-    )
+    acc_width: int = parameter("bits of a group's sum", low=2, high=MAX_SUM_WIDTH)
     scale: ScaleFormat = ScaleMultiplier.scale
 
     def ports(self):

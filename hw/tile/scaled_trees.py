@@ -168,6 +168,7 @@ class ExactSum(_ScaledTree):
             tiles=self.tiles,
         )
 
+    exact_width = property(lambda self: self._adders.sum_width, doc="Bits of the sum.")
     latency = property(lambda self: self._adders.latency, doc="Clock cycles to `sum`.")
     registers = property(lambda self: self._adders.registers, doc="Register bits.")
 

@@ -188,6 +188,11 @@ class MlsTile(Tile):
     levels: int = Fp32AdderTree.levels
     recoding: Recoding = MlsMac.recoding
 
+    @property
+    def exact_width(self):
+        """Bits of the exact tree's sum."""
+        return self._tree.adders.sum_width if self.tree is Tree.EXACT else None
+
     def plan_mac(self):
         return partial(
             MlsMac,

@@ -92,14 +92,17 @@ class Mutation:
 
 
 MLS = {"format": "2,4"}
+MLS16 = MLS | {"acc_width": 16}
 LANES = {"lanes": 4}
+LANES16 = LANES | {"acc_width": 16}
 FEW_TILES = {"lanes": 2, "tiles": 2, "scale": "3,1"}
 FP32: dict[str, Any] = {}
-LNS: dict[str, Any] = {}
+LNS = {"acc_width": 24}
 E4M3 = {"format": "e4m3"}
 PAIR = {"lanes": 2}
+PAIR16 = PAIR | {"acc_width": 16}
 SHARED = {"lanes": 2, "sharing": 2}
-INTS: dict[str, Any] = {}
+INTS = {"acc_width": 32}
 CODES: dict[str, Any] = {}
 DIGITS = {"division": "digits"}
 RECIPROCAL = {"reciprocal_bits": 8}
@@ -116,15 +119,15 @@ E = "elaborate"
 # fmt: off
 MUTATIONS = [Mutation(*row) for row in (
     ("wrong shift bound", ExponentShifter, E, "len(self.o) + 2)", "len(self.o) + 1)", "mls_multiplier", MLS),
-    ("subnormals shifted", ExponentShifter, E, "exp | ~exp.any()", "exp", "mls_mac", MLS),
+    ("subnormals shifted", ExponentShifter, E, "exp | ~exp.any()", "exp", "mls_mac", MLS16),
     ("hidden bit of subnormals", MlsMultiplier, E, "[exponent.any()]", "[1]", "mls_multiplier", MLS),
-    ("sign of a product", MlsMultiplier, E, "self.x[-1] ^ self.y[-1]", "self.x[-1] | self.y[-1]", "mls_mac", MLS),
-    ("dropped carry in the tree", CompressionTree, "_step", "(a & b) | (half & c)", "a & b", "mls_mac", MLS),
-    ("dropped carry of the negation", IntAccumulator, E, "inverted + negative", "inverted", "mls_mac", MLS),
-    ("start ignored", IntAccumulator, E, "bit & ~self.start", "bit", "mls_mac", MLS),
-    ("overflow not sticky", IntAccumulator, E, "outside | (overflow & ~self.start)", "outside", "mls_mac", MLS),
-    ("overflow survives start", IntAccumulator, E, "(overflow & ~self.start)", "overflow", "mls_mac", MLS),
-    ("saturation to the wrong side", accumulator, "limit_sum", "(~sign).replicate", "sign.replicate", "mls_mac", MLS),
+    ("sign of a product", MlsMultiplier, E, "self.x[-1] ^ self.y[-1]", "self.x[-1] | self.y[-1]", "mls_mac", MLS16),
+    ("dropped carry in the tree", CompressionTree, "_step", "(a & b) | (half & c)", "a & b", "mls_mac", MLS16),
+    ("dropped carry of the negation", IntAccumulator, E, "inverted + negative", "inverted", "mls_mac", MLS16),
+    ("start ignored", IntAccumulator, E, "bit & ~self.start", "bit", "mls_mac", MLS16),
+    ("overflow not sticky", IntAccumulator, E, "outside | (overflow & ~self.start)", "outside", "mls_mac", MLS16),
+    ("overflow survives start", IntAccumulator, E, "(overflow & ~self.start)", "overflow", "mls_mac", MLS16),
+    ("saturation to the wrong side", accumulator, "limit_sum", "(~sign).replicate", "sign.replicate", "mls_mac", MLS16),
     ("start ignored by floats", FloatAccumulator, E, "bit & ~self.start", "bit", "fp32_mac", FP32),
     ("start loads onto +0", FloatAccumulator, E, "acc[-1] | self.start", "acc[-1] & ~self.start", "fp32_mac", FP32),
     ("sign of zero", FloatAdder, "_order_by_magnitude", "Cat(x[-1], y[:-1])", "Cat(~x[-1], y[:-1])", "fp32_mac", FP32 | {"path": "single"}),
@@ -138,41 +141,41 @@ MUTATIONS = [Mutation(*row) for row in (
     ("wrong bias", FloatMultiplier, E, "2 * fmt.bias", "2 * fmt.bias + 1", "fp32_mac", FP32),
     ("bias of an exact product", ExactMultiplier, E, "2 * fmt.bias", "2 * fmt.bias + 1", "fp8_mac", E4M3),
     ("subnormal factor not normalised", ExactMultiplier, "_normalise", "enable=~hidden", "enable=Const(0, 1)", "fp8_mac", E4M3),
-    ("wrong factor 9", group_scaler, "_radix4", "digits = []", "digits = []; factor -= factor == 9", "group_scaler", MLS),
-    ("sum of exponents off by one", ScaledTerm, E, "self.a_scale[man_bits:])", "self.a_scale[man_bits:] + 1)", "group_scaler", MLS),
-    ("rounds to -0", IntToFloat, E, "negative & code.any()", "negative", "group_scaler", MLS),
-    ("subnormal leaf not shifted", int_to_float, "round_gradually", "Mux(below, significand >> span, significand)", "significand", "group_scaler", MLS),
-    ("subnormal leaf normalised", int_to_float, "round_gradually", "exponent[steps:].any()", "Const(1, 1)", "group_scaler", MLS),
-    ("sticky bit of subnormals", float_common, "normalise", "sticky | (~select & value[:step].any())", "sticky", "group_scaler", MLS),
-    ("ties of a leaf", float_common, "round_nearest_even", "mantissa[0] | sticky", "1", "group_scaler", MLS),
+    ("wrong factor 9", group_scaler, "_radix4", "digits = []", "digits = []; factor -= factor == 9", "group_scaler", MLS16),
+    ("sum of exponents off by one", ScaledTerm, E, "self.a_scale[man_bits:])", "self.a_scale[man_bits:] + 1)", "group_scaler", MLS16),
+    ("rounds to -0", IntToFloat, E, "negative & code.any()", "negative", "group_scaler", MLS16),
+    ("subnormal leaf not shifted", int_to_float, "round_gradually", "Mux(below, significand >> span, significand)", "significand", "group_scaler", MLS16),
+    ("subnormal leaf normalised", int_to_float, "round_gradually", "exponent[steps:].any()", "Const(1, 1)", "group_scaler", MLS16),
+    ("sticky bit of subnormals", float_common, "normalise", "sticky | (~select & value[:step].any())", "sticky", "group_scaler", MLS16),
+    ("ties of a leaf", float_common, "round_nearest_even", "mantissa[0] | sticky", "1", "group_scaler", MLS16),
     ("wrong neighbours", Fp32AdderTree, E, "values[::2], values[1::2]", "values[: len(values) // 2], values[len(values) // 2 :]", "fp32_adder_tree", LANES),
     ("odd leaf dropped", Fp32AdderTree, E, "[*sums, *values[2 * len(sums) :]]", "[*sums, *(Signal(32) for _ in values[2 * len(sums) :])]", "fp32_adder_tree", {"lanes": 3}),
     ("leaves taken when not valid", Fp32AdderTree, E, "valid if level == 0 else None", "None", "fp32_adder_tree", LANES),
-    ("logical shift", Aligner, E, "Mux(select, value >> (1 << step), value)", "Mux(select, value.as_unsigned() >> (1 << step), value).as_signed()", "aligned_adder_tree", LANES),
-    ("far terms keep bits", Aligner, E, "distance[steps:].any()", "Const(0, 1)", "aligned_adder_tree", LANES),
-    ("a guard bit less", Aligner, E, "self.term.eq(value)", "self.term.eq(value & ~1)", "aligned_adder_tree", LANES),
-    ("smallest scale", LargestScale, E, "y < x", "y > x", "aligned_adder_tree", LANES),
+    ("logical shift", Aligner, E, "Mux(select, value >> (1 << step), value)", "Mux(select, value.as_unsigned() >> (1 << step), value).as_signed()", "aligned_adder_tree", LANES16),
+    ("far terms keep bits", Aligner, E, "distance[steps:].any()", "Const(0, 1)", "aligned_adder_tree", LANES16),
+    ("a guard bit less", Aligner, E, "self.term.eq(value)", "self.term.eq(value & ~1)", "aligned_adder_tree", LANES16),
+    ("smallest scale", LargestScale, E, "y < x", "y > x", "aligned_adder_tree", LANES16),
     ("lost carry of the exact sum", _IntegerTree, E, "acc = Signal(signed(self.sum_width)", "acc = Signal(signed(self.sum_width - 1)", "exact_adder_tree", FEW_TILES),
     ("tiles do not add up", _IntegerTree, E, '"begins_row", begins)', '"begins_row", begins | ~begins)', "exact_adder_tree", FEW_TILES),
-    ("scale codes a cycle late", Collector, E, 'codes = registered(m, f"{port}_held", getattr(self, port), self.last)', 'codes = registered(m, f"{port}_held", getattr(self, port), registered(m, f"{port}_late", self.last))', "mls_tile", PAIR, FEW),
-    ("sums before the last product", Collector, E, "MAC_LATENCY + 1", "MAC_LATENCY", "mls_tile", PAIR, FEW),
-    ("blocks in the wrong order", Collector, "_present", "block[digit]", "block[-1 - digit]", "mls_tile", {"lanes": 4, "sharing": 4}, 3_000),
-    ("one block too few", Collector, "_count", "block.all()", "~block.any()", "mls_tile", SHARED, FEW),
-    ("overflow of the last tile alone", Collector, E, " | (sticky & ~self.tile_first)", "", "mls_tile", PAIR, FEW),
-    ("overflow survives first", Collector, E, " & ~self.tile_first", "", "mls_tile", PAIR, FEW),
-    ("even block dropped", Fp32AdderTree, E, "valid & ~odd", "valid & odd", "mls_tile", SHARED, FEW),
-    ("first ignored", TileAccumulator, E, "m.If(self.first)", "m.If(self.first & 0)", "mls_tile", PAIR, FEW),
-    ("tile loaded, not added", TileAccumulator, E, "x.eq(adder.sum)", "x.eq(1 << (_WIDTH - 1))", "mls_tile", PAIR, FEW),
-    ("first ahead of its tile", TileTree, E, "self.tile_first, adders.latency", "self.tile_first, 0", "mls_tile", PAIR, FEW),
-    ("finish ahead of its tile", TileTree, E, "self.tile_finish, self.latency", "self.tile_finish, 0", "mls_tile", PAIR, FEW),
-    ("tensor scale skipped", TileOutput, E, "values[0] = multiplier.product", "pass", "mls_tile", PAIR, FEW),
+    ("scale codes a cycle late", Collector, E, 'codes = registered(m, f"{port}_held", getattr(self, port), self.last)', 'codes = registered(m, f"{port}_held", getattr(self, port), registered(m, f"{port}_late", self.last))', "mls_tile", PAIR16, FEW),
+    ("sums before the last product", Collector, E, "MAC_LATENCY + 1", "MAC_LATENCY", "mls_tile", PAIR16, FEW),
+    ("blocks in the wrong order", Collector, "_present", "block[digit]", "block[-1 - digit]", "mls_tile", {"lanes": 4, "sharing": 4, "acc_width": 16}, 3_000),
+    ("one block too few", Collector, "_count", "block.all()", "~block.any()", "mls_tile", SHARED | PAIR16, FEW),
+    ("overflow of the last tile alone", Collector, E, " | (sticky & ~self.tile_first)", "", "mls_tile", PAIR16, FEW),
+    ("overflow survives first", Collector, E, " & ~self.tile_first", "", "mls_tile", PAIR16, FEW),
+    ("even block dropped", Fp32AdderTree, E, "valid & ~odd", "valid & odd", "mls_tile", SHARED | PAIR16, FEW),
+    ("first ignored", TileAccumulator, E, "m.If(self.first)", "m.If(self.first & 0)", "mls_tile", PAIR16, FEW),
+    ("tile loaded, not added", TileAccumulator, E, "x.eq(adder.sum)", "x.eq(1 << (_WIDTH - 1))", "mls_tile", PAIR16, FEW),
+    ("first ahead of its tile", TileTree, E, "self.tile_first, adders.latency", "self.tile_first, 0", "mls_tile", PAIR16, FEW),
+    ("finish ahead of its tile", TileTree, E, "self.tile_finish, self.latency", "self.tile_finish, 0", "mls_tile", PAIR16, FEW),
+    ("tensor scale skipped", TileOutput, E, "values[0] = multiplier.product", "pass", "mls_tile", PAIR16, FEW),
     ("sign row not inverted", signed_multiplier, "add_rows", "~bit if negative else bit", "bit", "int_mac", INTS, FEW),
     ("Booth row without its sign", SignedMultiplier, "_add_booth_rows", "~((one | two) & digits[n])", "(one | two) & digits[n]", "int_mac", {"recoding": "booth4"}, FEW),
     ("product not sign-extended", IntAccumulator, E, "self.product.as_signed()", "self.product", "int_mac", INTS, FEW),
     ("unsigned zero point", IntMultiplier, E, '_zero").as_signed()', '_zero")', "int_mac", {"zero_points": True}, FEW),
     ("operand late by a cycle", OperandStage, E, '"s1_w", self.w', '"s1_w", registered(m, "s0_w", self.w)', "adder_mac", INTS, FEW),
     ("start ahead of its operand", OperandStage, E, 'registered(m, "s1_start", self.start)', "self.start", "adder_mac", INTS, FEW),
-    ("range without start", RangeStatistic, E, "self.start | (x > largest)", "x > largest", "range_statistic", INTS, FEW),
+    ("range without start", RangeStatistic, E, "self.start | (x > largest)", "x > largest", "range_statistic", CODES, FEW),
     ("a step too few", lfsr, "_following", "place + steps - 1 - step in taps", "place + steps - 2 - step in taps", "lfsr", {"lanes": 1}, FEW),
     ("lanes alike", lfsr.Lfsr, E, "lane * LANE_STRIDE", "0 * LANE_STRIDE", "lfsr", {"lanes": 2}, FEW),
     ("rounds down", Requantizer, E, "s1_window.as_signed() + random", "s1_window.as_signed() + 0 * random", "requantizer", INTS, FEW),
@@ -226,7 +229,7 @@ MUTATIONS = [Mutation(*row) for row in (
     ("R rounds up an equal product", RatioLane, "_rounded_up", "number >= product", "number > product", "block_quantizer", NVFP4 | {"rounding": "stochastic"}, FEW),
     ("steps of the largest numbers", RatioLane, "_rounded_up", "code[1] + 1", "1", "block_quantizer", NVFP4 | {"rounding": "stochastic"}, FEW),
     ("flag survives start", QuantizerLanes, E, "(invalid & ~s1_start)", "invalid", "mls_quantizer", CODES, FEW),
-    ("group goes on", TensorStatistics, "_accumulate", "first | ended", "first", "tensor_statistics", INTS, FEW),
+    ("group goes on", TensorStatistics, "_accumulate", "first | ended", "first", "tensor_statistics", CODES, FEW),
     ("decoder forgets subnormals", element_decoder, "element_magnitude", "mantissa << 1", "mantissa", "element_decoder", {}),
     ("minus zero", dot_tree, "negated", "(inverted + negative)", "inverted", "block_dot", DOT, FEW),
     ("constants of the rows", DotTree, E, "constant += add(", "constant = add(", "block_dot", DOT, FEW),

@@ -21,21 +21,37 @@ from mlsmac.units import configure
 from mlsmac.units.catalogue import Configuration
 
 TILES: list[tuple[str, int, dict[str, Any]]] = [
-    ("mls_tile", 3000, {"lanes": 1}),
-    ("mls_tile", 3000, {"lanes": 3}),
+    ("mls_tile", 3000, {"lanes": 1, "acc_width": 16}),
+    ("mls_tile", 3000, {"lanes": 3, "acc_width": 16}),
     ("mls_tile", 2000, {"lanes": 4, "acc_width": "auto", "length": 9, "scale": "8,0"}),
-    ("mls_tile", 2000, {"lanes": 4, "overflow": "wrap", "sharing": 2}),
-    ("mls_tile", 2000, {"lanes": 4, "sharing": 4, "format": "2,1", "tensor_scale": False}),
-    ("mls_tile", 500, {"lanes": 16, "levels": 2}),
-    ("mls_tile", 1000, {"lanes": 16, "sharing": 4}),
-    ("mls_tile", 1000, {"lanes": 16, "sharing": 16}),
-    ("mls_tile", 2000, {"tree": "aligned", "lanes": 1, "guard_bits": 0}),
-    ("mls_tile", 2000, {"tree": "aligned", "lanes": 3}),
-    ("mls_tile", 1500, {"tree": "aligned", "lanes": 4, "sharing": 2, "scale": "8,0"}),
+    ("mls_tile", 2000, {"lanes": 4, "overflow": "wrap", "sharing": 2, "acc_width": 16}),
+    (
+        "mls_tile",
+        2000,
+        {"lanes": 4, "sharing": 4, "format": "2,1", "tensor_scale": False, "acc_width": 16},
+    ),
+    ("mls_tile", 500, {"lanes": 16, "levels": 2, "acc_width": 16}),
+    ("mls_tile", 1000, {"lanes": 16, "sharing": 4, "acc_width": 16}),
+    ("mls_tile", 1000, {"lanes": 16, "sharing": 16, "acc_width": 16}),
+    ("mls_tile", 2000, {"tree": "aligned", "lanes": 1, "guard_bits": 0, "acc_width": 16}),
+    ("mls_tile", 2000, {"tree": "aligned", "lanes": 3, "acc_width": 16}),
+    (
+        "mls_tile",
+        1500,
+        {"tree": "aligned", "lanes": 4, "sharing": 2, "scale": "8,0", "acc_width": 16},
+    ),
     ("mls_tile", 500, {"tree": "aligned", "lanes": 16, "sharing": 4, "acc_width": 19}),
-    ("mls_tile", 2000, {"tree": "exact", "lanes": 1, "scale": "4,3", "format": "2,1"}),
-    ("mls_tile", 1000, {"tree": "exact", "lanes": 3}),
-    ("mls_tile", 1500, {"tree": "exact", "lanes": 4, "sharing": 4, "scale": "4,3", "tiles": 3}),
+    (
+        "mls_tile",
+        2000,
+        {"tree": "exact", "lanes": 1, "scale": "4,3", "format": "2,1", "acc_width": 16},
+    ),
+    ("mls_tile", 1000, {"tree": "exact", "lanes": 3, "acc_width": 16}),
+    (
+        "mls_tile",
+        1500,
+        {"tree": "exact", "lanes": 4, "sharing": 4, "scale": "4,3", "tiles": 3, "acc_width": 16},
+    ),
     ("fp8_tile", 1500, {"lanes": 3}),
     ("fp8_tile", 1500, {"lanes": 4, "format": "e5m2", "sharing": 2, "levels": 2}),
     ("fp32_tile", 1500, {"lanes": 1, "tensor_scale": True}),
@@ -57,7 +73,7 @@ SLOW = [case for case in TILES if case[0] == "dot_tile"][1:]
 """Ten seconds each; the first one stands for them."""
 
 LANES = 4
-CONFIGURATION = configure("mls_tile", lanes=LANES)
+CONFIGURATION = configure("mls_tile", lanes=LANES, acc_width=16)
 TILE = CONFIGURATION.build()
 STEPS = 3000
 """Of a layer and kind, about."""
@@ -84,7 +100,7 @@ def test_tile_matches_golden(
 
 
 def test_corner_vectors_reach_the_corners() -> None:
-    vectors = make_vectors(configure("mls_tile", lanes=4), 20_000, 1)
+    vectors = make_vectors(configure("mls_tile", lanes=4, acc_width=16), 20_000, 1)
     new = vectors.outputs["valid"] == 1
     z = vectors.outputs["z"][new]
     magnitude, exponent = z & 0x7FFFFFFF, z >> 23 & 255

@@ -11,7 +11,7 @@ SEED = 2026
 
 
 def test_mls_vectors_overflow_both_ways_and_hold_when_idle() -> None:
-    vectors = make_vectors(configure("mls_mac"), 20_000, SEED)
+    vectors = make_vectors(configure("mls_mac", acc_width=16), 20_000, SEED)
     acc = vectors.outputs["acc"]
     assert np.count_nonzero(acc == 2**15 - 1) > 100
     assert np.count_nonzero(acc == -(2**15)) > 100
@@ -56,7 +56,7 @@ def test_vectors_are_deterministic() -> None:
 
 
 def test_scaler_vectors_have_every_scale_and_kind_of_result() -> None:
-    vectors = make_vectors(configure("group_scaler"), 10_000, SEED)
+    vectors = make_vectors(configure("group_scaler", acc_width=16), 10_000, SEED)
     w, a = vectors.inputs["w_scale"], vectors.inputs["a_scale"]
     scales = np.stack([(w >> 1) + (a >> 1), w & 1, a & 1])
     assert len(np.unique(scales, axis=1).T) == 511 * 4

@@ -84,9 +84,32 @@ def test_generate_writes_verilog_and_sidecar(tmp_path: Path) -> None:
     assert f"module {slug}" in (tmp_path / f"{slug}.v").read_text()
 
 
+def test_generate_tells_its_files_and_warns_beside_json(tmp_path: Path) -> None:
+    unit = ("mls_mac", "--acc-width", "16", "--length", "9")
+    done = run("generate", *unit, "-o", "rtl", "--json", cwd=tmp_path)
+    assert done.returncode == 0
+    told = json.loads(done.stdout)
+    names = [f"rtl/mls_mac_e2m4_acc16_saturate.{kind}" for kind in ("v", "json")]
+    assert told["files"] == names
+    written = json.loads((tmp_path / names[1]).read_text())
+    assert {**written, "files": names} == told
+    assert done.stderr == (
+        "mlsmac: acc_width 16 holds 2 products whatever the operands, not 9: saturate beyond; "
+        "acc_width auto is proven\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (
+            ["generate", "mls_mac", "--format", "3,3", "--acc-width", "16"],
+            "acc_width must be 21 or more, to hold one product of magnitude 921600, not 16",
+        ),
+        (
+            ["generate", "mls_tile", "--lanes", "2", "--guard-bits", "3"],
+            "guard_bits must be given with tree aligned only, not 3 with tree fp32",
+        ),
         (["generate", "mls_mac", "--format", "9,9"], "exp_bits must be in 0..5, not 9"),
         (["generate", "nothing"], "unit must be one of mls_mac"),
         (["generate", "fp32_mac", "--format", "2,4"], "option format ('2,4') is not one of"),
@@ -109,8 +132,9 @@ def test_generate_writes_verilog_and_sidecar(tmp_path: Path) -> None:
         (["synth", "mls_mac", "--script", "tiny"], "--script must be one of area"),
         (["fpga", "mls_mac", "--device", "12k"], "device must be one of 25k, 45k, 85k, not '12k'"),
         (["fpga", "mls_mac", "--seeds", "0"], "--seeds must be in 1.."),
-        (["report", "--clock-mhz", "-1"], "clock_mhz must be positive and finite, not -1.0"),
-        (["report", "--clock-mhz", "inf"], "clock_mhz must be positive and finite, not inf"),
+        (["report", "--clock-mhz", "-1"], "clock_mhz must be in 0.001..100000, not -1.0"),
+        (["report", "--clock-mhz", "inf"], "clock_mhz must be in 0.001..100000, not inf"),
+        (["report", "--clock-mhz", "1e-9"], "clock_mhz must be in 0.001..100000, not 1e-09"),
         (["report", "--precision", "0"], "--precision must be positive and finite, not 0.0"),
         (["table5", "--precision", "nan"], "--precision must be positive and finite, not nan"),
         (["report", "--lanes", "12"], "--lanes must be powers of two in 1..64 with commas"),

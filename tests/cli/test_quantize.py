@@ -12,7 +12,15 @@ from typer.testing import CliRunner
 from mlsmac.cli import quality
 from mlsmac.cli.main import app
 from mlsmac.data import load
-from mlsmac.golden import SCALE_E8M1, ElementFormat, ScaleFormat, quantize, random_words
+from mlsmac.golden import (
+    BLOCK_PRESETS,
+    SCALE_E8M1,
+    ElementFormat,
+    ScaleFormat,
+    quantize,
+    quantize_blocks,
+    random_words,
+)
 from mlsmac.study.quality_report import make_quality_report, quality_tables
 from mlsmac.study.records import to_json
 from mlsmac.support.errors import UserError
@@ -128,6 +136,11 @@ BAD_OPTIONS = {
     "-o in.npy/out.npz": "--output must be a file in a writable folder, not 'in.npy/out.npz'",
     "-o .": "--output must be a file in a writable folder, not '.'",
     "-o /dev/null": "--output must be a file in a writable folder, not '/dev/null'",
+    "-o out.npy": "--output must end in .npz, which it is, not 'out.npy'",
+    "-o out": "--output must end in .npz, which it is, not 'out'",
+    "--blocks fp4": "--blocks must be one of mxfp4, mxfp6_e2m3, ",
+    "--blocks mxfp4 --scale 8,0": "--scale must be left out with --blocks, not '8,0'",
+    "--blocks nvfp4 --format 2,1": "--format must be left out with --blocks, not '2,1'",
     "-o in.npy": "--output must be another file than the input, not 'in.npy'",
 }
 
@@ -174,7 +187,7 @@ BAD_FILES = {
     "nan": (stored(with_value(np.nan)), "x must be finite, not nan at index (1, 2)"),
     "infinity": (stored(with_value(-np.inf)), "x must be finite, not -inf at index (1, 2)"),
     "double": (stored(np.ones((2, 2))), "must be float32, not float64; convert it with x.astype("),
-    "swapped": (stored(np.ones((2, 2), ">f4")), "must be float32, not >f4; convert it"),
+    "swapped double": (stored(np.ones((2, 2), ">f8")), "must be float32, not float64; convert it"),
     "integers": (stored(np.ones((2, 2), np.int8)), "must be float32, not int8; convert it"),
     "empty": (stored(np.ones((0, 2), np.float32)), "x must be of at least one element, not of sh"),
     "rank": (stored(np.ones(4, np.float32)), "x must be of rank 2 or more for Grouping.NC, not 1"),
@@ -185,6 +198,79 @@ BAD_FILES = {
     "text": (lambda path: path.write_text("1 2 3"), "must be a .npy file, as numpy.save writes it"),
     "nothing": (lambda path: path.touch(), "must be a .npy file, as numpy.save writes it"),
 }
+
+
+def test_bytes_in_the_other_order_are_the_same_numbers(source):
+    same, swapped = source.parent / "same.npz", source.parent / "swapped.npz"
+    invoke("quantize", source, "-o", same)
+    np.save(source, np.load(source).astype(">f4"))
+    done = invoke("quantize", source, "-o", swapped)
+    assert done.exit_code == 0, done.output
+    assert swapped.read_bytes() == same.read_bytes()
+
+
+@pytest.mark.parametrize("rounding", [None, "stochastic"])
+@pytest.mark.parametrize("name", BLOCK_PRESETS)
+def test_blocks_are_those_of_golden(name, rounding, tmp_path):
+    """Codes in the array's shape, a scale a block; values decoded without golden."""
+    format = BLOCK_PRESETS[name]
+    x = np.random.default_rng(1).normal(size=(3, 2 * format.size)).astype(np.float32)
+    x[1] = 0
+    np.save(tmp_path / "in.npy", x)
+    flags = ["--rounding", rounding, "--seed", 5] if rounding else []
+    out = tmp_path / "out.npz"
+    done = invoke(
+        *("quantize", tmp_path / "in.npy", "-o", out, "--blocks", name, "--dequantize", "--json"),
+        *flags,
+    )
+    assert done.exit_code == 0, done.output
+    how = {"rounding": rounding, "rng": np.random.default_rng(5)} if rounding else {}
+    expected = quantize_blocks(x.reshape(3, 2, format.size), format, **how)
+    with np.load(out) as file:
+        assert (file["codes"] == expected.codes.reshape(x.shape)).all()
+        assert (file["scale_codes"] == expected.scale_codes).all()
+        assert (file["codes"].dtype, file["scale_codes"].dtype) == (np.uint8, np.uint8)
+        mls = expected.to_mls().dequantize().reshape(x.shape)
+        assert np.array_equal(file["values"], mls)
+        made, tensor_scale = json.loads(str(file["metadata"])), file["tensor_scale"]
+    assert (made["blocks"], made["seed"]) == (name, 5 if rounding else None)
+    row = json.loads(done.stdout)
+    assert (row["shape"], row["groups"], row["blocks"]) == ([3, 2 * format.size], 6, name)
+    scale_bits = 8 / format.size + (32 / x.size if tensor_scale != 1 else 0)
+    assert row["bits_per_element"] == pytest.approx(format.element.code_width + scale_bits)
+    assert row["average_relative"] == pytest.approx(np.abs(mls[::2] / x[::2] - 1).mean())
+
+
+def test_blocks_need_whole_ones(source):
+    done = invoke("quantize", source, "-o", source.parent / "out.npz", "--blocks", "nvfp4")
+    assert isinstance(done.exception, UserError)
+    message = "x must have a last axis of whole blocks of 16 for --blocks nvfp4, not shape (5, 3, 4"
+    assert message in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "lines"),
+    [
+        ((2, 64), [], ["each element has a scale of its own: groups nc of shape (2, 64)"]),
+        ((2, 64), ["--group", "n"], []),
+        ((1, 1), [], []),
+        ((2, 3, 1, 1), [], ["each element has a scale of its own"]),
+        (
+            (2, 64),
+            ["--group", "n", "--format", "MXFP4_e2m1"],
+            ["--format MXFP4_e2m1 names elements alone: these are MLS groups and scales, not"],
+        ),
+        ((2, 64), ["--group", "c", "--format", "nvfp4_e2m1"], ["not nvfp4, which --blocks nvfp4"]),
+        ((2, 64), ["--blocks", "mxfp4"], []),
+    ],
+)
+def test_what_may_not_be_meant_is_a_line_beside_json(shape, options, lines, tmp_path):
+    np.save(tmp_path / "in.npy", np.ones(shape, np.float32))
+    done = invoke("quantize", tmp_path / "in.npy", "-o", tmp_path / "o.npz", "--json", *options)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["elements"] == np.prod(shape)
+    assert done.stderr.count("mlsmac:") == len(lines)
+    assert all(line in done.stderr for line in lines)
 
 
 @pytest.mark.parametrize("name", BAD_FILES)

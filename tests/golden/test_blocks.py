@@ -52,6 +52,24 @@ def test_every_code_with_every_scale(name, standards):
     assert back.tensor_scale == 1
 
 
+@pytest.mark.parametrize("name", BLOCK_PRESETS)
+def test_every_code_decodes_with_every_scale_of_256(name, standards):
+    """What has no MLS counterpart too; NaN where either code is."""
+    fmt, standard = BLOCK_PRESETS[name], standards[name]
+    codes = np.resize(np.arange(1 << fmt.element.code_width), (8, fmt.size * 8)).reshape(
+        64, fmt.size
+    )
+    scales = np.repeat(np.arange(256), 64).reshape(256, 64)
+    tensor_scale = np.float32(0.3) if fmt.scale_coding is ScaleCoding.E4M3 else ONE
+    blocks = BlockTensor(np.broadcast_to(codes, (256, 64, fmt.size)), scales, tensor_scale, fmt)
+    # The most negative integer is a number here.
+    elements = np.where(np.isnan(standard.elements) & (name == "mxint8"), -2, standard.elements)
+    expected = elements[codes] * standard.scales[scales][..., None] * np.float64(tensor_scale)
+    assert np.array_equal(blocks.dequantize(), expected, equal_nan=True)
+    assert np.array_equal(np.unique(codes), np.arange(len(elements)))
+    assert blocks.shape == (256, 64, fmt.size)
+
+
 @pytest.mark.parametrize(
     ("name", "elements", "scales"),
     [

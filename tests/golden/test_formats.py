@@ -155,7 +155,7 @@ def test_formats_as_users_write_them(text, kind, expected):
 
 
 def test_accumulator_width_resolution():
-    assert resolve_acc_width(124**2, 16, None) == 16
+    assert resolve_acc_width(124**2, 16, 9) == 16
     assert resolve_acc_width(124**2, "auto", 9) == 19
 
 
@@ -186,10 +186,9 @@ def test_accumulator_width_resolution():
             ValueError,
             "exp_bits must be in 0..5",
         ),
-        (lambda: resolve_acc_width(124**2, "auto", None), ValueError, "length must be given"),
-        (lambda: resolve_acc_width(124**2, 16, 9), ValueError, "length must be given"),
-        (lambda: resolve_acc_width(124**2, 1, None), ValueError, "acc_width must be in 2..128"),
-        (lambda: resolve_acc_width(124**2, "16", None), TypeError, "acc_width must be an int"),
+        (lambda: resolve_acc_width(124**2, "auto", 0), ValueError, "length must be in 1.."),
+        (lambda: resolve_acc_width(124**2, 1, 9), ValueError, "acc_width must be in 2..128"),
+        (lambda: resolve_acc_width(124**2, "16", 9), TypeError, "acc_width must be an int"),
         (lambda: choice("carry", Carry, "up"), ValueError, "carry must be one of 'clip', 'carry'"),
         (lambda: ocp_value_ratio(MLS_E0M4), ValueError, "element must have exponent bits"),
     ],

@@ -74,8 +74,11 @@ def test_mac_is_a_loop_over_integers(format, a_format, width, zero_points, wrap)
 
 def test_second_format_and_zero_points_are_optional() -> None:
     one, both = [1, 255], [True, False]
-    assert int_mac(one, [3, 4], both, INT8).acc.tolist() == [3, -1]
-    assert int_mac(one, [3, 4], both, INT8, w_zero=1, a_zero=3).acc.tolist() == [0, -2]
+    assert int_mac(one, [3, 4], both, INT8, acc_width=32).acc.tolist() == [3, -1]
+    assert int_mac(one, [3, 4], both, INT8, acc_width=32, w_zero=1, a_zero=3).acc.tolist() == [
+        0,
+        -2,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -91,12 +94,12 @@ def test_second_format_and_zero_points_are_optional() -> None:
 )
 def test_wrong_mac_arguments(arguments: tuple, kind: type, message: str) -> None:
     with pytest.raises(kind, match=message):
-        int_mac(*arguments)
+        int_mac(*arguments, acc_width=32)
 
 
 def test_wrong_zero_point() -> None:
     with pytest.raises(ValueError, match=r"w_zero must be in 0\.\.255, not -1"):
-        int_mac([0], [0], [True], INT8, w_zero=-1)
+        int_mac([0], [0], [True], INT8, acc_width=32, w_zero=-1)
 
 
 @pytest.mark.parametrize("wrap", [False, True])
@@ -123,7 +126,7 @@ def test_adder_is_a_loop_over_integers(format: IntFormat, width: int, wrap: bool
 def test_adder_holds_what_the_contract_says() -> None:
     """32 bits hold 65535 operands of INT16, and -2^31 itself: the one that D26 does not count."""
     lowest, start = np.full(65537, 1 << 15), np.arange(65537) == 0
-    trace = adder_mac(lowest, start, INT16)
+    trace = adder_mac(lowest, start, INT16, acc_width=32)
     assert trace.acc[65534] == -65535 << 15
     assert trace.overflow.argmax() == 65536
 
@@ -140,7 +143,7 @@ def test_adder_holds_what_the_contract_says() -> None:
 )
 def test_wrong_adder_arguments(arguments: tuple, kind: type, message: str) -> None:
     with pytest.raises(kind, match=message):
-        adder_mac(*arguments)
+        adder_mac(*arguments, acc_width=32)
 
 
 @pytest.mark.parametrize("format", [INT4, INT8, INT16])

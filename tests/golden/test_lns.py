@@ -126,22 +126,30 @@ YES = np.array([True])
     ("make", "error", "message"),
     [
         (
-            lambda: lns_mac(ONE, ONE, YES, (7, 3), table_bits=3),
+            lambda: lns_mac(ONE, ONE, YES, (7, 3), table_bits=3, acc_width=24),
             TypeError,
             "format must be an LnsForm",
         ),
         (
-            lambda: lns_mac(ONE, ONE, YES, LNS8, table_bits=4),
+            lambda: lns_mac(ONE, ONE, YES, LNS8, table_bits=4, acc_width=24),
             ValueError,
             "table_bits must be in 0..3, not 4",
         ),
         (
-            lambda: lns_mac(ONE, ONE, YES, LNS8, table_bits=3, table_fraction=2),
+            lambda: lns_mac(ONE, ONE, YES, LNS8, table_bits=3, table_fraction=2, acc_width=24),
             ValueError,
             "table_fraction must be in 3..30, not 2",
         ),
-        (lambda: lns_mac(ONE + 255, ONE, YES, LNS8, table_bits=3), ValueError, "w must be in 0..2"),
-        (lambda: lns_mac(ONE, ONE, ~YES, LNS8, table_bits=3), ValueError, "start[0] must be True"),
+        (
+            lambda: lns_mac(ONE + 255, ONE, YES, LNS8, table_bits=3, acc_width=24),
+            ValueError,
+            "w must be in 0..2",
+        ),
+        (
+            lambda: lns_mac(ONE, ONE, ~YES, LNS8, table_bits=3, acc_width=24),
+            ValueError,
+            "start[0] must be True",
+        ),
         (lambda: encode(np.ones(3), LNS8), TypeError, "x must be a float32 array, not dtype"),
         (lambda: encode(np.float32([1, np.inf]), LNS8), ValueError, "x must be finite"),
         (lambda: encode(np.float32([1]), (7, 3)), TypeError, "format must be an LnsFormat"),

@@ -1,6 +1,7 @@
 """The MACs against plain loops over Python integers and NumPy float32 scalars."""
 
 from fractions import Fraction
+from functools import partial
 
 import ml_dtypes
 import numpy as np
@@ -37,6 +38,9 @@ KINDS = {
     FP8_E5M2: ml_dtypes.float8_e5m2,
     FP8_E4M3: ml_dtypes.float8_e4m3fn,
 }
+
+
+mac16 = partial(mls_mac, acc_width=16)
 
 
 def starts(rng: np.random.Generator, count: int, rate: float) -> np.ndarray:
@@ -142,7 +146,7 @@ def test_safe_length_is_tight():
     length = safe_length(MLS_E2M1, 16)
     codes = np.full(length + 1, largest)
     start = np.arange(length + 1) == 0
-    trace = mls_mac(codes, codes, start, MLS_E2M1)
+    trace = mac16(codes, codes, start, MLS_E2M1)
     assert trace.overflow.tolist() == [False] * length + [True]
     assert trace.acc[-1] == 2**15 - 1
 
@@ -153,13 +157,13 @@ def test_saturation_limits_and_the_sticky_flag():
     a = np.full(w.size, largest)
     start = np.arange(w.size) == 5
     start[0] = True
-    trace = mls_mac(w, a, start, MLS_E2M4)
+    trace = mac16(w, a, start, MLS_E2M4)
     assert trace.acc.tolist() == [
         *[15376, 30752, 32767, 32767, 17391],
         *[15376, 0, -15376, -30752, -32768],
     ]
     assert trace.overflow.tolist() == [False, False, True, True, True] + [False] * 4 + [True]
-    wrapped = mls_mac(w, a, start, MLS_E2M4, overflow=Overflow.WRAP)
+    wrapped = mac16(w, a, start, MLS_E2M4, overflow=Overflow.WRAP)
     assert wrapped.acc.tolist()[2:4] == [3 * 15376 - 65536, 4 * 15376 - 65536]
     assert (wrapped.overflow == trace.overflow).all()
 
@@ -281,7 +285,7 @@ def test_idle_cycles_keep_the_state():
         acc = fp32_mac(w, a, start, subnormals=subnormals).acc.reshape(-1, 3)
         assert (acc == acc[:, :1]).all()
         assert (acc[-4] == 1 << 31).all()
-    acc = mls_mac([0x3F, 0, 0x40], [0x3F, 0x40, 0], [True, False, False], MLS_E2M4).acc
+    acc = mac16([0x3F, 0, 0x40], [0x3F, 0x40, 0], [True, False, False], MLS_E2M4).acc
     assert acc.tolist() == [15376] * 3
 
 
@@ -317,28 +321,33 @@ YES = np.ones(1, bool)
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: mls_mac(ONE, ONE, ~YES, MLS_E2M4), ValueError, "start[0] must be True"),
-        (lambda: mls_mac(ONE, ONE, ONE, MLS_E2M4), TypeError, "start must be a bool array"),
-        (lambda: mls_mac(ONE, ONE, [True, False], MLS_E2M4), ValueError, "start must be of shape"),
-        (lambda: mls_mac(ONE, [0, 0], YES, MLS_E2M4), ValueError, "a must be of w's shape (1,)"),
-        (lambda: mls_mac([[0]], ONE, YES, MLS_E2M4), ValueError, "w must be of shape (T,)"),
-        (lambda: mls_mac(ONE[:0], ONE, YES, MLS_E2M4), ValueError, "w must be of shape (T,)"),
-        (lambda: mls_mac(ONE + 128, ONE, YES, MLS_E2M4), ValueError, "w must be in 0..127"),
-        (lambda: mls_mac(ONE, ONE - 1, YES, MLS_E2M4), ValueError, "a must be in 0..127"),
-        (lambda: mls_mac(ONE, [0.5], YES, MLS_E2M4), TypeError, "a must be an array of integers"),
-        (lambda: mls_mac(ONE, ONE, YES, (2, 4)), TypeError, "format must be an ElementFormat"),
+        (lambda: mac16(ONE, ONE, ~YES, MLS_E2M4), ValueError, "start[0] must be True"),
+        (lambda: mac16(ONE, ONE, ONE, MLS_E2M4), TypeError, "start must be a bool array"),
+        (lambda: mac16(ONE, ONE, [True, False], MLS_E2M4), ValueError, "start must be of shape"),
+        (lambda: mac16(ONE, [0, 0], YES, MLS_E2M4), ValueError, "a must be of w's shape (1,)"),
+        (lambda: mac16([[0]], ONE, YES, MLS_E2M4), ValueError, "w must be of shape (T,)"),
+        (lambda: mac16(ONE[:0], ONE, YES, MLS_E2M4), ValueError, "w must be of shape (T,)"),
+        (lambda: mac16(ONE + 128, ONE, YES, MLS_E2M4), ValueError, "w must be in 0..127"),
+        (lambda: mac16(ONE, ONE - 1, YES, MLS_E2M4), ValueError, "a must be in 0..127"),
         (
-            lambda: mls_mac(ONE, ONE, YES, MLS_E2M4, acc_width=129),
+            lambda: mac16(ONE, np.ma.masked_array(ONE, True), YES, MLS_E2M4),
+            TypeError,
+            "a must be an array without a mask",
+        ),
+        (lambda: mac16(ONE, [0.5], YES, MLS_E2M4), TypeError, "a must be an array of integers"),
+        (lambda: mac16(ONE, ONE, YES, (2, 4)), TypeError, "format must be an ElementFormat"),
+        (
+            lambda: mac16(ONE, ONE, YES, MLS_E2M4, acc_width=129),
             ValueError,
             "acc_width must be in 2..128, not 129",
         ),
         (
-            lambda: mls_mac(ONE, ONE, YES, MLS_E2M4, acc_width="auto"),
+            lambda: mac16(ONE, ONE, YES, MLS_E2M4, acc_width="auto"),
             TypeError,
             "acc_width must be an integer",
         ),
         (
-            lambda: mls_mac(ONE, ONE, YES, MLS_E2M4, overflow="clamp"),
+            lambda: mac16(ONE, ONE, YES, MLS_E2M4, overflow="clamp"),
             ValueError,
             "overflow must be one of 'saturate', 'wrap'",
         ),

@@ -115,6 +115,7 @@ X = np.ones((2, 2), np.float32)
 REFUSED = [
     ({"x": X.astype(np.float64)}, TypeError, "x must be a float32 array"),
     ({"x": [1.0]}, TypeError, "x must be a float32 array"),
+    ({"x": np.ma.masked_array(X, X > 2)}, TypeError, "x must be an array without a mask"),
     ({"x": X[0]}, ValueError, "x must be of rank 2 or more"),
     ({"x": X[0], "group": "c"}, ValueError, "x must be of rank 2 or more"),
     ({"x": X[0, 0:1].reshape(()), "group": "none"}, ValueError, "x must be of rank 1 or more"),

@@ -174,7 +174,7 @@ def test_mls_tile_equals_loops(tree, lanes, element, scale, acc_width, overflow)
 def test_tensor_scale_is_an_option():
     rng = np.random.default_rng(1)
     inputs = mls_inputs(rng, 200, 4)
-    options = {"format": MLS_E2M4, "scale": SCALE_E8M1, "lanes": 4}
+    options = {"format": MLS_E2M4, "scale": SCALE_E8M1, "lanes": 4, "acc_width": 16}
     one = inputs | {"tensor_scale": np.full(200, 127 << 23)}
     without = {port: codes for port, codes in inputs.items() if port != "tensor_scale"}
     plain = mls_tile(without, **options, tensor_scale=False)
@@ -185,9 +185,9 @@ def test_tensor_scale_is_an_option():
 def test_zero_times_an_infinite_scale_is_nan():
     inputs = mls_inputs(np.random.default_rng(2), 1, 3)
     inputs |= {"w": np.zeros((1, 3), np.int64), "tensor_scale": np.array([0x7F800000])}
-    assert mls_tile(inputs, format=MLS_E2M4, scale=SCALE_E8M1, lanes=3)["z"].tolist() == [
-        0x7FC00000
-    ]
+    assert mls_tile(inputs, format=MLS_E2M4, scale=SCALE_E8M1, lanes=3, acc_width=16)[
+        "z"
+    ].tolist() == [0x7FC00000]
 
 
 class Float32Loop:
@@ -304,7 +304,7 @@ def test_fp32_tile_equals_loops(lanes, subnormals, tensor_scale):
 
 def run(**changes):
     """A good run of two lanes and two tiles, changed."""
-    options = {"format": MLS_E2M4, "scale": SCALE_E8M1, "lanes": 2}
+    options = {"format": MLS_E2M4, "scale": SCALE_E8M1, "lanes": 2, "acc_width": 16}
     inputs = {
         "w": np.zeros((2, 2), np.int64),
         "a": np.zeros((2, 2), np.int64),
@@ -383,7 +383,7 @@ def test_an_idle_lane_changes_nothing(tree):
     inputs = mls_inputs(np.random.default_rng(6), 200, 3)
     idle = {"w": 0, "a": 0, "w_scale": 255 << 1, "a_scale": 255 << 1}
     wider = {port: with_lane(inputs[port], word) for port, word in idle.items()}
-    options = {"format": MLS_E2M4, "scale": SCALE_E8M1, "tree": tree, "tiles": 200}
+    options = {"format": MLS_E2M4, "scale": SCALE_E8M1, "tree": tree, "tiles": 200, "acc_width": 16}
     expected, outputs = (
         mls_tile(inputs, **options, lanes=3),
         mls_tile(inputs | wider, **options, lanes=4),

@@ -259,9 +259,9 @@ SAMPLES: dict[type, object] = {
     bool: True,
     Component: UnsignedMultiplier(width=2),
     Shape: unsigned(8),
-    tuple[Mac, ...]: (MlsMac(format=MLS_E2M4),),
+    tuple[Mac, ...]: (MlsMac(format=MLS_E2M4, acc_width=16),),
     adder_trees.AdderTree: adder_trees.Fp32AdderTree(leaves=2),
-    Stepped: tile.MlsTile(format=MLS_E2M4, scale=SCALE_E8M1, lanes=1),
+    Stepped: tile.MlsTile(format=MLS_E2M4, scale=SCALE_E8M1, acc_width=16, lanes=1),
 }
 """A value of each kind of parameter that is neither an integer nor an enumeration."""
 
@@ -351,11 +351,11 @@ NAN_ONLY = {"format": FP32, "product_format": FP8_E4M3}
         ("IntToFloat", {"width": 140, "exponent_width": 0, "offset": 11}),
         ("MlsMultiplier", WIDE),
         ("MlsDot", WIDE | {"lanes": 2}),
-        ("MlsMac", WIDE),
+        ("MlsMac", WIDE | {"acc_width": 16}),
         ("LnsMultiplier", {"format": LNS8, "table_fraction": 2}),
         ("LnsConverter", {"format": LNS8, "table_bits": 4}),
         ("LnsAccumulator", {"format": LNS8, "table_bits": 4, "width": 24}),
-        ("LnsMac", {"format": LNS8, "table_bits": 3, "table_fraction": 2}),
+        ("LnsMac", {"format": LNS8, "table_bits": 3, "acc_width": 24, "table_fraction": 2}),
         ("FixedPointAccumulator", {"format": BF16, "width": 45}),
         ("KulischMac", {"format": BF16, "acc_width": 45}),
         ("FloatAdder", {"format": FP32, "operand_format": FP16}),
@@ -375,9 +375,9 @@ NAN_ONLY = {"format": FP32, "product_format": FP8_E4M3}
         ("AlignedAdderTree", {"leaves": 64, "term_width": 128, "exponent_width": 9, "offset": 4}),
         ("Collector", {"lanes": 4, "sharing": 8, "shape": unsigned(8)}),
         ("Collector", {"lanes": 6, "sharing": 2, "shape": unsigned(8)}),
-        ("MlsTile", MLS | {"lanes": 4, "sharing": 8}),
-        ("MlsTile", MLS | {"lanes": 9, "sharing": 3}),
-        ("MlsTile", MLS | WIDE),
+        ("MlsTile", MLS | {"acc_width": 16} | {"lanes": 4, "sharing": 8}),
+        ("MlsTile", MLS | {"acc_width": 16} | {"lanes": 9, "sharing": 3}),
+        ("MlsTile", MLS | {"acc_width": 16} | WIDE),
         ("Fp8Tile", {"format": BF16}),
         ("Fp32Tile", {"lanes": 6, "sharing": 2}),
     ],
@@ -398,7 +398,7 @@ def test_structures_by_value_reach_the_parts(recoding):
 
 
 def test_a_component_is_frozen_once_it_is_built():
-    mac = MlsMac(format=MLS_E2M4)
+    mac = MlsMac(format=MLS_E2M4, acc_width=16)
     for name in ("acc_width", "stages", "idle_operands", "anything"):
         with pytest.raises(AttributeError):
             setattr(mac, name, ())
@@ -408,7 +408,8 @@ def test_a_signature_tells_the_parameters():
     told = inspect.signature(MlsMac).parameters
     assert list(told) == list(MlsMac.parameters)
     assert told["format"].default is inspect.Parameter.empty
-    assert told["acc_width"].default == 16
+    assert told["acc_width"].default is inspect.Parameter.empty
+    assert told["hold"].default is False
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_every_bit_of_a_word_leaves_the_register_as_it_is():
 
 
 def test_structure_of_the_mac():
-    plain = IntMac(format=INT8, a_format=INT16)
+    plain = IntMac(format=INT8, a_format=INT16, acc_width=32)
     assert plain.operands == ("w", "a")
     assert (plain.latency, plain.registers) == (3, 8 + 16 + 24 + 2 + 33)
     zeros = IntMac(format=INT8, a_format=INT8, zero_points=True, acc_width=24)
@@ -101,15 +101,14 @@ def test_structure_of_the_mac():
     assert (adder.latency, adder.registers) == (2, 16 + 1 + 21)
     assert not hasattr(adder, "a")
     assert adder.stages == ("operand", "accumulator")  # no figure of it is a multiplier's
-    assert AdderMac(format=INT8).acc_width == plain.acc_width
 
 
 def test_structure_of_the_parts():
     assert (Lfsr(lanes=5).latency, Lfsr(lanes=5).registers) == (1, 160)
     assert (RangeStatistic(format=INT4).latency, RangeStatistic(format=INT4).registers) == (1, 8)
-    stochastic = Requantizer(format=INT8, random_bits=6)
+    stochastic = Requantizer(format=INT8, acc_width=32, random_bits=6)
     assert (stochastic.latency, stochastic.registers) == (2, 16 + 9 + 32)
-    nearest = Requantizer(format=INT8, rounding=Rounding.NEAREST)
+    nearest = Requantizer(format=INT8, acc_width=32, rounding=Rounding.NEAREST)
     assert (nearest.latency, nearest.registers) == (2, 11 + 9)
     assert not hasattr(nearest, "start")
 
@@ -147,15 +146,15 @@ def test_proven_width_of_an_adder(options, width):
 @pytest.mark.parametrize(
     ("name", "options", "slug"),
     [
-        ("int_mac", {}, "int_mac_int8_int8_acc32_saturate"),
+        ("int_mac", {}, "int_mac_int8_int8_acc24_saturate"),
         (
             "int_mac",
             {"a_format": "16", "zero_points": True, "overflow": "wrap"},
-            "int_mac_int8_int16_zeros_acc32_wrap",
+            "int_mac_int8_int16_zeros_acc33_wrap",
         ),
-        ("adder_mac", {}, "adder_mac_int8_acc32_saturate"),
+        ("adder_mac", {}, "adder_mac_int8_acc17_saturate"),
         ("range_statistic", {"format": "int16"}, "range_statistic_int16"),
-        ("requantizer", {"lfsr_seed": 7}, "requantizer_int8_acc32_stochastic_random8_seed7"),
+        ("requantizer", {"lfsr_seed": 7}, "requantizer_int8_acc24_stochastic_random8_seed7"),
         ("lfsr", {"lanes": 2}, "lfsr_lanes2_random8"),
     ],
 )
@@ -194,7 +193,7 @@ def test_slugs(name, options, slug):
         ),
         (
             IntMac,
-            {"format": MLS_E2M4, "a_format": INT8},
+            {"format": MLS_E2M4, "a_format": INT8, "acc_width": 32},
             TypeError,
             "format must be an IntFormat, not ElementFormat",
         ),
@@ -211,10 +210,15 @@ def test_slugs(name, options, slug):
             "coding must be one of 'sign_magnitude', 'twos_complement', not 'ones_complement'",
         ),
         (RangeStatistic, {"format": 8}, TypeError, "format must be an IntFormat, not 8"),
-        (Requantizer, {"format": 8}, TypeError, "format must be an IntFormat, not 8"),
         (
             Requantizer,
-            {"format": INT8, "rounding": "up"},
+            {"format": 8, "acc_width": 32},
+            TypeError,
+            "format must be an IntFormat, not 8",
+        ),
+        (
+            Requantizer,
+            {"format": INT8, "acc_width": 32, "rounding": "up"},
             ValueError,
             "rounding must be one of 'stochastic', 'nearest', not 'up'",
         ),
@@ -226,13 +230,13 @@ def test_slugs(name, options, slug):
         ),
         (
             Requantizer,
-            {"format": INT8, "random_bits": 25},
+            {"format": INT8, "acc_width": 32, "random_bits": 25},
             ValueError,
             "random_bits must be in 1..24, not 25",
         ),
         (
             Requantizer,
-            {"format": INT8, "lfsr_seed": 0},
+            {"format": INT8, "acc_width": 32, "lfsr_seed": 0},
             ValueError,
             "lfsr_seed must be in 1..4294967295, not 0",
         ),

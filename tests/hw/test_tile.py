@@ -26,7 +26,7 @@ from mlsmac.units.emit import to_rtlil
 
 
 def mls(**options: Any) -> MlsTile:
-    return MlsTile(format=MLS_E2M4, scale=SCALE_E8M1, **options)
+    return MlsTile(format=MLS_E2M4, scale=SCALE_E8M1, **{"acc_width": 16, **options})
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_wrong_parameters_are_refused(
 ) -> None:
     for make in MlsTile, MlsTile.check:
         with pytest.raises(error, match=message):
-            make(format=MLS_E2M4, scale=SCALE_E8M1, **options)
+            make(format=MLS_E2M4, scale=SCALE_E8M1, acc_width=16, **options)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_collector_refuses_the_wrong_kind(options: dict[str, Any], message: str)
 
 def test_scale_of_the_wrong_kind_is_refused() -> None:
     with pytest.raises(TypeError, match=r"scale must be a ScaleFormat, not \(8, 1\)"):
-        MlsTile(format=MLS_E2M4, scale=(8, 1))
+        MlsTile(format=MLS_E2M4, scale=(8, 1), acc_width=16)
 
 
 def test_slug_tells_lanes_tree_and_sharing() -> None:

