@@ -20,6 +20,7 @@ from typing import TypeVar
 import mdformat
 
 from . import tables
+from .compare import Change, Compared, Comparison, Standing
 from .plots import dot_plot, energy_plot, tile_plot, trade_plot
 from .quality_report import QualityReport, carry_table, quality_tables
 from .quantizer_rows import NetworkRow, OperationRow, QuantizerReport, QuantizerRow, StepRow
@@ -134,6 +135,10 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "quality.exponents": lambda: markdown(quality_tables(quality())[1]),
     "quality.carry": lambda: markdown(carry_table(quality(), CARRY_FORMATS, "average_relative")),
     "quality.bias": lambda: markdown(carry_table(quality(), CARRY_FORMATS, "bias")),
+    "fields.compare": lambda: _fields(Comparison),
+    "fields.compare.rows": lambda: _fields(Compared),
+    "fields.compare.rows.reports": lambda: _fields(Standing),
+    "fields.compare.rows.changes": lambda: _fields(Change),
     "fields.report": lambda: _fields(MacReport),
     "fields.report.rows": lambda: _fields(MacRow),
     "fields.tiles": lambda: _fields(TileReport, MacReport, "`report.json`"),
