@@ -274,7 +274,7 @@ def settled(
     for name, value in settings.items():
         source = ctx.get_parameter_source(name)
         if source is None or source.name != "COMMANDLINE":
-            found[name] = parameters[name].type_cast_value(ctx, value)
+            found[name] = parameters[name].process_value(ctx, value)
     return found
 
 

@@ -174,7 +174,7 @@ def from_file(path: Path) -> Question:
         found = Question()
         for given in content.get("unit", []):
             found += _row_of(given)
-        found += standard(_texts(content, "standard"), found)
+        found = standard(_texts(content, "standard"), found) + found
         found = found.compared_with(_texts(content, "baselines"))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None

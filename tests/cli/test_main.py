@@ -18,6 +18,7 @@ COMMANDS = (
     "verify",
     "synth",
     "report",
+    "compare",
     "dots",
     "quantizers",
     "fpga",

@@ -124,10 +124,10 @@ def test_file_has_rows_settings_and_baselines(tmp_path: Path) -> None:
     )
     found = from_file(path)
     assert [(own.label, own.kinds[-1:]) for own in found.units] == [
-        ("mine", ("ours",)),
         ("FP8 E4M3", ("FP8 E4M3",)),
+        ("mine", ("ours",)),
     ]
-    assert found.units[0].claim.ratio_to_fp32 == 3
+    assert found.units[1].claim.ratio_to_fp32 == 3
     assert [(own.block, own.lanes) for own in found.dots] == [(32, 16)]
     # Paths are those of the file's own folder.
     assert found.settings["tensors"] == str(tmp_path / "mine.npz")
