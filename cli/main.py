@@ -19,6 +19,7 @@ from .options import (
     DOT_LANES,
     DOT_OPERATIONS,
     OF_UNIT,
+    OF_VERILOG,
     TILE_OPERATIONS,
     DotLanes,
     Export,
@@ -230,28 +231,30 @@ def synth(
 
 
 @app.command()
-@takes(given=of_measuring())
+@takes(own=OF_VERILOG, given=of_measuring())
 def report(
     *,
     lanes: DotLanes = DOT_LANES,
     output: Output = Path("build/report"),
+    own: Mapping[str, Any],
     given: Mapping[str, Any],
     as_json: Json = False,
 ) -> None:
     """Compare every MAC, and dot units, and write report.json and report.html."""
-    from ..cli import measuring
+    from ..cli import foreign, measuring
     from ..study.systems import ENTRIES
     from ..study.tables import dot_tables, mac_tables
 
     counts = lane_counts(lanes, powers_of_two=True)
+    entries = (*ENTRIES, *foreign.entries(**own))
     asked = measuring.asked(output, **given)
-    result = measuring.run(asked, err, entries=ENTRIES, held=True)
-    own = measuring.run_dots(measuring.of_dots(asked), err, lanes=counts)
-    result = replace(result, dot_baselines=own.baselines, dots=own.rows)
+    result = measuring.run(asked, err, entries=entries, held=True)
+    dots = measuring.run_dots(measuring.of_dots(asked), err, lanes=counts)
+    result = replace(result, dot_baselines=dots.baselines, dots=dots.rows)
     tables = [*mac_tables(result), *dot_tables(result, result.dots)]
     present(result, tables, measuring, output, as_json)
     macs = {row.unit: row.measured for row in result.rows}
-    every = macs | {measuring.called(row): row.measured for row in own.rows}
+    every = macs | {measuring.called(row): row.measured for row in dots.rows}
     measuring.conclude(result, every)
 
 

@@ -1,7 +1,7 @@
 """The main job: every MAC under one wrapper, one clock, one stimulus, one script."""
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from ..units.emit import plain
 from .builds import Progress, builds, chosen, measure_builds, rank
 from .conditions import Conditions
 from .errors import difference_error, tie
+from .foreign import Foreign
 from .keys import tool_versions
 from .measure import Build
 from .records import significant
@@ -46,26 +47,30 @@ def make_report(
     library = load(conditions.pdk.liberty)
     every = [builds(entry.configuration(), conditions, library) for entry in entries]
     measured = measure_builds(conditions, stimulus, every, results, progress)
-    holding: Sequence[Best | None] = [None] * len(entries)
+    holding: Mapping[int, Best] = {}
     if held:
-        again = [_holding(own, best) for own, best in zip(every, measured, strict=True)]
-        holding = measure_builds(conditions, stimulus, again, results, progress)
+        again = dict(_holding(every, measured))
+        own = measure_builds(conditions, stimulus, list(again.values()), results, progress)
+        holding = dict(zip(again, own, strict=True))
     baselines = cheapest(BASELINES, entries, measured)
     return MacReport(
         **vars(circumstances(SCHEMA, conditions, stimulus)),
         baselines={kind: entry.label for kind, (entry, _) in baselines.items()},
         rows=tuple(
-            _row(entry, own, same, baselines, stimulus, ties(own, entries, measured))
-            for entry, own, same in zip(entries, measured, holding, strict=True)
+            _row(entry, own, holding.get(n), baselines, stimulus, ties(own, entries, measured))
+            for n, (entry, own) in enumerate(zip(entries, measured, strict=True))
         ),
     )
 
 
-def _holding(every: Sequence[Build], best: Best) -> list[Build]:
-    """The build that is a unit's result, with weights that are held."""
-    build = chosen(every, best)
-    options = {**build.configuration.options, "hold": True}
-    return [replace(build, configuration=replace(build.configuration, options=options))]
+def _holding(
+    every: Sequence[Sequence[Build]], measured: Sequence[Best]
+) -> Iterator[tuple[int, list[Build]]]:
+    """By place the build that is a unit's result, with weights that are held, where it can."""
+    for place, (own, best) in enumerate(zip(every, measured, strict=True)):
+        build = chosen(own, best)
+        if configuration := build.configuration.holding():
+            yield place, [replace(build, configuration=configuration)]
 
 
 def circumstances(schema: int, conditions: Conditions, stimulus: Stimulus) -> Report:
@@ -159,12 +164,13 @@ def _row(
     # What writes blocks reads float32.
     read = FP32 if isinstance(format, BlockFormat) else format
     statistics = stimulus.statistics(read, options.get("a_format"))
+    checked = configuration.declared().checked
     zeros = sum(part.zero_product * part.pairs for part in statistics.values()) / len(stimulus)
     return MacRow(
         unit=entry.label,
         options={name: plain(value) for name, value in options.items()},
         zero_product_share=round(zeros, 4),
-        accumulator=accumulator_row(configuration, stimulus),
+        accumulator=accumulator_row(configuration, stimulus) if checked else None,
         measured=measured,
         held_pj=holding.energy_pj if holding else None,
         ratio_to_fp32=ratio(baselines, "fp32", measured),
@@ -177,6 +183,8 @@ def _row(
         combinational_ratio_to_fp8=ratio(baselines, "fp8", measured, combinational),
         ties=equals,
         claim=entry.claim,
+        checked=checked,
+        verilog=configuration.row if isinstance(configuration, Foreign) else None,
     )
 
 
