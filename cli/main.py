@@ -40,6 +40,7 @@ from .options import (
     takes,
 )
 from .output import err, out, present, print_json, print_paths, show
+from .power import power
 
 app = typer.Typer(
     name="mlsmac",
@@ -473,6 +474,9 @@ def pdk(
         out.print(pairs(facts["library"], lines(facts)))
     if refusal:
         raise refusal
+
+
+app.command()(power)
 
 
 @app.command()

@@ -22,6 +22,7 @@ COMMANDS = (
     "quantizers",
     "fpga",
     "pdk",
+    "power",
     "doctor",
 )
 
