@@ -9,8 +9,6 @@ from ..support.errors import UserError
 from .options import Json, Liberty, Pdk, check_range
 from .output import err, json_text, print_paths, show
 
-Windows = tuple[float, float] | None
-
 
 def power(
     netlist: Annotated[
@@ -66,10 +64,10 @@ def power(
     for path in (*netlist, activity):
         if not path.is_file():
             raise UserError(f"{path}: no such file")
-    # A library that units cannot be mapped to may do: only its cells' power counts.
-    library = load(liberty or find(pdk).liberty)
     if liberty and pdk:
         raise UserError("pdk and liberty must not both be given")
+    # Not by `find`: a library that units cannot be mapped to will do.
+    library = load(liberty or find(pdk).liberty)
     with err.status(f"reading {netlist[0]} and {activity}"):
         read = read_netlist(netlist, library, top)
         if vcd:
@@ -87,15 +85,12 @@ def power(
         )
     if output is not None:
         write_whole({output: json_text(result)})
-    if as_json:
-        show(result, True, [])
-    else:
-        show(result, False, [power_sheet(result), *power_tables(result)])
+    show(result, as_json, [power_sheet(result), *power_tables(result)])
     if output is not None:
         print_paths([output])
 
 
-def _window(text: str | None) -> Windows:
+def _window(text: str | None) -> tuple[float, float] | None:
     """Two times. Raises: UserError."""
     if text is None:
         return None

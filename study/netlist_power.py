@@ -166,18 +166,20 @@ _PARTS = tuple(
     for part in ("total", "internal", "switching", "leakage")
 )
 _COUNT = Column("cells", "cells", "cells", None)
+_AREA = Column("area um2", "area, µm²", "area_um2", 5)
 
 
 def power_sheet(result: NetlistPower) -> Sheet:
     """The whole netlist."""
+    texts = ("library", "activity", "states")
+    energies = ("energy_pj", "energy_pj_per_operation")
     return Sheet(
-        f"{result.netlist}: {result.library}, {result.volts:g} V, {result.activity}, "
-        f"{result.window_ns:g} ns",
+        result.netlist,
         (
-            ("{}", (_COUNT, Column("area um2", "area, µm²", "area_um2", 5))),
+            ("{}", tuple(Column(name, name, name, None) for name in (*texts, "cells"))),
+            ("{}", (Column("window, ns", "window, ns", "window_ns", 6), _AREA)),
             ("power, {}", _PARTS),
-            ("energy, {}", (Column("pJ", "pJ", "energy_pj", 4),)),
-            ("energy an operation, {}", (Column("pJ", "pJ", "energy_pj_per_operation", 4),)),
+            ("{}", tuple(Column(name.replace("_", " "), name, name, 4) for name in energies)),
         ),
         result,
     )
@@ -187,24 +189,19 @@ def power_tables(result: NetlistPower) -> list[Table]:
     """Groups, hierarchy, and the cells that take most."""
     share = Column("%", "share, %", "share", 3, 100)
     most = sorted(result.instances, key=lambda own: (-own.power.total_uw, own.instance))[:_MOST]
+    columns = {
+        name: Column(name, name, name, None) for name in ("group", "path", "instance", "cell")
+    }
     tables = [
-        Table(
-            "By group", (Column("group", "group", "group", None), _COUNT, *_PARTS), result.groups
-        ),
+        Table("By group", (columns["group"], _COUNT, *_PARTS), result.groups),
+        Table("By hierarchy", (columns["path"], _COUNT, *_PARTS, share), result.hierarchy),
         Table(
             f"By instance, {len(most)} of {result.cells} that take most",
-            (
-                Column("instance", "instance", "instance", None),
-                Column("cell", "cell", "cell", None),
-                *_PARTS,
-            ),
+            (columns["instance"], columns["cell"], *_PARTS),
             most,
         ),
     ]
-    if result.hierarchy:
-        path = Column("path", "path", "path", None)
-        tables.insert(1, Table("By hierarchy", (path, _COUNT, *_PARTS, share), result.hierarchy))
-    return tables
+    return [table for table in tables if table.rows]
 
 
 _MOST = 10

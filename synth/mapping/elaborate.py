@@ -60,8 +60,8 @@ def elaborate(files: Sequence[Path], top: str) -> Design:
         fill(directory, {"read.ys": "\n".join(_script(list(known), top)) + "\n"})
         done = yosys(directory, "read.ys")
         if said := _complaint(done):
-            for copy, path in known.items():
-                said = said.replace(copy, path)
+            for copy, given in known.items():
+                said = said.replace(copy, given)
             raise UserError(f"{top} cannot be mapped: {said}")
         text = (directory / "design.il").read_text()
     return Design(top, text, dict(_ports(text, top)))

@@ -29,7 +29,8 @@ from .engine import Activity, PowerResult, evaluate
 from .states import Shares
 
 Place = TypeVar("Place")
-Path_ = tuple[str, ...]
+Names = tuple[str, ...]
+"""Scopes and a name in them."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def from_vcd(
     window_ns: tuple[float, float] | None = None,
 ) -> Recorded:
     """The activity and the states of cells in a VCD, between the two times of `window_ns`; all of
-    it by default. Toggles at the first time count where the dump tells what was before.
+    it by default. A toggle at the second of them does not count.
 
     Raises: UserError: no VCD, no scope or several that have the netlist's ports, nets that it
     lacks, a window beyond its times; SimulationError (a net that is undefined in the window).
@@ -123,7 +124,8 @@ def from_vcd(
         wanted.setdefault(code, [-1] * width)[place] = own.number(net)
     counter = ChangeCounter(own, np.array(edges))
     for changes in dump.changes(wanted):
-        counter.add(changes)
+        # What a dump begins with was there before: no toggles.
+        counter.add(changes._replace(time=changes.time - (changes.time == dump.first)))
     counts = counter.result()
     duration = edges[1] - edges[0]
     activity = counts.activity(own, duration, dump.step_s)
@@ -190,51 +192,54 @@ def _window(dump: Dump, window_ns: tuple[float, float] | None) -> tuple[int, int
 
 def _located(
     path: Path,
-    known: Mapping[Path_, Place],
+    known: Mapping[Names, Place],
     netlist: Netlist,
     library: Library,
     scope: str | None,
 ) -> dict[str, Place]:
     """What is known of each net of the netlist, given what is known by path."""
-    ports = {
-        net for own in (netlist.inputs, netlist.outputs) for nets in own.values() for net in nets
-    }
-    ports -= CONSTANT_NETS.keys()
-    prefix = _prefix(path, known, ports, netlist.top, scope)
-    below = {".".join(own[len(prefix) :]): own for own in known if own[: len(prefix)] == prefix}
+    every = (*netlist.inputs.values(), *netlist.outputs.values())
+    ports = {net for nets in every for net in nets} - CONSTANT_NETS.keys()
     pins = {
         cell.pins[pin.name]: f"{cell.name}.{pin.name}"
         for cell in netlist.cells.values()
         for pin in library[cell.kind].outputs
         if pin.name in cell.pins
     }
-    names = {net: net if net in below else pins.get(net, net) for net in netlist.nets()}
-    missing = [net for net, name in names.items() if name not in below]
+
+    def found(prefix: Names) -> dict[str, Names]:
+        """Paths of nets below a scope."""
+        start = len(prefix)
+        below = {".".join(own[start:]): own for own in known if own[:start] == prefix}
+        names = {net: net if net in below else pins.get(net, net) for net in netlist.nets()}
+        return {net: below[name] for net, name in names.items() if name in below}
+
+    # A bench may have the ports too, but not what is within.
+    places = max(map(found, _scopes(path, known, ports, netlist.top, scope)), key=len)
+    missing = [net for net in netlist.nets() if net not in places]
     if missing:
         raise UserError(
             f"{path.name} must tell of every net of {netlist.top}, but lacks {len(missing)}, "
             f"{missing[0]} among them"
         )
-    return {net: known[below[name]] for net, name in names.items()}
+    return {net: known[place] for net, place in places.items()}
 
 
-def _prefix(
-    path: Path, known: Iterable[Path_], ports: set[str], top: str, scope: str | None
-) -> Path_:
-    """The scope of the netlist: what is given, else the one that has its ports."""
-    names: dict[Path_, set[str]] = {}
+def _scopes(
+    path: Path, known: Iterable[Names], ports: set[str], top: str, scope: str | None
+) -> list[Names]:
+    """Where the netlist may be: in the scope that is given, else where its ports are."""
+    names: dict[Names, set[str]] = {}
     for own in known:
         names.setdefault(own[:-1], set()).add(own[-1])
-    if scope is not None:
-        found = [own for own in names if ".".join(own) == scope.replace("/", ".")]
-        if not found:
-            some = ", ".join(".".join(own) for own in list(names)[:3])
-            raise UserError(f"scope must be one of {path.name} ({some}, ...), not {scope!r}")
-        return found[0]
-    having = [own for own, inside in names.items() if ports <= inside]
-    if len(having) != 1:
-        some = ", ".join(".".join(own) for own in having) or "none"
-        raise UserError(
-            f"scope must be given: the ports of {top} must be in one of {path.name}, not {some}"
-        )
-    return having[0]
+    if scope is None:
+        having = [own for own, inside in names.items() if ports <= inside]
+        if not having:
+            raise UserError(f"{path.name} must have a scope with the ports of {top}, but has none")
+        return having
+    wanted = scope.replace("/", ".")
+    given = [own for own in names if ".".join(own) == wanted]
+    if not given:
+        some = ", ".join(".".join(own) for own in list(names)[:3])
+        raise UserError(f"scope must be one of {path.name} ({some}, ...), not {scope!r}")
+    return given
