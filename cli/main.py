@@ -8,6 +8,7 @@ from .commands import inputs, reports, units
 from .ending import run
 from .options import UnitCommand
 from .output import out
+from .power import power
 
 app = typer.Typer(
     name="mlsmac",
@@ -56,6 +57,7 @@ _OTHERS = (
     inputs.quantize,
     inputs.pdk,
     inputs.doctor,
+    power,
 )
 for _command in _OF_UNIT:
     app.command(cls=UnitCommand)(_command)

@@ -220,7 +220,10 @@ def verdict(name: str, measured: Best, period: float | None = None) -> list[str]
         given = "" if period is None else f" of {period:g} ns"
         lines.append(f"{name} misses the clock: {figure(measured.critical_path_ns)} ns{given}")
     if measured.is_wrong:
-        lines.append(f"{name}: A BUILD COMPUTES WRONG RESULTS, see builds in the JSON")
+        count, cycles = max((own.wrong, own.cycles) for own in measured.builds)
+        lines.append(
+            f"{name}: A BUILD COMPUTES WRONG RESULTS, {count} of {cycles}, see builds in the JSON"
+        )
     elif measured.mismatches:
         lines.append(f"{name}: {measured.mismatches} wrong results with delays: no energy given")
     return lines

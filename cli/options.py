@@ -278,6 +278,48 @@ def settled(
     return found
 
 
+OF_VERILOG: Options = {
+    "verilog": (
+        Annotated[
+            list[Path] | None,
+            typer.Option(
+                metavar="FILE", help="A module of your own as a row; again for more files of it."
+            ),
+        ],
+        None,
+    ),
+    "top": (Annotated[str | None, typer.Option(help="Its name.")], None),
+    "ports": (
+        Annotated[
+            str,
+            typer.Option(help="Its ports: w=x,a=y,start=clear,acc=sum,clk=clock,rst_n=rst,en=1."),
+        ],
+        "",
+    ),
+    "latency": (
+        Annotated[int | None, typer.Option(help="Its cycles from operands to the sum.")],
+        None,
+    ),
+    "contract": (
+        Annotated[
+            str | None,
+            typer.Option(
+                metavar='"UNIT ..."',
+                help="What it computes, as the unit and its options; none: integers, not checked.",
+            ),
+        ],
+        None,
+    ),
+    "checked": (
+        Annotated[
+            bool,
+            typer.Option("--checked/--unchecked", help="Compare its results, or feed it alone."),
+        ],
+        True,
+    ),
+}
+"""A user's own module, as `foreign.entries` takes it."""
+
 _TRIAL = 32
 """Steps that golden computes to see whether it takes a configuration."""
 

@@ -9,6 +9,7 @@ from ..study.compare import compare
 from ..study.question import ALL, BASELINES, Question, from_file, from_words, standard
 from ..study.rows import MacReport
 from ..study.stimuli.own import Pairs
+from ..study.systems import Entry
 from ..study.tables import dot_tables, library_tables, mac_tables, tile_tables
 from ..support.errors import UserError
 from . import comparing, measuring
@@ -21,16 +22,19 @@ TILE_PRODUCTS = 3
 
 
 def asked(
-    specification: Path | None, units: Sequence[str], which: Sequence[str], labels: Sequence[str]
+    specification: Path | None,
+    own: Sequence[str | Entry],
+    which: Sequence[str],
+    labels: Sequence[str],
 ) -> Question:
-    """What a command line asks for. Raises: UserError, OSError."""
+    """What a command line asks for; `own`: rows in words, or ready. Raises: UserError, OSError."""
     question = Question() if specification is None else from_file(specification)
-    for text in units:
-        question += from_words(text)
+    for row in own:
+        question += from_words(row) if isinstance(row, str) else Question(units=(row,))
     for row in question.rows():
         configured(row.unit, {**dict.fromkeys(UNIT_OPTIONS), **row.options})  # checks and warns
     if not which:
-        which = [BASELINES] if units else [ALL] if specification is None else []
+        which = [BASELINES] if own else [ALL] if specification is None else []
     question = standard(which, question) + question
     question.check()
     return question.compared_with(labels)

@@ -21,6 +21,7 @@ import mdformat
 
 from . import tables
 from .compare import Change, Compared, Comparison, Standing
+from .netlist_power import NetlistPower
 from .plots import dot_plot, energy_plot, tile_plot, trade_plot
 from .quality_report import QualityReport, carry_table, quality_tables
 from .quantizer_rows import NetworkRow, OperationRow, QuantizerReport, QuantizerRow, StepRow
@@ -151,6 +152,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "fields.quantizers.networks": lambda: _fields(NetworkRow),
     "fields.quantizers.steps": lambda: _fields(StepRow),
     "fields.fpga": lambda: _fields(FpgaRow),
+    "fields.power": lambda: _fields(NetlistPower),
 }
 """What stands in a block, by its name."""
 

@@ -20,8 +20,8 @@ from ..support.tools import version
 from ..support.words import Codes
 from ..synth.mapping.recipes import Adders
 from ..synth.simulation.simulate import Simulator
-from ..units import Configuration, Workload
-from ..units.emit import parameters, to_outlined_rtlil
+from ..units import Configuration, Declared, Workload
+from ..units.emit import parameters
 from .conditions import Conditions
 from .records import documented
 from .rows import MAC_STAGES, Measurement
@@ -53,15 +53,15 @@ class Made:
     """Where other builds of the configuration find its hardware."""
 
     @cached_property
-    def component(self) -> Any:
-        """A fresh component."""
-        return self.configuration.build()
+    def declared(self) -> Declared:
+        """What is said of the hardware."""
+        return self.configuration.declared()
 
     @cached_property
     def rtlil(self) -> str:
         """The hardware, as mapping takes it."""
         key = digest(["RTLIL", self.configuration.slug])
-        text = self.kept.get(key, lambda: {"rtlil": to_outlined_rtlil(self.configuration)})["rtlil"]
+        text = self.kept.get(key, lambda: {"rtlil": self.configuration.rtlil()})["rtlil"]
         assert isinstance(text, str)
         return text
 
@@ -72,9 +72,8 @@ class Made:
 
     def digest(self) -> str:
         """Of all of it."""
-        component = self.component
-        stages = sorted(sorted(names) for names in component.stage_sets)
-        declared = [component.registers, component.latency, component.stages, stages]
+        stages = sorted(sorted(names) for names in self.declared.stage_sets)
+        declared = {**vars(self.declared), "stage_sets": stages}
         outputs = _ports(self.expected)
         return digest([self.configuration.slug, self.rtlil, declared, *outputs])
 

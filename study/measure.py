@@ -2,22 +2,23 @@
 power.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from ..support.cache import Cache
 from ..support.errors import ToolError
 from ..support.words import Codes
+from ..synth.liberty.boolean import Op
 from ..synth.liberty.library import Library, load
 from ..synth.mapping.mapper import MappedNetlist, map_unit
-from ..synth.mapping.netlist import Netlist
+from ..synth.mapping.netlist import Cell, Netlist
 from ..synth.mapping.recipes import Adders
 from ..synth.power.engine import PowerResult, batch_joules, evaluate
 from ..synth.simulation.simulate import SimResult, Simulation
 from ..synth.timing.delays import Timing, analyse
 from ..synth.timing.sta import analyse_paths
-from ..units import Configuration, Workload
+from ..units import Configuration, Declared, Workload
 from .conditions import Conditions, States
 from .errors import relative_error
 from .keys import Made, result_key
@@ -75,10 +76,10 @@ def mapped(build: Build, made: Made, conditions: Conditions, maps: Cache = _NOT_
         library,
         adders=build.adders,
         script=conditions.script,
-        stages=made.component.stage_sets,
+        stages=made.declared.stage_sets,
         kept=maps,
     )
-    return Mapped.of(configuration, conditions, library, netlist)
+    return Mapped.of(configuration, made.declared, conditions, library, netlist)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +92,7 @@ class _Energy:
     combinational_by_stage_pj: Mapping[str, float] = field(default_factory=dict)
     split_pj: Split | None = None
     leakage_uw: float | None = None
-    mismatches: int
+    mismatches: int | None
     toggled_share: float
 
 
@@ -104,9 +105,8 @@ class Mapped:
     library: Library
     mapped: MappedNetlist
     timing: Timing
-    registers: int
-    latency: int
-    stages: tuple[str, ...]
+    declared: Declared
+    flops: int
 
     @property
     def netlist(self) -> Netlist:
@@ -116,26 +116,31 @@ class Mapped:
     @property
     def clock(self) -> str | None:
         """The clock port, where there is one."""
-        return _clock(self.registers)
+        return self.declared.clock
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The unit's, by which figures are split."""
+        return self.declared.stages
 
     @classmethod
     def of(
         cls,
         configuration: Configuration,
+        declared: Declared,
         conditions: Conditions,
         library: Library,
         mapped: MappedNetlist,
     ) -> "Mapped":
-        netlist = mapped.netlist
-        flops = sum(library[cell.kind].flop is not None for cell in netlist.cells.values())
-        component = configuration.build()
-        if flops != component.registers:
-            rule = f"{configuration.slug} must map to its {component.registers} registers"
-            raise MeasureError(f"{rule}, not to {flops} flops")
-        timing = analyse(netlist, library, _clock(flops))
-        stages = getattr(component, "stages", ())
-        declared = component.registers, component.latency, stages
-        return cls(configuration, conditions, library, mapped, timing, *declared)
+        netlist, slug = mapped.netlist, configuration.slug
+        flops = [cell for cell in netlist.cells.values() if library[cell.kind].flop]
+        if declared.registers not in (None, len(flops)):
+            rule = f"{slug} must map to its {declared.registers} registers"
+            raise MeasureError(f"{rule}, not to {len(flops)} flops")
+        if declared.clock is not None:
+            _check_clock(slug, flops, library, netlist.inputs[declared.clock])
+        timing = analyse(netlist, library, declared.clock)
+        return cls(configuration, conditions, library, mapped, timing, declared, len(flops))
 
     def metrics(
         self, workload: Workload, expected: Mapping[str, Codes], adders: Adders
@@ -158,7 +163,7 @@ class Mapped:
             area_um2=round(self.mapped.area, 3),
             gate_equivalents=round(self.mapped.area / self.library[pdk.nand2].area_um2, 1),
             cells=sum(self.mapped.cells.values()),
-            flops=self.registers,
+            flops=self.flops,
             area_um2_by_stage=self._areas(),
             critical_path_ns=paths.critical_path_ns,
             meets_timing=paths.meets_timing,
@@ -191,7 +196,7 @@ class Mapped:
             expected,
             clock_ns=self.conditions.clock_ns,
             clock=self.clock,
-            latency=self.latency,
+            latency=self.declared.latency,
             warm_up=workload.warm_up,
             batches=workload.batches.starts[1:],
             simulator=self.conditions.simulator,
@@ -209,10 +214,9 @@ class Mapped:
         )
 
     def _energy(self, workload: Workload, simulated: SimResult) -> _Energy:
-        checks = _Energy(
-            mismatches=simulated.mismatches, toggled_share=round(simulated.toggled_share, 4)
-        )
-        if simulated.mismatches:
+        mismatches = simulated.mismatches if self.declared.checked else None
+        checks = _Energy(mismatches=mismatches, toggled_share=round(simulated.toggled_share, 4))
+        if mismatches:
             return checks
         power = self.power(simulated, self.conditions.states)
         own = simulated.batches
@@ -291,6 +295,13 @@ def _error(energy: _Energy) -> float | None:
     return significant(relative * energy.total_pj, 3)
 
 
-def _clock(registers: int) -> str | None:
-    """The clock port's name; None for a combinational unit."""
-    return "clk" if registers else None
+def _check_clock(slug: str, flops: Sequence[Cell], library: Library, clock: Sequence[str]) -> None:
+    """Raise MeasureError unless all flops have the rising edge of the clock port's net."""
+    if not flops:
+        raise MeasureError(f"{slug} must have registers, but maps to none")
+    for cell in flops:
+        edge = library[cell.kind].flop.clocked_on  # type: ignore[union-attr]
+        if edge.op is not Op.PIN or cell.pins[edge.name] not in clock:
+            on = " and ".join(cell.pins[pin] for pin in sorted(edge.pins))
+            rule = f"every flop of {slug} must have the rising edge of {clock[0]}"
+            raise MeasureError(f"{rule}, but {cell.name} has an edge of {on}")

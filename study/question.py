@@ -16,6 +16,7 @@ from ..units import UNITS, named
 from ..units.request import Request, read, write
 from . import dot_report, systems, tile_report
 from .dot_report import DotEntry
+from .foreign import foreign_entry
 from .rows import Claim
 from .stimuli.pairs import CAPTURED, NORMAL
 from .systems import Entry
@@ -167,13 +168,15 @@ def from_file(path: Path) -> Question:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"{path}: {error}") from None
-    if unknown := content.keys() - {"settings", "standard", "baselines", "unit"}:
-        rule = "a specification has settings, standard, baselines and [[unit]]"
+    if unknown := content.keys() - {"settings", "standard", "baselines", "unit", "verilog"}:
+        rule = "a specification has settings, standard, baselines, [[unit]] and [[verilog]]"
         raise UserError(f"{path}: {rule}, not {', '.join(sorted(unknown))}")
     try:
         found = Question()
         for given in content.get("unit", []):
             found += _row_of(given)
+        for given in content.get("verilog", []):
+            found += Question(units=(_module_of(given, path.parent),))
         found = standard(_texts(content, "standard"), found) + found
         found = found.compared_with(_texts(content, "baselines"))
     except UserError as error:
@@ -220,6 +223,41 @@ def _row_of(given: Any) -> Question:
         except TypeError as error:
             raise UserError(f"claim of unit {given['unit']!r}: {error}") from None
     return row(given["unit"], str(given.get("label", "")), **more)
+
+
+_OF_MODULE = {
+    "label": str,
+    "files": list,
+    "top": str,
+    "ports": str,
+    "latency": int,
+    "contract": str,
+    "checked": bool,
+    "kinds": list,
+}
+"""Keys of a `[[verilog]]` and what they hold."""
+
+
+def _module_of(given: Any, folder: Path) -> Entry:
+    """The row of a `[[verilog]]`, whose files are in `folder`. Raises: UserError."""
+    if not isinstance(given, dict) or not {"files", "top", "latency"} <= given.keys():
+        raise UserError(f"a [[verilog]] must have files, top and latency, not {given!r}")
+    for key, value in given.items():
+        kind = _OF_MODULE.get(key)
+        if kind is None:
+            raise UserError(f"a [[verilog]] has {', '.join(_OF_MODULE)}, not {key}")
+        if type(value) is not kind:
+            raise UserError(f"{key} of a [[verilog]] must be a {kind.__name__}, not {value!r}")
+    entry = foreign_entry(
+        given.get("label", given["top"]),
+        [folder / name for name in _texts(given, "files")],
+        given["top"],
+        given.get("ports", ""),
+        given["latency"],
+        given.get("contract"),
+        checked=given.get("checked", True),
+    )
+    return replace(entry, kinds=tuple(_texts(given, "kinds")))
 
 
 def to_toml(question: Question) -> str:

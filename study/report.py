@@ -1,7 +1,7 @@
 """The main job: every MAC under one wrapper, one clock, one stimulus, one script."""
 
 import functools
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from ..units.emit import plain
 from .builds import Progress, builds, chosen, measure_builds, rank
 from .conditions import Conditions
 from .errors import difference_error, tie
+from .foreign import Foreign
 from .keys import tool_versions
 from .measure import Build
 from .records import significant
@@ -46,38 +47,30 @@ def make_report(
     library = load(conditions.pdk.liberty)
     every = [builds(entry.configuration(), conditions, library) for entry in entries]
     measured = measure_builds(conditions, stimulus, every, results, progress)
-    holding: dict[int, Best] = {}
+    holding: Mapping[int, Best] = {}
     if held:
-        again = {
-            place: _holding(own, best)
-            for place, (own, best) in enumerate(zip(every, measured, strict=True))
-            if "hold" in own[0].configuration.options
-        }
-        told = measure_builds(conditions, stimulus, [*again.values()], results, progress)
-        holding = dict(zip(again, told, strict=True))
+        again = dict(_holding(every, measured))
+        own = measure_builds(conditions, stimulus, list(again.values()), results, progress)
+        holding = dict(zip(again, own, strict=True))
     baselines = cheapest(kinds_of(BASELINES, entries), entries, measured)
     return MacReport(
         **vars(circumstances(SCHEMA, conditions, stimulus)),
         baselines={kind: entry.label for kind, (entry, _) in baselines.items()},
         rows=tuple(
-            _row(
-                entry,
-                own,
-                holding.get(place),
-                baselines,
-                stimulus,
-                ties(own, entries, measured),
-            )
-            for place, (entry, own) in enumerate(zip(entries, measured, strict=True))
+            _row(entry, own, holding.get(n), baselines, stimulus, ties(own, entries, measured))
+            for n, (entry, own) in enumerate(zip(entries, measured, strict=True))
         ),
     )
 
 
-def _holding(every: Sequence[Build], best: Best) -> list[Build]:
-    """The build that is a unit's result, with weights that are held."""
-    build = chosen(every, best)
-    options = {**build.configuration.options, "hold": True}
-    return [replace(build, configuration=replace(build.configuration, options=options))]
+def _holding(
+    every: Sequence[Sequence[Build]], measured: Sequence[Best]
+) -> Iterator[tuple[int, list[Build]]]:
+    """By place the build that is a unit's result, with weights that are held, where it can."""
+    for place, (own, best) in enumerate(zip(every, measured, strict=True)):
+        build = chosen(own, best)
+        if configuration := build.configuration.holding():
+            yield place, [replace(build, configuration=configuration)]
 
 
 def circumstances(schema: int, conditions: Conditions, stimulus: Stimulus) -> Report:
@@ -187,12 +180,13 @@ def _row(
     # What writes blocks reads float32.
     read = FP32 if isinstance(format, BlockFormat) else format
     statistics = stimulus.statistics(read, options.get("a_format"))
+    checked = configuration.declared().checked
     zeros = sum(part.zero_product * part.pairs for part in statistics.values()) / len(stimulus)
     return MacRow(
         unit=entry.label,
         options={name: plain(value) for name, value in options.items()},
         zero_product_share=round(zeros, 4),
-        accumulator=accumulator_row(configuration, stimulus),
+        accumulator=accumulator_row(configuration, stimulus) if checked else None,
         measured=measured,
         held_pj=holding.energy_pj if holding else None,
         ratio_to_fp32=ratio(baselines, "fp32", measured),
@@ -206,6 +200,8 @@ def _row(
         ratios=ratios(baselines, BASELINES, measured),
         ties=equals,
         claim=entry.claim,
+        checked=checked,
+        verilog=configuration.row if isinstance(configuration, Foreign) else None,
     )
 
 

@@ -56,13 +56,19 @@ class BuildRow:
     cycles: Annotated[
         int, "cycles simulated: few where a short run showed that another build takes less"
     ]
-    mismatches: Annotated[int, "wrong results"]
-    mismatches_zero_delay: Annotated[int, "wrong results without delays"]
+    mismatches: Annotated[int | None, "wrong results; null where nothing is compared"]
+    mismatches_zero_delay: Annotated[int | None, "wrong results without delays, likewise"]
+
+    @property
+    def wrong(self) -> int:
+        """How often it computed something else than golden, other than by missing the clock."""
+        at_the_clock = self.mismatches if self.meets_timing else 0
+        return max(self.mismatches_zero_delay or 0, at_the_clock or 0)
 
     @property
     def is_wrong(self) -> bool:
-        """Whether it computed something else than golden, other than by missing the clock."""
-        return bool(self.mismatches_zero_delay or (self.mismatches and self.meets_timing))
+        """Whether it ever did."""
+        return bool(self.wrong)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +111,12 @@ class Measurement:
     toggled_share: Annotated[float, "share of cell pins that toggled at all"]
     cycles: Annotated[int, "cycles simulated"]
     batches: Annotated[Batches | None, "parts of the stimulus and their energies"]
-    mismatches: Annotated[int, "operations with a wrong result, with delays"]
-    mismatches_zero_delay: Annotated[int, "operations with a wrong result, without delays"]
+    mismatches: Annotated[
+        int | None, "operations with a wrong result, with delays; null where nothing is compared"
+    ]
+    mismatches_zero_delay: Annotated[
+        int | None, "operations with a wrong result, without delays; likewise"
+    ]
 
     @property
     def build(self) -> str:
@@ -179,6 +189,16 @@ class Claim:
 
 
 @dataclass(frozen=True, kw_only=True)
+class VerilogRow:
+    """Where a row's hardware comes from, if it is the user's own."""
+
+    top: Annotated[str, "its module"]
+    contract: Annotated[str, "slug of the unit that says how operands are encoded"]
+    latency: Annotated[int, "cycles from operands to the sum"]
+    ports: Annotated[Mapping[str, str], "its port for each of the contract's, and constants"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class MacRow:
     """A row of `report.json`."""
 
@@ -215,6 +235,8 @@ class MacRow:
         Claim | None, "what the system's own paper says of it ([baselines](baselines.md))"
     ]
     ratios: Annotated[Mapping[str, Ratio], _RATIOS] = field(default_factory=dict)
+    checked: Annotated[bool, "whether golden's outputs were compared with the netlist's"] = True
+    verilog: Annotated[VerilogRow | None, "of a user's own module; null for ours"] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,7 @@ BASELINES = {
 @dataclass(frozen=True)
 class Entry:
     """A row of a report: a label, the unit with its options, the kinds of baseline that it is one
-    of, and what its paper claims.
+    of, and what its paper claims; `ready`: the configuration where it is not the unit's own.
     """
 
     label: str
@@ -41,10 +41,11 @@ class Entry:
     options: Mapping[str, Any] = field(default_factory=dict)
     kinds: tuple[str, ...] = ()
     claim: Claim | None = None
+    ready: Configuration | None = None
 
     def configuration(self) -> Configuration:
         """The unit's configuration."""
-        return configure(self.unit, **self.options)
+        return self.ready or configure(self.unit, **self.options)
 
 
 _WITH_FP32 = ("fp8", "fp8_any")

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..support.words import Codes
 from . import dots, integers, macs, parts, quantizers, scaling, tiles
-from .catalogue import Configuration, Ports, Unit, configured
+from .catalogue import Configuration, Declared, Ports, Unit, configured
 from .emit import Emitted, emit, to_rtlil, to_verilog
 from .interfaces import Interface, StreamConfiguration, with_interface
 from .workloads import Workload
@@ -36,6 +36,7 @@ def reference(name: str, options: Mapping[str, Any], inputs: Ports) -> dict[str,
 __all__ = [
     "UNITS",
     "Configuration",
+    "Declared",
     "Emitted",
     "Interface",
     "StreamConfiguration",

@@ -102,6 +102,23 @@ def _row(name: str) -> Unit:
 
 
 @dataclass(frozen=True)
+class Declared:
+    """What measuring must know of hardware beside its RTLIL.
+
+    Members: `registers`: its register bits, None where nobody says; `latency`: cycles from inputs
+    to outputs; `clock`: the port, None of a combinational unit; `stages` and `stage_sets` as a
+    component has them; `checked`: whether its outputs are compared with the reference.
+    """
+
+    registers: int | None
+    latency: int
+    clock: str | None
+    stages: tuple[str, ...] = ()
+    stage_sets: tuple[frozenset[str], ...] = ()
+    checked: bool = True
+
+
+@dataclass(frozen=True)
 class Configuration:
     """A unit with a value for each of its options: what hardware and reference are both made from.
 
@@ -125,6 +142,12 @@ class Configuration:
     def build(self) -> Component:
         """A fresh component."""
         return self.unit.make(**self.values)
+
+    def declared(self) -> Declared:
+        """What its component says."""
+        own = self.build()
+        clock = "clk" if own.registers else None
+        return Declared(own.registers, own.latency, clock, own.stages, own.stage_sets)
 
     def reference(self, inputs: Ports) -> dict[str, Codes]:
         """Outputs by port, step by step, by the golden model. Raises: what the models raise."""
@@ -157,6 +180,18 @@ class Configuration:
             return self
         values = {name: self.values[name] for name in lane.options if name in self.values}
         return configured(lane, values)
+
+    def rtlil(self) -> str:
+        """Its hardware as mapping takes it, the module called by the slug."""
+        from .emit import to_outlined_rtlil  # which knows configurations
+
+        return to_outlined_rtlil(self)
+
+    def holding(self) -> "Configuration | None":
+        """The same with weights that are held; None where it cannot hold any."""
+        if "hold" not in self.options:
+            return None
+        return replace(self, options={**self.options, "hold": True})
 
     def variants(self) -> list["Configuration"]:
         """This configuration with every recoding; the rest of its structure stays as it is. All

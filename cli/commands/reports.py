@@ -14,6 +14,7 @@ from ..options import (
     DOT_OPERATIONS,
     OF_STIMULUS,
     OF_UNIT,
+    OF_VERILOG,
     TILE_OPERATIONS,
     DotLanes,
     Export,
@@ -61,7 +62,7 @@ def synth(
         print_paths(paths)
 
 
-@takes(given=of_measuring() | OF_STIMULUS)
+@takes(verilog=OF_VERILOG, given=of_measuring() | OF_STIMULUS)
 def report(
     ctx: typer.Context,
     specification: Annotated[
@@ -86,6 +87,7 @@ def report(
         list[str] | None,
         typer.Option(help="Label of a row that ratios are given to, too; again for more."),
     ] = None,
+    verilog: Mapping[str, Any],
     lanes: DotLanes = DOT_LANES,
     output: Output = Path("build/report"),
     given: Mapping[str, Any],
@@ -96,9 +98,10 @@ def report(
     Without rows of its own: every MAC, and dot units. With several libraries
     (--pdk osu018,sky130) each has a folder, and libraries.json and .html compare them.
     """
-    from .. import questions
+    from .. import foreign, questions
 
-    question = questions.asked(specification, unit or [], standard or [], baseline or [])
+    own = (*(unit or []), *foreign.entries(**verilog))
+    question = questions.asked(specification, own, standard or [], baseline or [])
     settings = settled(ctx, {**given, "lanes": lanes}, question.settings)
     reports = questions.answered(question, settings, output)
     questions.present(reports, output, as_json)

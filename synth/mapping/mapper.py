@@ -82,6 +82,8 @@ def map_unit(
         raise UserError(f"script must be one of {', '.join(ABC_SCRIPTS)}, not {script!r}")
     if adders not in possible_adders(library, pdk):
         raise UserError(f"adders must be gates in {library.name}, not {adders.value!r}")
+    if top in library.cells:  # which OpenSTA would take for the cell
+        raise UserError(f"a module must not be called like a cell of {library.name}: {top!r}")
     try:
         apart = parts(rtlil, top, stages)
         mapped = _mapped(apart, _recipe(pdk, library, adders, script), kept)
@@ -165,16 +167,21 @@ def run_yosys(directory: Path, script: str) -> None:
 
     Raises: MappingError.
     """
+    done = yosys(directory, script)
+    if done.returncode:
+        why = _complaint(done.stdout + done.stderr)
+        raise MappingError(why or f"Yosys ended with status {done.returncode}")
+
+
+def yosys(directory: Path, script: str) -> subprocess.CompletedProcess[str]:
+    """What the script file in `directory` did, in a process of its own."""
     command = [sys.executable, "-c", _YOSYS, script]
     # Yosys leaves a cache of the Liberty file in TMPDIR; relative, since ABC trips over spaces.
     # Among several threads the first decides names of nets, and together they take longer.
     environment = os.environ | {"TMPDIR": ".", "YOSYS_MAX_THREADS": "1"}
-    done = subprocess.run(
+    return subprocess.run(
         command, cwd=directory, env=environment, capture_output=True, text=True, errors="replace"
     )
-    if done.returncode:
-        why = _complaint(done.stdout + done.stderr)
-        raise MappingError(why or f"Yosys ended with status {done.returncode}")
 
 
 _ABC_FAULT = re.compile(

@@ -224,25 +224,34 @@ def _bit_names(wire: str, net: dict[str, Any]) -> Iterator[str]:
         yield f"{wire}[{offset + (width - 1 - i if net.get('upto') else i)}]"
 
 
-def verilog_to_json(path: Path | str) -> str:
-    """Yosys JSON of a mapped Verilog file; cells that it does not define stay black boxes.
+def verilog_to_json(*files: Path | str, top: str | None = None) -> str:
+    """Yosys JSON of mapped Verilog files; cells that they do not define stay black boxes. `top`:
+    the module, where Yosys must not look for it.
 
     Yosys ends its process on an error, so it runs in one of its own.
-    Raises: FileNotFoundError; ValueError with Yosys's message (a syntax error).
+    Raises: FileNotFoundError; ValueError with Yosys's message (a syntax error, no module `top`).
     """
-    source = Path(path).resolve(strict=True)
+    sources = [Path(file).resolve(strict=True) for file in files]
     with scratch() as folder:
-        shutil.copy(source, folder / "netlist.v")  # a path without blanks
-        command = [sys.executable, "-c", _YOSYS]
+        for number, source in enumerate(sources):
+            shutil.copy(source, folder / f"{number}.v")  # a path without blanks
+        read = [f"read_verilog {number}.v" for number in range(len(sources))]
+        found = f"hierarchy -top {top}" if top else "hierarchy -auto-top"
+        command = [sys.executable, "-c", _YOSYS, *read, found, "write_json netlist.json"]
         run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if run.returncode:
-            lines = [line for line in (run.stdout + run.stderr).splitlines() if "ERROR" in line]
-            raise ValueError(f"{source.name} must be a Verilog netlist: {' '.join(lines)}")
+            said = run.stdout + run.stderr
+            lines = " ".join(line for line in said.splitlines() if "ERROR" in line)
+            for number, source in enumerate(sources):
+                lines = lines.replace(f"{number}.v", source.name)
+            names = ", ".join(source.name for source in sources)
+            raise ValueError(f"{names} must be a Verilog netlist: {lines}")
         return (folder / "netlist.json").read_text()
 
 
 _YOSYS = """
+import sys
 from pyosys import libyosys
-for command in ("read_verilog netlist.v", "hierarchy -auto-top", "write_json netlist.json"):
+for command in sys.argv[1:]:
     libyosys.run_pass(command)
 """

@@ -15,6 +15,9 @@ CHUNK_BYTES = 8 << 20
 UNKNOWN = 2
 """Value of a net that is X or Z."""
 
+END = b"$enddefinitions $end"
+"""What ends the definitions."""
+
 _NEWLINE, _HASH, _DOLLAR, _ZERO, _ONE = b"\n#$01"
 _RADIX = (
     95  # identifier characters are ! to ~, so each counts 1..94 and no two identifiers get one code
@@ -47,22 +50,33 @@ def read(stream: BinaryIO, end: int) -> tuple[list[str], Iterator[Changes]]:
 
 def _header(stream: BinaryIO) -> tuple[list[str], NDArray[np.int64], bytes]:
     """Net names, their identifiers' codes, and what was read beyond the definitions."""
+    text, rest = definitions(stream)
+    names, codes = [], []
+    for width, code, name in re.findall(rb"\$var\s+\w+\s+(\d+)\s+(\S+)\s+(.*?)\s+\$end", text):
+        if width != b"1":
+            raise VcdError(f"net {name.decode()} must have one bit, not {width.decode()}")
+        names.append(name.decode())
+        codes.append(number(code))
+    if not names:
+        raise VcdError("the dump must contain nets, but has none")
+    return names, np.array(codes), rest
+
+
+def definitions(stream: BinaryIO) -> tuple[bytes, bytes]:
+    """The text of the definitions, and what was read beyond them. Raises: VcdError."""
     text = b""
-    while (at := text.find(b"$enddefinitions $end")) < 0:
+    while (at := text.find(END)) < 0:
         if not (more := stream.read(1 << 16)):
             raise VcdError(
                 "the dump must contain $enddefinitions, but does not: did the simulation start?"
             )
         text += more
-    names, codes = [], []
-    for width, code, name in re.findall(rb"\$var\s+\w+\s+(\d+)\s+(\S+)\s+(.*?)\s+\$end", text[:at]):
-        if width != b"1":
-            raise VcdError(f"net {name.decode()} must have one bit, not {width.decode()}")
-        names.append(name.decode())
-        codes.append(sum((byte - 32) * _RADIX**i for i, byte in enumerate(code)))
-    if not names:
-        raise VcdError("the dump must contain nets, but has none")
-    return names, np.array(codes), text[at + len(b"$enddefinitions $end") :]
+    return text[:at], text[at + len(END) :]
+
+
+def number(code: bytes) -> int:
+    """What an identifier is as a number; no two are the same."""
+    return sum((byte - 32) * _RADIX**i for i, byte in enumerate(code))
 
 
 def _changes(
@@ -71,14 +85,14 @@ def _changes(
     index = np.full(int(codes.max()) + 1, -1, dtype=np.int32)
     index[codes] = np.arange(len(codes))
     last = 0
-    for chunk in _whole_times(stream, rest):
+    for chunk in whole_times(stream, rest):
         buffer = np.frombuffer(chunk, dtype=np.uint8)
         ends = np.flatnonzero(buffer == _NEWLINE)
         starts = np.concatenate(([0], ends[:-1] + 1))
         starts, ends = starts[ends > starts], ends[ends > starts]
         first = buffer[starts]
         is_time = first == _HASH
-        times = np.concatenate(([last], _decimal(buffer, starts[is_time] + 1, ends[is_time])))
+        times = np.concatenate(([last], decimal(buffer, starts[is_time] + 1, ends[is_time])))
         last = int(times[-1])
         is_change = ~is_time & (first != _DOLLAR)
         value = np.full(int(is_change.sum()), UNKNOWN, dtype=np.uint8)
@@ -92,7 +106,7 @@ def _changes(
         )
 
 
-def _whole_times(stream: BinaryIO, rest: bytes) -> Iterator[bytes]:
+def whole_times(stream: BinaryIO, rest: bytes) -> Iterator[bytes]:
     """The stream in pieces of about CHUNK_BYTES, each time's changes in one of them."""
     while more := stream.read(CHUNK_BYTES):
         piece = rest + more
@@ -111,11 +125,7 @@ def _nets(
     index: NDArray[np.int32],
 ) -> NDArray[np.int32]:
     """Nets of the identifiers that begin at `at`; `index`: nets by code."""
-    code = np.zeros(len(at), dtype=np.int64)
-    length = ends - at
-    for i in range(int(length.max(initial=0))):
-        inside = length > i
-        code[inside] += (buffer[at[inside] + i].astype(np.int64) - 32) * _RADIX**i
+    code = numbers(buffer, at, ends)
     if len(code) and (code.min() < 0 or code.max() >= len(index)):
         _unknown_identifier()
     net = index[code]
@@ -124,7 +134,19 @@ def _nets(
     return net
 
 
-def _decimal(
+def numbers(
+    buffer: NDArray[np.uint8], at: NDArray[np.intp], ends: NDArray[np.intp]
+) -> NDArray[np.int64]:
+    """`number` of each identifier that begins at `at`."""
+    code = np.zeros(len(at), dtype=np.int64)
+    length = ends - at
+    for i in range(int(length.max(initial=0))):
+        inside = length > i
+        code[inside] += (buffer[at[inside] + i].astype(np.int64) - 32) * _RADIX**i
+    return code
+
+
+def decimal(
     buffer: NDArray[np.uint8], at: NDArray[np.intp], ends: NDArray[np.intp]
 ) -> NDArray[np.int64]:
     """Integers written in decimal at `at` up to `ends`."""

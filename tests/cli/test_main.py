@@ -23,6 +23,7 @@ COMMANDS = (
     "quantizers",
     "fpga",
     "pdk",
+    "power",
     "doctor",
 )
 

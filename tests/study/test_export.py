@@ -16,11 +16,13 @@ from mlsmac.study.builds import builds
 from mlsmac.study.conditions import Conditions
 from mlsmac.study.export import export
 from mlsmac.study.measure import measure
+from mlsmac.study.netlist_power import netlist_power
 from mlsmac.study.stimuli.pairs import build
 from mlsmac.support.cache import Cache
 from mlsmac.support.errors import UserError
 from mlsmac.synth.mapping.netlist import parse_yosys_json, verilog_to_json
 from mlsmac.synth.power.engine import Activity, evaluate
+from mlsmac.synth.power.recorded import from_saif, from_vcd, read_netlist
 from mlsmac.synth.simulation.simulate import Simulator
 from mlsmac.synth.timing.delays import analyse
 from mlsmac.units import configure
@@ -190,6 +192,27 @@ def test_power_from_the_files_alone(texts, folder, osu_library, measured):
     assert told["groups"]["clock_net"] == pytest.approx(power.nets["clk"] * 1e6, rel=1e-5)
     energy = facts["power_uw"]["counted"]["total"] / CLOCK_MHZ / facts["macs_per_cycle"]
     assert energy == pytest.approx(measured.energy_pj, rel=1e-5)
+
+
+def test_power_command_finds_it_again(texts, folder, said, osu_library):
+    """From netlist and SAIF with pins independent, from the bench's dump with states counted."""
+    netlist = read_netlist([folder / f"{UNIT}.v"], osu_library)
+    told = json.loads(texts["manifest.json"])["power_uw"]
+    for record, kind, states in (
+        (from_saif, "saif", "independent"),
+        (from_vcd, "vcd", "counted"),
+    ):
+        recorded = record(folder / f"{UNIT}.{kind}", netlist, osu_library)
+        found = netlist_power(netlist, osu_library, recorded, activity=kind, divider="__")
+        assert (found.states, found.activity) == (states, kind)
+        for part in ("total", "internal", "switching", "leakage"):
+            wanted = pytest.approx(told[states][part], rel=1e-5)
+            assert getattr(found.power, f"{part}_uw") == wanted
+        groups = {own.group: own.power.total_uw for own in found.groups}
+        clock = pytest.approx(told[states]["groups"]["clock_net"], rel=1e-5)
+        assert groups["clock"] == clock
+        assert sum(groups.values()) == pytest.approx(found.power.total_uw, rel=1e-5)
+        assert [own.path for own in found.hierarchy] == ["accumulator", "multiplier"]
 
 
 def test_parts_of_the_power(texts):

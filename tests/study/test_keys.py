@@ -140,7 +140,7 @@ def test_what_decides_nothing_is_not_in_it(job, tmp_path):
     "changed",
     [
         (kept_by, "tool_versions", lambda _: {"amaranth": "0.5", "pyosys": "0.71"}),
-        (kept_by, "to_outlined_rtlil", lambda configuration: "module \\other\nend\n"),
+        (Configuration, "rtlil", lambda configuration: "module \\other\nend\n"),
         (Configuration, "reference", lambda *_: {"product": np.zeros(20, np.int64)}),
     ],
     ids=lambda changed: changed[1],

@@ -150,6 +150,10 @@ def test_file_has_rows_settings_and_baselines(tmp_path: Path) -> None:
         ("standard = ['FP9']", "standard rows must be all, baselines"),
         ("baselines = ['FP9']", "baseline must be one of"),
         ("settings = 1", "settings must be a table, not 1"),
+        ("[[verilog]]\ntop = 'x'", "a [[verilog]] must have files, top and latency, not"),
+        ("[[verilog]]\nfiles = []\ntop = 'x'\nlatency = '1'", "latency of a [[verilog]] must be"),
+        ("[[verilog]]\nfiles = ['x.v']\ntop = 'x'\nlatency = 1", "verilog must be files, but"),
+        ("[[verilog]]\nfiles = []\ntop = 'x'\nlatency = 1\nspeed = 2", "has label, files, top"),
     ],
 )
 def test_error_names_file_and_rule(tmp_path: Path, text: str, message: str) -> None:
@@ -158,6 +162,26 @@ def test_error_names_file_and_rule(tmp_path: Path, text: str, message: str) -> N
     with pytest.raises(UserError, match=re.escape(message)) as error:
         from_file(path)
     assert str(error.value).startswith(f"{path}: ")
+
+
+def test_file_has_modules_of_ones_own(tmp_path: Path) -> None:
+    source = ROOT / "tests" / "data" / "verilog" / "int8_mac.v"
+    (tmp_path / "mac.v").write_text(source.read_text())
+    path = tmp_path / "own.toml"
+    path.write_text(
+        """
+        [[verilog]]
+        label = "plain"
+        files = ["mac.v"]
+        top = "int8_mac"
+        latency = 3
+        contract = "int_mac --acc-width 32 --overflow wrap"
+        ports = "w=x,a=y,start=clear,acc=sum,clk=clock"
+        kinds = ["plain"]
+        """
+    )
+    (own,) = from_file(path).units
+    assert (own.label, own.kinds, own.configuration().slug) == ("plain", ("plain",), "int8_mac")
 
 
 def test_rows_of_a_table_differ() -> None:
