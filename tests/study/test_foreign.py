@@ -20,7 +20,7 @@ from mlsmac.synth.mapping.recipes import Adders
 from mlsmac.units import emit
 
 VERILOG = Path(__file__).parents[1] / "data" / "verilog"
-INT8 = "int_mac --overflow wrap"
+INT8 = "int_mac --acc-width 32 --overflow wrap"
 OWN_NAMES = "w=x,a=y,start=clear,acc=sum,clk=clock"
 TYPED = "w=w_i,a=a_i,start=start_i,acc=acc_o,clk=clk_i,rst_n=rst_ni,en_i=1"
 OPERATIONS, SEED = 60, 7
