@@ -3,10 +3,12 @@ that is needed is missing, failed or is used up (a tool, a PDK, memory, the disk
 wrong (an option, a file or a path that it names); 128 and its number: a signal.
 """
 
+import itertools
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import typer
@@ -39,16 +41,43 @@ def run(app: Callable[..., Any]) -> NoReturn:
 def _told(app: Callable[..., Any]) -> Any:
     """What the command returns; an error is told."""
     try:
-        return app(standalone_mode=False)
+        _check_arguments(sys.argv[1:])
+        result = app(standalone_mode=False)
+        sys.stdout.flush()
+        return result
     except _UsageError as error:
         fail(_usage(error), 2)
     except (UserError, ToolError) as error:
         fail(str(error), exit_status(error))
+    except BrokenPipeError:  # who read has read enough
+        _drop_output()
+        sys.exit(1)
+    except FileExistsError as error:  # of making a folder
+        fail(f"{error.filename}: must be a folder, not a file", exit_status(error))
     except OSError as error:
-        named = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        fail(named, exit_status(error))
+        if error.filename is None:
+            _drop_output()
+        why = error.strerror or str(error)
+        fail(f"{error.filename or 'standard output'}: {why}", exit_status(error))
     except MemoryError as error:
         fail(f"out of memory: {error}" if str(error) else "out of memory", exit_status(error))
+
+
+def _check_arguments(given: Sequence[str]) -> None:
+    """Raise UserError for an empty one, such as of a shell's variable that is not set: a path would
+    be the folder that the command runs in.
+    """
+    for before, each in itertools.pairwise(["", *given]):
+        name, equals, value = each.partition("=")
+        if not each or (each.startswith("--") and equals and not value):
+            option = before if before.startswith("-") and not each else name
+            raise UserError(f"{option or 'an argument'} must not be empty")
+
+
+def _drop_output() -> None:
+    """What is left in the buffer of stdout cannot be written: Python would try again at its end."""
+    with suppress(OSError, ValueError):  # no file, as in a test
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fail(message: str, status: int) -> NoReturn:
