@@ -3,6 +3,7 @@ follows the first signal.
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -54,7 +55,7 @@ def test_signals_leave_nothing(command, first, tmp_path):
         start_new_session=True,
     )
     try:
-        # Three files or more: a simulation or a mapping has begun.
+        # A simulation or a mapping has begun, or is about to.
         _wait_until(lambda: len(list(temporary.rglob("*"))) > 4, 120)
         begin = time.monotonic()
         for number in (first, signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
@@ -63,9 +64,12 @@ def test_signals_leave_nothing(command, first, tmp_path):
         out, err = process.communicate(timeout=60)
     finally:
         process.kill()
-    lines = err.splitlines()
-    assert [line for line in lines if "/" not in line] == [f"mlsmac: ended by {first.name}"]
-    assert (process.returncode, out) == (128 + first, "")
+    *progress, line = err.splitlines()
+    assert all(re.match(r"\d+/\d+ ", each) for each in progress)
+    # Which of them is the first is uncertain where all come during one call of a compiled function.
+    number = process.returncode - 128
+    assert line == f"mlsmac: ended by {signal.Signals(number).name}"
+    assert (number in (first, signal.SIGINT), out) == (True, "")
     assert time.monotonic() - begin < 20
     assert list(temporary.iterdir()) == []
     _wait_until(lambda: not _of_group(process.pid), 20)

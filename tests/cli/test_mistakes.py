@@ -105,7 +105,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "words.lib").write_text(text.replace("area : 2;", "area : large;"))
     (tmp_path / "cut.lib.gz").write_bytes(gzip.compress(text.encode())[:-40])
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(ending, "_catch_signals", lambda: None)
+    monkeypatch.setattr(ending, "_catch_signals", list)
     monkeypatch.setattr(ending, "_CAUGHT", [])
     return tmp_path
 
