@@ -219,7 +219,9 @@ def _check_input(x: Float32, grouping: Grouping) -> None:
     check_float32(x)
     need = 2 if grouping in (Grouping.C, Grouping.NC) else 1
     if x.ndim < need:
-        raise ValueError(f"x must be of rank {need} or more for {grouping}, not {x.ndim!r}")
+        raise ValueError(
+            f"x must be of rank {need} or more for groups {grouping.value!r}, not {x.ndim!r}"
+        )
     if x.size == 0:
         raise ValueError(f"x must be of at least one element, not of shape {x.shape!r}")
 

@@ -23,10 +23,18 @@ class Interrupted(BaseException):
         self.number = number
 
 
-_OF_THE_MACHINE = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
+_NOT_OF_A_PATH = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EIO,
+        errno.ENOMEM,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.EPIPE,
+    }
 )
-"""Faults of disk, memory and handles, which another request would meet too."""
+"""Faults of disk, memory, handles and of who reads, which another request would meet too."""
 
 
 def exit_status(error: UserError | ToolError | OSError | MemoryError) -> int:
@@ -34,5 +42,5 @@ def exit_status(error: UserError | ToolError | OSError | MemoryError) -> int:
     it needs is missing, failed or is used up.
     """
     if isinstance(error, OSError):
-        return 1 if error.errno in _OF_THE_MACHINE else 2
+        return 1 if error.errno in _NOT_OF_A_PATH else 2
     return 2 if isinstance(error, UserError) else 1

@@ -196,7 +196,8 @@ def load(files: Files) -> Library:
     every = paths(files)
     for path in every:
         if not path.is_file():
-            found = "is a folder" if path.is_dir() else "is not there"
+            there = "is a folder" if path.is_dir() else "is a device or a pipe"
+            found = there if path.exists() else "is not there"
             raise LibertyError(f"Liberty file must be a file, but {str(path)!r} {found}")
     return _parsed(tuple(path.name for path in every), tuple(path.read_bytes() for path in every))
 

@@ -190,7 +190,7 @@ BAD_FILES = {
     "swapped double": (stored(np.ones((2, 2), ">f8")), "must be float32, not float64; convert it"),
     "integers": (stored(np.ones((2, 2), np.int8)), "must be float32, not int8; convert it"),
     "empty": (stored(np.ones((0, 2), np.float32)), "x must be of at least one element, not of sh"),
-    "rank": (stored(np.ones(4, np.float32)), "x must be of rank 2 or more for Grouping.NC, not 1"),
+    "rank": (stored(np.ones(4, np.float32)), "x must be of rank 2 or more for groups 'nc', not 1"),
     "objects": (stored(np.array([{}], dtype=object)), whole + "Object arrays cannot be loaded"),
     "cut": (cut, whole + "Failed to read all data"),
     "torn": (torn, whole),

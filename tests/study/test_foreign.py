@@ -91,7 +91,7 @@ def test_ours_is_the_same_as_a_users(measured, osu018, tmp_path) -> None:
     """Our own Verilog, read back: the registers of the unit and nearly its figures, which are those
     of its stages mapped apart.
     """
-    ours = Entry("INT8", "int_mac", {"overflow": "wrap"})
+    ours = Entry("INT8", "int_mac", {"acc_width": 32, "overflow": "wrap"})
     emit(ours.configuration()).write(tmp_path)
     slug = ours.configuration().slug
     foreign = foreign_entry("again", [tmp_path / f"{slug}.v"], slug, "", 3, INT8)
@@ -106,7 +106,7 @@ def test_ours_is_the_same_as_a_users(measured, osu018, tmp_path) -> None:
 def test_row_beside_ours(osu018) -> None:
     """The report takes it as an entry; ours is held, a user's is not."""
     conditions = Conditions(pdk=osu018, clock_mhz=40, all_builds=False)
-    ours = Entry("INT8", "int_mac", {"overflow": "wrap"}, ("fp32",))
+    ours = Entry("INT8", "int_mac", {"acc_width": 32, "overflow": "wrap"}, ("fp32",))
     report = make_report(
         conditions,
         build(OPERATIONS, SEED),
