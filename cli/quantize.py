@@ -131,8 +131,7 @@ class MlsRequest(Request):
 
     def quantize(self, x: Float32) -> MlsTensor:
         """Codes of `x`. Raises: ValueError for what golden refuses."""
-        own = {"group": self.group, "carry": self.carry}
-        return quantize(x, self.element, self.scale, **own, **self.how)
+        return quantize(x, self.element, self.scale, group=self.group, carry=self.carry, **self.how)
 
     def arrays(self, coded: MlsTensor) -> dict[str, Any]:
         """Entries of the file."""

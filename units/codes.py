@@ -42,7 +42,7 @@ def codes(component: Component) -> dict[str, Any]:
             told[port] = _decoded(component.format, width)
             continue
         named = [getattr(component, name, None) for name in _CODED.get(port, ())]
-        format = next(filter(None, [*named, FP32 if port in _FLOAT32 else None]), None)
+        format: Any = next(filter(None, [*named, FP32 if port in _FLOAT32 else None]), None)
         # Not every port of these names has codes: a quantizer's `x` is its input.
         if hasattr(format, "layout") and format.code_width == width:
             told[port] = _code(format)

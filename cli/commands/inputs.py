@@ -11,7 +11,6 @@ from rich.table import Column, Table
 from ...sim.vectors import DEFAULT_SEED
 from ..options import (
     Json,
-    Scale,
     WordSeed,
 )
 from ..output import err, out, print_json, warn
@@ -23,7 +22,10 @@ def quantize(
     element: Annotated[
         str | None, typer.Option("--format", help="Element format: E,M or a name (2,4).")
     ] = None,
-    scale: Annotated[str | None, Scale.__metadata__[0]] = None,
+    scale: Annotated[
+        str | None,
+        typer.Option(help="Group scale format: E,M or e8m0, e8m1, nvfp4 (8,1)."),
+    ] = None,
     group: Annotated[
         str | None, typer.Option(help="Elements of a scale: nc (default), n, c or none.")
     ] = None,

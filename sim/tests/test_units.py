@@ -127,7 +127,7 @@ INTEGERS: list[tuple[str, dict[str, Any]]] = [
         },
     ),
     ("adder_mac", {"acc_width": 11}),
-    ("adder_mac", {"format": "int16", "acc_width": 12, "overflow": "wrap"}),
+    ("adder_mac", {"format": "int16", "acc_width": 17, "overflow": "wrap"}),
     ("adder_mac", {"format": "int4", "acc_width": "auto", "length": 9}),
     ("range_statistic", {}),
     ("lfsr", {"lanes": 3}),

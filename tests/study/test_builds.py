@@ -15,7 +15,7 @@ from mlsmac.units import configure
 from .test_report import measured
 
 GATES, FULL, CELLS = Adders.GATES, Adders.FULL_ADDERS, Adders.ADDER_CELLS
-PLAIN, BOOTH = configure("mls_mac").variants()
+PLAIN, BOOTH = configure("mls_mac", acc_width=16).variants()
 
 
 def _runs(energies, every=None):

@@ -67,7 +67,7 @@ def test_stated_errors_are_the_spread_over_seeds(osu018, tmp_path):
     conditions = Conditions(pdk=osu018, clock_mhz=osu018.clock_mhz)
     units = (
         Build(configure("fp8_mac", format="e5m2"), Adders.FULL_ADDERS),
-        Build(configure("mls_mac"), Adders.ADDER_CELLS),
+        Build(configure("mls_mac", acc_width=16), Adders.ADDER_CELLS),
     )
     draws = []
     for seed in range(8):

@@ -28,7 +28,7 @@ def measured(name, target, **options):
 
 
 def test_mac_keeps_its_registers_and_uses_no_dsp(tmp_path):
-    configuration = configure("mls_mac", format="2,1", acc_width=8)
+    configuration = configure("mls_mac", format="2,1", acc_width=9)
     cache = Cache(tmp_path)
     row = measure_fpga(configuration, LUTS_ONLY, seeds=(1, 2), results=cache)
     assert row.placed.flip_flops == configuration.build().registers
@@ -64,7 +64,7 @@ def test_all_that_decides_a_result_is_in_its_key_and_no_more(monkeypatch):
 
     first = key()
     changed = [
-        *(first, key(configure("mls_mac", format="2,1", acc_width=8)), key(seeds=(1, 2))),
+        *(first, key(configure("mls_mac", format="2,1", acc_width=9)), key(seeds=(1, 2))),
         *(
             key(target=replace(LUTS_ONLY, **change))
             for change in ({"device": "45k"}, {"dsp": True})

@@ -37,7 +37,7 @@ OPERATIONS = 120
 SEED = 7
 SHORT = (
     Entry("FP8 E5M2", "fp8_mac", {"format": "e5m2"}, ("fp8",)),
-    Entry("MLS <2,4>", "mls_mac", {"format": "2,4"}),
+    Entry("MLS <2,4>", "mls_mac", {"format": "2,4", "acc_width": 16}),
 )
 
 
@@ -295,7 +295,7 @@ def test_any_liberty_file_will_do(tmp_path: Path) -> None:
     known = pdk.find()
     copy = tmp_path / "cells.lib"
     copy.write_bytes(known.liberty[0].read_bytes())
-    entry = Entry("MLS", "mls_mac", {"format": "2,1"})
+    entry = Entry("MLS", "mls_mac", {"format": "2,1", "acc_width": 16})
     energies = []
     for found in (known, pdk.find(liberty=copy)):
         conditions = Conditions(pdk=found, clock_mhz=40.0)
@@ -330,7 +330,7 @@ def test_a_wrong_netlist_gives_no_energy_and_a_missing_flop_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     conditions = Conditions(pdk=pdk.find(), clock_mhz=40.0)
-    configuration = Entry("MLS", "mls_mac").configuration()
+    configuration = Entry("MLS", "mls_mac", {"acc_width": 16}).configuration()
     build_of_gates = Build(configuration, Adders.GATES)
     pairs = configuration.workload(build(OPERATIONS, SEED))
 

@@ -15,8 +15,8 @@ from mlsmac.units import configure
 
 
 def test_bits_are_random_and_toggle_in_a_tenth_of_the_cycles():
-    workload = vectorless.build(configure("mls_mac", format="2,4"), 4000, 3)
-    again = vectorless.build(configure("mls_mac", format="2,4"), 4000, 3)
+    workload = vectorless.build(configure("mls_mac", format="2,4", acc_width=16), 4000, 3)
+    again = vectorless.build(configure("mls_mac", format="2,4", acc_width=16), 4000, 3)
     for port, width in {"w": 7, "a": 7, "start": 1}.items():
         codes = workload.inputs[port]
         np.testing.assert_array_equal(codes, again.inputs[port])

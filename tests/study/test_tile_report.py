@@ -26,12 +26,12 @@ from mlsmac.units.dots import PRESETS
 
 ENTRIES = (
     Entry("FP8", "fp8_tile", {"format": "e4m3"}, ("fp8",)),
-    Entry("MLS", "mls_tile", {"format": "2,1"}),
+    Entry("MLS", "mls_tile", {"format": "2,1", "acc_width": 16}),
     Entry("FP8 dots", "block_dot", PRESETS["fp8_e4m3"], ("fp8",)),
     Entry("MLS dots", "dot_tile", {"format": "2,1"}),
 )
 # Quick to map: no float32 multiplier.
-SMALL = {"format": "2,1", "lanes": 2, "tensor_scale": False}
+SMALL = {"format": "2,1", "acc_width": 16, "lanes": 2, "tensor_scale": False}
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ SMALL = {
     "float_mac": {"format": "e4m3"},
     "int_mac": {"format": "int4", "a_format": "int4", "acc_width": 10},
     "adder_mac": {"format": "int4", "acc_width": 8},
-    "lns_mac": {"table_bits": 2, "acc_width": 12},
+    "lns_mac": {"table_bits": 2, "acc_width": 17},
 }
 """Options that make MACs small; `mac` of the session is one more."""
 
