@@ -15,6 +15,15 @@ from ..support.errors import ToolError, UserError
 from ..units import UNITS, StreamConfiguration, configure, emit
 from ..units.emit import parameters
 from ..units.options import NONE
+from .companions import (
+    BenchSeed,
+    Core,
+    KeptVectors,
+    Steps,
+    Testbench,
+    companions,
+    keep_vectors,
+)
 from .options import (
     DOT_LANES,
     DOT_OPERATIONS,
@@ -123,13 +132,20 @@ def generate(
     options: Mapping[str, Any],
     interface: Interface = "wires",
     results: Results = None,
+    testbench: Testbench = False,
+    core: Core = False,
+    operations: Steps = None,
+    seed: BenchSeed = None,
     output: Output = Path(),
     as_json: Json = False,
 ) -> None:
     """Write a unit's Verilog and its JSON sidecar (ports, latency, parameters, tool versions)."""
     configuration = configured(unit, options, interface, results)
+    beside = companions(
+        configuration, testbench=testbench, core=core, operations=operations, seed=seed
+    )
     emitted = emit(configuration)
-    paths = emitted.write(output)
+    paths = emitted.write(output, beside)
     if as_json:
         print_json(emitted.sidecar)
     else:
@@ -150,6 +166,7 @@ def verify(
         typer.Option(help=f"Steps to simulate; default: {DEFAULT_OPERATIONS} over the lanes."),
     ] = None,
     seed: Seed = DEFAULT_SEED,
+    vectors: KeptVectors = None,
     directory: Annotated[
         Path, typer.Option("--build", help="Where the simulation and a waveform go.")
     ] = Path("build/verify"),
@@ -166,6 +183,8 @@ def verify(
         operations = DEFAULT_OPERATIONS // configuration.options.get("lanes", 1)
     check_range("--operations", operations, 1)
     check_range("--seed", seed, 0)
+    if vectors is not None:
+        keep_vectors(configuration, vectors, operations, seed)
     with err.status(f"simulating {configuration.slug} in {simulator}"):
         place = directory / configuration.slug
         how: dict[str, Any] = {"simulator": simulator, "operations": operations, "seed": seed}
