@@ -24,6 +24,7 @@ from .companions import (
     companions,
     keep_vectors,
 )
+from .export import export
 from .options import (
     DOT_LANES,
     DOT_OPERATIONS,
@@ -489,6 +490,9 @@ def pdk(
         out.print(pairs(facts["library"], lines(facts)))
     if refusal:
         raise refusal
+
+
+app.command()(export)
 
 
 @app.command()

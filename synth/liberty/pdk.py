@@ -50,13 +50,15 @@ class _Known:
     names and its corner, and the Pdk less its files.
 
     `mark` is a pattern that cells of the family have, to which the Pdk's `dont_use` applies;
-    `nand2_um2` the area of the Pdk's NAND in the very library that the Pdk describes.
+    `nand2_um2` the area of the Pdk's NAND in the very library that the Pdk describes; `node_nm` its
+    node, as it is called.
     """
 
     files: tuple[tuple[str, ...], ...]
     install: str
     mark: str
     nand2_um2: float
+    node_nm: float
     pdk: Pdk
 
     def is_of(self, cells: Mapping[str, LibertyCell]) -> bool:
@@ -79,6 +81,7 @@ _KNOWN = {
         install="install the Debian package qflow-tech-osu018",
         mark="DFFPOSX1",
         nand2_um2=24,
+        node_nm=180,
         pdk=Pdk(
             name="osu018",
             liberty=(),
@@ -98,6 +101,7 @@ _KNOWN = {
         install="install it with `ciel enable --pdk-family sky130` or set PDK_ROOT",
         mark="sky130_fd_sc_*__*",
         nand2_um2=3.7536,
+        node_nm=130,
         pdk=Pdk(
             name="sky130",
             liberty=(),
@@ -127,6 +131,7 @@ _KNOWN = {
         install="install it with `ciel enable --pdk-family ihp-sg13g2` or set PDK_ROOT",
         mark="sg13g2_*",
         nand2_um2=7.2576,
+        node_nm=130,
         pdk=Pdk(
             name="sg13g2",
             liberty=(),
@@ -156,6 +161,7 @@ _KNOWN = {
         install=f"put its five RVT TT files (NLDM) into a folder and set {PDK_DIR_VARIABLE}",
         mark="*_ASAP7_75t_*",
         nand2_um2=0.05832,
+        node_nm=7,
         pdk=Pdk(
             name="asap7",
             liberty=(),
@@ -218,6 +224,11 @@ def find(name: str | None = None, liberty: Files | None = None) -> Pdk:
                 return replace(known.pdk, liberty=files)
     looked = ", ".join(known.files[-1])
     raise UserError(f"no Liberty file of {name} found (looked for {looked}): {known.install}")
+
+
+def node_nm(name: str) -> float | None:
+    """Node of the PDK of that name in nm, None where the name is unknown."""
+    return _KNOWN[name].node_nm if name in _KNOWN else None
 
 
 def _custom(files: tuple[Path, ...]) -> Pdk:
