@@ -28,7 +28,7 @@ def export(
         Path | None, _directory("a package of hwcomponents models, which AccelForge finds,")
     ] = None,
     accelergy: Annotated[
-        Path | None, _directory("tables of Accelergy's table-based plug-in")
+        Path | None, _directory("components of Accelergy's library plug-in")
     ] = None,
     zigzag: Annotated[Path | None, _directory("operational arrays of ZigZag")] = None,
     csv: Annotated[

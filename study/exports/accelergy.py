@@ -1,37 +1,33 @@
-"""Costs as tables of Accelergy's table-based plug-in: a set for each library."""
+"""Costs as components of Accelergy's library plug-in, which scales them to other nodes."""
 
 from collections.abc import Sequence
 
 from ..records import significant
-from .costs import Cost, identifier
+from .costs import Cost, known_node
 
-_SET = """\
-name: mlsmac_{folder}
-technology: {technology}
-accuracy: 90
-path_to_data_dir: ./{folder}
-"""
-
-_TABLE = """\
-technology,action,energy,area
-{technology},compute,{energy_pj},{area_um2}
-{technology},leak,{leakage_pj},{area_um2}
+# The plug-in wants `read`, `write` and `update` of every component.
+_COMPONENT = """\
+# {remark}
+technology,global_cycle_seconds,energy,area,action
+{node}nm,{cycle},{energy_pj},{area_um2},compute|read
+{node}nm,{cycle},{leakage_pj},{area_um2},leak
+{node}nm,{cycle},0,{area_um2},write|update
 """
 
 
 def accelergy_files(costs: Sequence[Cost]) -> dict[str, str]:
-    """`<library>.table.yaml` and, in a folder of the library's name, a table for each unit, whose
-    class is its module's name: energies in pJ (`leak`: of a cycle of the measured clock), areas in
-    square micrometres, of the part that takes one product a cycle.
+    """A file `<name>.csv` for each unit: energies in pJ (`leak`: of a cycle), areas in square
+    micrometres, of the part that takes one product a cycle. Raises: UserError for a library of an
+    unknown node.
     """
-    files = {}
-    for cost in costs:
-        folder = identifier(cost.pdk)
-        files[f"{folder}.table.yaml"] = _SET.format(folder=folder, technology=cost.pdk)
-        files[f"{folder}/{cost.module}.csv"] = _TABLE.format(
-            technology=cost.pdk,
+    return {
+        f"{cost.name}.csv": _COMPONENT.format(
+            remark=cost.remark,
+            node=f"{known_node(cost):g}",
+            cycle=f"{1e-6 / cost.clock_mhz:.6g}",
             energy_pj=significant(cost.dynamic_pj, 6),
             leakage_pj=significant(cost.product_leakage_uw / cost.clock_mhz, 6),
             area_um2=significant(cost.product_area_um2, 6),
         )
-    return files
+        for cost in costs
+    }

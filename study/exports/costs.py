@@ -144,6 +144,13 @@ def _node(pdk: str, given_nm: float | None) -> float | None:
     return given_nm if known is None else known
 
 
+def known_node(cost: Cost) -> float:
+    """The node of its library in nm. Raises: UserError where nobody told."""
+    if cost.node_nm is None:
+        raise UserError(f"the node of {cost.pdk} must be given: --node-nm")
+    return cost.node_nm
+
+
 def identifier(text: str) -> str:
     """The text as a name of Python, YAML and files: what is neither a letter nor a digit becomes an
     underscore.

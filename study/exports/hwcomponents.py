@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ...support.errors import UserError
 from ..records import significant
-from .costs import Cost
+from .costs import Cost, known_node
 
 PACKAGE = "hwcomponents_mlsmac"
 _FINEST_NM, _COARSEST_NM = 7, 130
@@ -80,9 +80,7 @@ def hwcomponents_files(costs: Sequence[Cost]) -> dict[str, str]:
     node. Raises: UserError for a library of an unknown node, or of one that does not scale.
     """
     for cost in costs:
-        if cost.node_nm is None:
-            raise UserError(f"the node of {cost.pdk} must be given: --node-nm")
-        if not _FINEST_NM <= cost.node_nm <= _COARSEST_NM:
+        if not _FINEST_NM <= known_node(cost) <= _COARSEST_NM:
             raise UserError(
                 f"hwcomponents scales between {_FINEST_NM} and {_COARSEST_NM} nm, and {cost.pdk} "
                 f"is of {cost.node_nm:g} nm: export what was measured with --pdk sky130, sg13g2 "

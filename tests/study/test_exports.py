@@ -115,23 +115,22 @@ def test_models_of_hwcomponents(costs: list[Cost], tmp_path: Path) -> None:
     assert getattr(package, costs[0].name)(65e-9).scaled == (65e-9, 130e-9)
 
 
-def test_tables_of_accelergy(costs: list[Cost]) -> None:
-    both = [*costs, *read_costs([RESULTS / "dots_asap7.json"])[0]]
-    files = accelergy_files(both)
-    assert files["sky130.table.yaml"].splitlines()[1:] == [
-        "technology: sky130",
-        "accuracy: 90",
-        "path_to_data_dir: ./sky130",
-    ]
-    assert len(files) == 2 + len(both)
-    for cost in both:
-        compute, leak = csv.DictReader(io.StringIO(files[f"{cost.pdk}/{cost.module}.csv"]))
-        assert (compute["action"], leak["action"]) == ("compute", "leak")
-        assert compute["technology"] == cost.pdk
+def test_components_of_accelergy(costs: list[Cost]) -> None:
+    files = accelergy_files(costs)
+    assert list(files) == [f"{cost.name}.csv" for cost in costs]
+    for cost, text in zip(costs, files.values(), strict=True):
+        about, *lines = text.splitlines()
+        assert about.startswith(f"# {cost.unit}: ")
+        compute, leak, idle = csv.DictReader(lines)
+        assert {line["technology"] for line in (compute, leak, idle)} == {"130nm"}
+        actions = [line["action"] for line in (compute, leak, idle)]
+        assert actions == ["compute|read", "leak", "write|update"]
         assert float(compute["energy"]) == pytest.approx(cost.energy_pj - cost.leakage_pj, rel=1e-5)
         # uW over MHz is pJ.
         per_cycle = cost.leakage_uw / cost.clock_mhz / cost.products
         assert float(leak["energy"]) == pytest.approx(per_cycle, rel=1e-5)
+        assert float(leak["global_cycle_seconds"]) == pytest.approx(1e-6 / cost.clock_mhz, rel=1e-5)
+        assert float(idle["energy"]) == 0
         assert float(compute["area"]) == pytest.approx(cost.area_um2 / cost.products, rel=1e-5)
 
 
