@@ -6,6 +6,7 @@ import typer
 
 from .commands import inputs, reports, units
 from .ending import run
+from .export import export
 from .options import UnitCommand
 from .output import out
 from .power import power
@@ -57,6 +58,7 @@ _OTHERS = (
     inputs.quantize,
     inputs.pdk,
     inputs.doctor,
+    export,
     power,
 )
 for _command in _OF_UNIT:

@@ -38,8 +38,9 @@ class Emitted:
     verilog: str
     sidecar: Mapping[str, Any]
 
-    def write(self, directory: Path) -> list[Path]:
-        """Write both files into `directory` (made if missing), or neither; returns their paths.
+    def write(self, directory: Path, beside: Mapping[str, str] = {}) -> list[Path]:
+        """Write both files, and those `beside` them by name, into `directory` (made if missing), or
+        none; returns their paths.
 
         Raises: OSError where the directory cannot be made or written.
         """
@@ -47,6 +48,7 @@ class Emitted:
         texts = {
             directory / f"{self.slug}.v": self.verilog,
             directory / f"{self.slug}.json": json.dumps(self.sidecar, indent=2) + "\n",
+            **{directory / name: text for name, text in beside.items()},
         }
         write_whole(texts)
         return list(texts)

@@ -12,6 +12,15 @@ from ...sim.vectors import DEFAULT_OPERATIONS, DEFAULT_SEED
 from ...support.errors import UserError
 from ...units import UNITS, StreamConfiguration, configure, emit
 from ...units.emit import parameters
+from ..companions import (
+    BenchSeed,
+    Core,
+    KeptVectors,
+    Steps,
+    Testbench,
+    companions,
+    keep_vectors,
+)
 from ..options import (
     OF_UNIT,
     Interface,
@@ -59,13 +68,20 @@ def generate(
     options: Mapping[str, Any],
     interface: Interface = "wires",
     results: Results = None,
+    testbench: Testbench = False,
+    core: Core = False,
+    operations: Steps = None,
+    seed: BenchSeed = None,
     output: Output = Path(),
     as_json: Json = False,
 ) -> None:
     """Write a unit's Verilog and its JSON sidecar (ports, latency, parameters, tool versions)."""
     configuration = configured(unit, options, interface, results)
+    beside = companions(
+        configuration, testbench=testbench, core=core, operations=operations, seed=seed
+    )
     emitted = emit(configuration)
-    paths = emitted.write(output)
+    paths = emitted.write(output, beside)
     if as_json:
         print_json({**emitted.sidecar, "files": [str(path) for path in paths]})
     else:
@@ -88,6 +104,7 @@ def verify(
         ),
     ] = None,
     seed: Seed = DEFAULT_SEED,
+    vectors: KeptVectors = None,
     directory: Annotated[
         Path, typer.Option("--build", help="Where the simulation and a waveform go.")
     ] = Path("build/verify"),
@@ -104,6 +121,8 @@ def verify(
         operations = DEFAULT_OPERATIONS // configuration.options.get("lanes", 1)
     check_range("--operations", operations, 1)
     check_range("--seed", seed, 0)
+    if vectors is not None:
+        keep_vectors(configuration, vectors, operations, seed)
     with progress_bar(err, f"preparing {configuration.slug}") as progress:
         place = directory / configuration.slug
         how: dict[str, Any] = {"simulator": simulator, "operations": operations, "seed": seed}

@@ -50,13 +50,15 @@ class _Known:
     its content, whatever its files' names and its corner; and the Pdk less its files.
 
     `mark` is a pattern that cells of the family have, to which the Pdk's `dont_use` applies;
-    `nand2_um2` the area of the Pdk's NAND in the very library that the Pdk describes.
+    `nand2_um2` the area of the Pdk's NAND in the very library that the Pdk describes; `node_nm` its
+    node, as it is called.
     """
 
     files: tuple[tuple[str, ...], ...]
     install: str
     mark: str
     nand2_um2: float
+    node_nm: float
     pdk: Pdk
 
     def is_of(self, cells: Mapping[str, LibertyCell]) -> bool:
@@ -79,6 +81,7 @@ _KNOWN = {
         install="install the Debian package qflow-tech-osu018, or",
         mark="DFFPOSX1",
         nand2_um2=24,
+        node_nm=180,
         pdk=Pdk(
             name="osu018",
             liberty=(),
@@ -98,6 +101,7 @@ _KNOWN = {
         install="install it with `ciel enable --pdk-family sky130` (PDK_ROOT tells where), or",
         mark="sky130_fd_sc_*__*",
         nand2_um2=3.7536,
+        node_nm=130,
         pdk=Pdk(
             name="sky130",
             liberty=(),
@@ -127,6 +131,7 @@ _KNOWN = {
         install="install it with `ciel enable --pdk-family ihp-sg13g2` (PDK_ROOT tells where), or",
         mark="sg13g2_*",
         nand2_um2=7.2576,
+        node_nm=130,
         pdk=Pdk(
             name="sg13g2",
             liberty=(),
@@ -156,6 +161,7 @@ _KNOWN = {
         install="get its Liberty files (RVT, TT, NLDM) and",
         mark="*_ASAP7_75t_*",
         nand2_um2=0.05832,
+        node_nm=7,
         pdk=Pdk(
             name="asap7",
             liberty=(),
@@ -227,6 +233,11 @@ def _not_found(known: _Known) -> str:
     searched = [f"{path}{'' if path.is_dir() else ' (no folder)'}" for path in _directories()]
     remedy = f"{known.install} set {PDK_DIR_VARIABLE} to a folder that has {files}"
     return f"no Liberty file of {known.pdk.name} found: {remedy}; searched: {', '.join(searched)}"
+
+
+def node_nm(name: str) -> float | None:
+    """Node of the PDK of that name in nm, None where the name is unknown."""
+    return _KNOWN[name].node_nm if name in _KNOWN else None
 
 
 def _custom(files: tuple[Path, ...]) -> Pdk:
