@@ -15,15 +15,12 @@ from typing import Any
 import numpy as np
 
 from ...data import Layer
-from ...golden.blocks import BlockFormat, ElementCoding, ScaleCoding, quantize_blocks
 from ...golden.dots import decode_elements
 from ...golden.floats import to_float64
 from ...golden.lowering import Kind, Steps, convolution, lower
 from ...golden.quantize import quantize
 from ...golden.spec import (
     FP32,
-    MXFP8_E4M3,
-    NVFP4_SCALE,
     SCALE_E8M0,
     ElementFormat,
     FloatFormat,
@@ -33,13 +30,11 @@ from ...golden.spec import (
     check_int,
 )
 from ...support.words import Codes
+from .coding import quantize_rows
 from .encode import amax_shift, encode_tensor, pooled
 
 KERNEL = 9
 """Products of a 3x3 kernel."""
-
-_SCALES = {SCALE_E8M0: ScaleCoding.E8M0, NVFP4_SCALE: ScaleCoding.E4M3}
-"""Scales whose blocks have rules of their own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,22 +209,9 @@ def _coded(
     largest = np.zeros((1, x.shape[1]), np.float32)
     largest[0, 0] = np.abs(tensor).max()
     x = np.concatenate([x, largest])
-    if scale in _SCALES:
-        whole = quantize_blocks(x, block_format(format, scale, x.shape[1])).to_mls()
-    else:
-        whole = quantize(x[:, np.newaxis], format, scale, rounding=rounding, rng=rng)
+    whole = quantize_rows(x, format, scale, rounding, rng)
     codes, values = (y.reshape(x.shape)[:-1] for y in (whole.codes(), whole.dequantize()))
     return Coded(codes.astype(np.int64), whole.scale_codes().astype(np.int64).ravel()[:-1], values)
-
-
-def block_format(element: ElementFormat, scale: ScaleFormat, size: int) -> BlockFormat:
-    """The format of OCP's or NVIDIA's rules with that element, scale and size."""
-    coding = ElementCoding.NUMBERS if element.exp_bits else ElementCoding.INTEGER
-    if element == MXFP8_E4M3:
-        coding = ElementCoding.NAN
-    return BlockFormat(
-        element=element, size=size, scale_coding=_SCALES[scale], element_coding=coding
-    )
 
 
 def _changes(*rows: Codes) -> Codes:

@@ -21,8 +21,9 @@ from ...golden.spec import FP32, IntFormat, check_int, choice
 from ...support.cache import digest
 from ...support.words import Codes
 from . import dots, tiles
+from .coding import Coding
 from .dots import DotStimulus
-from .encode import Format, encode_tensor, pooled
+from .encode import USUAL, Format, encode_tensor, pooled
 from .tiles import TileStimulus
 
 
@@ -100,13 +101,16 @@ class Stimulus:
     seed: int
     layers: tuple[Layer, ...]
     tensors: Tensors
+    coding: Coding = USUAL
+    """Of MLS elements, pair by pair; tiles and dot units have groups of their own."""
 
     def __len__(self) -> int:
         return len(self.first)
 
     def resized(self, operations: int) -> "Stimulus":
         """So many operations, drawn from the same tensors."""
-        return build(operations, self.seed, self.kinds, tensors=self.tensors, layers=self.layers)
+        drawn = build(operations, self.seed, self.kinds, tensors=self.tensors, layers=self.layers)
+        return replace(drawn, coding=self.coding)
 
     def encode(
         self, format: Format, a_format: Format | None = None
@@ -139,7 +143,9 @@ class Stimulus:
         """Codes of all tensors."""
         return np.concatenate(
             [
-                encode_tensor(tensor, format, np.random.default_rng([self.seed, number])).ravel()
+                encode_tensor(
+                    tensor, format, np.random.default_rng([self.seed, number]), self.coding
+                ).ravel()
                 for number, tensor in enumerate(pooled(self.layers))
             ]
         )
@@ -219,8 +225,9 @@ class Stimulus:
     def digest(self) -> str:
         """SHA-256 (hex) of all that decides the codes of every format: pairs, tensors, seed."""
         kinds = [kind.value for kind in self.kinds]
+        other = [] if self.coding == USUAL else [self.coding.written()]
         arrays = (self.first, self.second, self.start, self.kind, *pooled(self.layers))
-        return digest([self.seed, kinds, *arrays])
+        return digest([self.seed, kinds, *other, *arrays])
 
     def statistics(
         self, format: Format = FP32, a_format: Format | None = None
