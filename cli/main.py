@@ -39,6 +39,7 @@ from .options import (
     takes,
 )
 from .output import err, out, present, print_json, print_paths, show
+from .sweep import sweep
 
 app = typer.Typer(
     name="mlsmac",
@@ -328,6 +329,9 @@ def dots(
     result = measuring.run_dots(asked, err, lanes=counts)
     present(result, dot_tables(result, result.rows), shown, output, as_json)
     measuring.conclude(result, {measuring.called(row): row.measured for row in result.rows})
+
+
+app.command()(sweep)
 
 
 @app.command()

@@ -1,14 +1,17 @@
 """Reports as self-contained HTML pages."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import jinja2
 from markupsafe import Markup, escape
 
 from .dot_report import BASELINES as DOT_BASELINES
 from .rows import DotReport, MacReport, Report, TileReport
+from .sweep_rows import SweepReport
+from .sweep_tables import sweep_page
 from .systems import BASELINES
-from .tables import Table, dot_page, mac_page, tile_page
+from .tables import dot_page, mac_page, tile_page
 
 
 def mac_html(report: MacReport, plots: Mapping[str, str]) -> str:
@@ -34,10 +37,15 @@ def dot_html(report: DotReport, plots: Mapping[str, str]) -> str:
     return _render("dots", report, dot_page(report.rows), plots, kinds=DOT_BASELINES)
 
 
+def sweep_html(report: SweepReport, plot: str) -> str:
+    """The same of a sweep."""
+    return _render("sweep", report, sweep_page(report), {}, plot=Markup(plot))
+
+
 def _render(
     template: str,
-    report: Report,
-    tables: Mapping[str, Table],
+    report: Report | SweepReport,
+    tables: Mapping[str, Any],
     plots: Mapping[str, str],
     **more: object,
 ) -> str:

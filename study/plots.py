@@ -14,7 +14,7 @@ from .quality_report import QualityRow
 from .quantizer_rows import StepRow
 from .rows import DotRow, MacRow, TileRow
 
-_STYLE: Any = {
+STYLE: Any = {
     "svg.hashsalt": "mlsmac",
     "svg.fonttype": "none",
     "font.size": 10,
@@ -28,7 +28,7 @@ _MAC_COLOURS = {"multiplier": _MULTIPLIER, "accumulator": _ACCUMULATOR}
 
 def energy_plot(rows: Sequence[MacRow]) -> str:
     """Energy an operation by unit: multiplier, accumulator; a mark at zero delay."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 0.3 * len(rows) + 1.4), layout="constrained")
         axes = figure.subplots()
         shown = list(reversed(rows))
@@ -36,7 +36,7 @@ def energy_plot(rows: Sequence[MacRow]) -> str:
         axes.set_yticks(range(len(shown)), [row.unit for row in shown])
         axes.set_xlabel("energy per MAC, pJ")
         axes.legend(loc="lower right", frameon=False)
-        return _svg(figure)
+        return svg(figure)
 
 
 def _stacked(axes: Axes, rows: Sequence[MacRow]) -> None:
@@ -111,7 +111,7 @@ def _by_lanes(rows: Sequence[TileRow | DotRow], names: Mapping[str, str], what: 
     counts = list(dict.fromkeys(sorted(row.lanes for row in rows)))
     panels = [[row for row in reversed(rows) if row.lanes == count] for count in counts]
     heights = [0.3 * len(own) + 0.7 for own in panels]
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.2, sum(heights) + 0.6), layout="constrained")
         every = figure.subplots(len(counts), 1, sharex=True, squeeze=False, height_ratios=heights)[
             :, 0
@@ -125,7 +125,7 @@ def _by_lanes(rows: Sequence[TileRow | DotRow], names: Mapping[str, str], what: 
         every[0].set_xmargin(0.12)
         marks = [Patch(color=_STAGE_COLOURS[stage], label=name) for stage, name in names.items()]
         figure.legend(handles=marks, loc="outside upper center", frameon=False, ncols=len(marks))
-        return _svg(figure)
+        return svg(figure)
 
 
 def _stages(axes: Axes, place: int, row: TileRow | DotRow) -> None:
@@ -145,7 +145,7 @@ _STEP_COLOURS = {"macs": _MULTIPLIER, "statistics": "#7a5ba8", "quantization": _
 def step_plot(steps: Sequence[StepRow]) -> str:
     """Energy of a training step over its MACs, by what it is spent on; a panel a network."""
     networks = list(dict.fromkeys(row.network for row in steps))
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 0.35 * len(steps) + 1.6), layout="constrained")
         panels = figure.subplots(max(len(networks), 1), 1, sharex=True, squeeze=False)[:, 0]
         for axes, network in zip(panels, networks, strict=False):
@@ -163,7 +163,7 @@ def step_plot(steps: Sequence[StepRow]) -> str:
         panels[-1].set_xlabel("energy of a training step per MAC, pJ")
         marks = [Patch(color=colour, label=part) for part, colour in _STEP_COLOURS.items()]
         figure.legend(handles=marks, loc="outside upper center", frameon=False, ncols=len(marks))
-        return _svg(figure)
+        return svg(figure)
 
 
 def area_plot(rows: Sequence[MacRow]) -> str:
@@ -191,7 +191,7 @@ def _labelled(points: Sequence[tuple[str, float, float]], x: str, y: str) -> str
     line to its point, so that units that are alike do not cover one another.
     """
     ordered = sorted(points, key=lambda point: point[2])
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.2, max(4.2, 0.24 * len(points) + 0.8)), layout="constrained")
         axes = figure.subplots()
         for number, (label, *place) in enumerate(ordered):
@@ -214,7 +214,7 @@ def _labelled(points: Sequence[tuple[str, float, float]], x: str, y: str) -> str
         axes.set_xlabel(x)
         axes.set_ylabel(y)
         axes.grid(alpha=0.25, which="both")
-        return _svg(figure)
+        return svg(figure)
 
 
 _KIND_TITLES = {"w": "W", "a": "A", "e": "E"}
@@ -236,7 +236,7 @@ def quality_plot(rows: Sequence[QualityRow]) -> str:
     carry over the mantissa bits: the same error, then the bias that shrinks magnitudes.
     """
     stochastic = [row for row in rows if row.rounding == "stochastic"]
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9, 12), layout="constrained")
         panels = figure.subplots(5, len(_KIND_TITLES), sharey="row", sharex="row")
         for column, (kind, title) in enumerate(_KIND_TITLES.items()):
@@ -253,7 +253,7 @@ def quality_plot(rows: Sequence[QualityRow]) -> str:
             line[-1].legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
         for line in panels[:3]:
             line[0].set_ylim(bottom=0)
-        return _svg(figure)
+        return svg(figure)
 
 
 def _by_layer(axes: Axes, rows: Sequence[QualityRow], key: str, **fixed: str) -> None:
@@ -291,7 +291,8 @@ def _by_mantissa(axes: Axes, rows: Sequence[QualityRow], name: str) -> None:
     axes.set_yscale("log")
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """A figure as SVG text."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()[buffer.getvalue().index("<svg") :]

@@ -192,7 +192,7 @@ def accumulator_row(configuration: Configuration, drawn: Stimulus) -> Accumulato
     """
     if "overflow" not in configuration.options:
         return None
-    stimulus = _range_stimulus(drawn.seed, drawn.tensors)
+    stimulus = replace(_range_stimulus(drawn.seed, drawn.tensors), coding=drawn.coding)
     mac = configuration.lane
     outputs = mac.reference(mac.workload(stimulus).inputs)
     last = np.append(stimulus.start[1:], True)
