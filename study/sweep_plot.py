@@ -72,7 +72,7 @@ def _panel(
     named = sorted(front[:_MOST_NAMES], key=lambda row: place(row)[1])
     for number, row in enumerate(named):
         _name(axes, row.unit, place(row), (number + 0.5) / len(named))
-    _scales(axes, shown)
+    _scales(axes, shown, bool(rows))
 
 
 def _name(axes: Axes, label: str, place: tuple[float, float], height: float) -> None:
@@ -87,12 +87,12 @@ def _name(axes: Axes, label: str, place: tuple[float, float], height: float) -> 
     )
 
 
-def _scales(axes: Axes, shown: Sequence[Objective]) -> None:
+def _scales(axes: Axes, shown: Sequence[Objective], has_points: bool) -> None:
     axes.set_xlabel(shown[0].title)
     axes.set_ylabel(shown[1].title)
     axes.grid(alpha=0.25, which="both")
     for name, axis, own in zip("xy", (axes.xaxis, axes.yaxis), shown, strict=True):
-        if own.largest:
+        if own.largest or not has_points:
             continue
         getattr(axes, f"set_{name}scale")("log")
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))

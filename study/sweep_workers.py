@@ -84,14 +84,14 @@ def _on_cluster(address: str, jobs: Sequence[Job], stimulus: Stimulus, results: 
         for job in jobs:
             key = f"mlsmac-{job.key(stimulus)}"
             futures[client.submit(_run_there, job, source, code(), key=key)] = job
-        yield from _arriving(futures)
+        yield from _arriving(futures, client.loop)
 
 
-def _arriving(futures: Mapping[Any, Job]) -> Results:
+def _arriving(futures: Mapping[Any, Job], loop: Any) -> Results:
     from distributed import as_completed as done  # type: ignore[attr-defined]
     from distributed.scheduler import KilledWorker
 
-    for future in done(futures, raise_errors=False):
+    for future in done(futures, loop=loop, raise_errors=False):
         try:
             yield futures[future], future.result()
         except KilledWorker as error:
