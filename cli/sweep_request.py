@@ -1,11 +1,10 @@
 """What a sweep is asked for: options of the command line over those of a file."""
 
 import json
-import math
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from ..study.conditions import Conditions
 from ..study.stimuli.pairs import Stimulus
@@ -149,7 +148,10 @@ def _accuracies(path: Path) -> list[dict[str, Any]]:
         raise UserError(f"{path} {rule}, not {type(found).__name__}")
     for entry in found:
         value = entry.get("accuracy") if isinstance(entry, dict) else None
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (is_number and math.isfinite(value) and 0 <= value <= 1 and len(entry) > 1):
+        if not (_is_number(value) and 0 <= value <= 1 and len(entry) > 1):
             raise UserError(f"{path} {rule}, not {entry!r}")
     return found
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)

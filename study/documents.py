@@ -25,6 +25,7 @@ from .quality_report import QualityReport, carry_table, quality_tables
 from .quantizer_rows import NetworkRow, OperationRow, QuantizerReport, QuantizerRow, StepRow
 from .records import documented, from_json
 from .rows import DotReport, DotRow, FpgaRow, MacReport, MacRow, TileReport, TileRow
+from .sweep_rows import SweepReport, SweepRow
 from .table5 import Table5, Table5Row, statement
 from .terminal import markdown, text
 from .verdict import claims_table, errors_table, ratios_table
@@ -145,6 +146,12 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "fields.quantizers.networks": lambda: _fields(NetworkRow),
     "fields.quantizers.steps": lambda: _fields(StepRow),
     "fields.fpga": lambda: _fields(FpgaRow),
+    "fields.sweep": lambda: _fields(
+        SweepReport, MacReport, "`report.json` ([report.md](report.md))"
+    ),
+    "fields.sweep.rows": lambda: _fields(
+        SweepRow, DotRow, "a row of `dots` ([report.md](report.md))"
+    ),
 }
 """What stands in a block, by its name."""
 

@@ -53,9 +53,18 @@ _given: tuple[Stimulus, Cache, Cache]
 
 def _begin(*given: Any) -> None:
     global _given
-    _given = given  # type: ignore[assignment]
+    _given = given
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command ends its processes
+    threading.Thread(target=_end_with_command, daemon=True).start()
+
+
+def _end_with_command() -> None:
+    """End where the command was killed, and could not."""
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
 
 
 def _run_here(job: Job) -> Mapping[str, Any]:
@@ -88,7 +97,7 @@ def _on_cluster(address: str, jobs: Sequence[Job], stimulus: Stimulus, results: 
 
 
 def _arriving(futures: Mapping[Any, Job], loop: Any) -> Results:
-    from distributed import as_completed as done  # type: ignore[attr-defined]
+    from distributed import as_completed as done
     from distributed.scheduler import KilledWorker
 
     for future in done(futures, loop=loop, raise_errors=False):
@@ -104,7 +113,7 @@ def _arriving(futures: Mapping[Any, Job], loop: Any) -> Results:
 def _connected(address: str) -> Any:
     """A client with a worker or more. Raises: UserError."""
     try:
-        from distributed import Client  # type: ignore[attr-defined]
+        from distributed import Client
     except ImportError:
         raise UserError("--scheduler needs distributed: pip install 'mlsmac[sweep]'") from None
     for name in ("distributed", "tornado"):  # what they say of a lost connection, we say
@@ -133,7 +142,7 @@ _one = threading.Lock()
 
 
 def _run_there(job: Job, stimulus: Stimulus, wanted: str) -> Mapping[str, Any]:
-    from distributed import get_worker  # type: ignore[attr-defined]
+    from distributed import get_worker
 
     worker: Any = get_worker()
     if code() != wanted:
