@@ -19,6 +19,7 @@ COMMANDS = (
     "synth",
     "report",
     "dots",
+    "sweep",
     "quantizers",
     "fpga",
     "pdk",
