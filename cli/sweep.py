@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from ..study.sweep_rows import SweepReport
 from .options import Json, Output, of_measuring, takes
 from .output import err, exit_if_wrong, json_text, print_paths, show, warn
 
@@ -103,7 +104,7 @@ def sweep(
         sys.exit(1)
 
 
-def write(report: Any, directory: Path) -> list[Path]:
+def write(report: SweepReport, directory: Path) -> list[Path]:
     """Write sweep.json, .html, .csv and .svg into `directory`, all or none."""
     from ..study.html import sweep_html
     from ..study.sweep_plot import sweep_plot
@@ -122,7 +123,7 @@ def write(report: Any, directory: Path) -> list[Path]:
     return list(files)
 
 
-def remarks(report: Any) -> list[str]:
+def remarks(report: SweepReport) -> list[str]:
     """What the tables' reader must know."""
     builds = "the best build" if report.search else "one build"
     lines = [
@@ -135,7 +136,7 @@ def remarks(report: Any) -> list[str]:
     return [*lines, *([f"{len(late)} miss the clock: {', '.join(late)}"] if late else [])]
 
 
-def _cautions(report: Any, accuracies: int) -> Iterator[str]:
+def _cautions(report: SweepReport, accuracies: int) -> Iterator[str]:
     """Errors above the stated precision, in one line; results of a training that no row has."""
     errors = [
         (row.measured.energy_pj_se or 0) / row.measured.energy_pj

@@ -52,24 +52,28 @@ class Job:
         own = self.point.configuration
         coding = self.point.coding.written() if self.point.coding else None
         given = [own.name, own.slug, parameters(own), coding, stimulus.digest]
-        return digest(["sweep", code(), *_circumstances(self.conditions), *given])
+        return digest(["sweep", *_circumstances(self.conditions), *given])
+
+
+def makers(conditions: Conditions) -> str:
+    """Digest of the code and the tools that make results."""
+    return digest([_code(), np.__version__, tool_versions(conditions.simulator)])
 
 
 @functools.cache
-def code() -> str:
-    """Digest of all code that results hang on."""
+def _code() -> str:
     return digest([engine(), sources(), source_digest(*(_ROOT / name for name in _OWN))])
 
 
 @functools.lru_cache(maxsize=16)
 def _circumstances(conditions: Conditions) -> tuple[Any, ...]:
-    """What decides results beside the code, the configuration and the stimulus."""
+    """What decides results beside the configuration and the stimulus."""
     pdk = asdict(conditions.pdk)
     settings = {name: pdk[name] for name in pdk.keys() - {"liberty", "clock_mhz"}}
     how = [conditions.clock_mhz, conditions.script, conditions.states.value]
-    how += [conditions.simulator.value, conditions.all_builds, np.__version__]
+    how += [conditions.simulator.value, conditions.all_builds]
     files = [digest([path.read_bytes()]) for path in conditions.pdk.liberty]
-    return (*files, settings, how, tool_versions(conditions.simulator))
+    return makers(conditions), *files, settings, how
 
 
 def run(job: Job, stimulus: Stimulus, results: Cache, maps: Cache) -> Mapping[str, Any]:

@@ -13,13 +13,14 @@ import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import CancelledError, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..support.cache import Cache
 from ..support.errors import ToolError, UserError
 from .stimuli.pairs import Stimulus
-from .sweep_jobs import Job, code, run
+from .sweep_jobs import Job, makers, run
 
 Results = Generator[tuple[Job, Mapping[str, Any]], None, None]
 Workers = Callable[[Sequence[Job], Stimulus, Cache], Results]
@@ -92,7 +93,8 @@ def _on_cluster(address: str, jobs: Sequence[Job], stimulus: Stimulus, results: 
         futures = {}
         for job in jobs:
             key = f"mlsmac-{job.key(stimulus)}"
-            futures[client.submit(_run_there, job, source, code(), key=key)] = job
+            given = (_placed(job), source, makers(job.conditions))
+            futures[client.submit(_run_there, *given, key=key)] = job
         yield from _arriving(futures, client.loop)
 
 
@@ -116,8 +118,7 @@ def _connected(address: str) -> Any:
         from distributed import Client
     except ImportError:
         raise UserError("--scheduler needs distributed: pip install 'mlsmac[sweep]'") from None
-    for name in ("distributed", "tornado"):  # what they say of a lost connection, we say
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    _silence()
     try:
         client = Client(address, timeout=SECONDS, set_as_default=False)
     except (OSError, ValueError, RuntimeError) as error:
@@ -130,6 +131,20 @@ def _connected(address: str) -> Any:
         client.close()
         raise UserError(f"--scheduler {address} must have workers, but has none") from None
     return client
+
+
+def _placed(job: Job) -> Job:
+    """The job with its library's files where they are for any process."""
+    pdk = job.conditions.pdk
+    whole = replace(pdk, liberty=tuple(path.resolve() for path in pdk.liberty))
+    return replace(job, conditions=replace(job.conditions, pdk=whole))
+
+
+def _silence() -> None:
+    """What the cluster's libraries log of a lost connection, an error says."""
+    for name in [*logging.root.manager.loggerDict]:
+        if name.startswith(("distributed", "tornado", "asyncio")):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def _same(stimulus: Stimulus) -> Stimulus:
@@ -145,8 +160,9 @@ def _run_there(job: Job, stimulus: Stimulus, wanted: str) -> Mapping[str, Any]:
     from distributed import get_worker
 
     worker: Any = get_worker()
-    if code() != wanted:
-        raise ToolError(f"worker {worker.name} must have the same mlsmac as the command")
+    if makers(job.conditions) != wanted:
+        rule = "must have the versions of mlsmac and of the tools that the command has"
+        raise ToolError(f"worker {worker.name} {rule}")
     for path in job.conditions.pdk.liberty:
         if not path.is_file():
             raise ToolError(f"worker {worker.name} must have the Liberty file {path}")
