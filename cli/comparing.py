@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..study.compare import Comparison, statement
+from ..study.compare_plot import comparison_plot
 from ..study.html import comparison_html
-from ..study.plots import comparison_plot
 from ..study.tables import Table
 from ..support.files import write_whole
 from .output import json_text, print_paths, show

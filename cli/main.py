@@ -10,6 +10,7 @@ from .export import export
 from .options import UnitCommand
 from .output import out
 from .power import power
+from .sweep import sweep
 
 app = typer.Typer(
     name="mlsmac",
@@ -60,6 +61,7 @@ _OTHERS = (
     inputs.doctor,
     export,
     power,
+    sweep,
 )
 for _command in _OF_UNIT:
     app.command(cls=UnitCommand)(_command)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from rich.console import Console
 
-from ..golden.spec import ScaleFormat, choice, parse_format
+from ..golden.spec import choice
 from ..study.columns import figure
 from ..study.conditions import Conditions, States
 from ..study.dot_report import BASELINES as DOT_BASELINES
@@ -30,7 +30,7 @@ from ..study.rows import (
     TileReport,
     TileRow,
 )
-from ..study.stimuli.draw import parse_group
+from ..study.stimuli.coding import Coding
 from ..study.stimuli.pairs import Stimulus, build
 from ..study.systems import BASELINES, Entry
 from ..study.tile_report import ENTRIES as TILE_ENTRIES
@@ -130,11 +130,10 @@ def stimulus(
     check_range("--operations", operations, WARM_UP_CYCLES + 1)
     check_range("--seed", seed, 0)
     try:
-        scale_format = parse_format("--scale", ScaleFormat, scale)
+        coding = Coding.read(group, scale)
     except ValueError as error:
-        raise UserError(str(error)) from None
-    grouping = parse_group("--group", group)
-    return build(operations, seed, tensors=tensors, group=grouping, scale=scale_format)
+        raise UserError(f"--{error}") from None
+    return build(operations, seed, tensors=tensors, coding=coding)
 
 
 def _chosen(option: str, kind: type[Chosen], value: str) -> Chosen:

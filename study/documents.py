@@ -28,13 +28,17 @@ from .quantizer_rows import NetworkRow, OperationRow, QuantizerReport, Quantizer
 from .question import STANDARD, to_toml
 from .records import documented, from_json
 from .rows import DotReport, DotRow, FpgaRow, MacReport, MacRow, TileReport, TileRow
+from .sweep_plot import sweep_plot
+from .sweep_rows import SweepReport, SweepRow
+from .sweep_tables import sweep_tables
 from .table5 import Table5, Table5Row, statement
 from .terminal import markdown, text
 from .verdict import claims_table, errors_table, ratios_table
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
-"""What the commands wrote: `mlsmac report`, `dots`, `tiles`, `table5`, `quantizers`, `quality`."""
+"""What the commands wrote: `mlsmac report`, `dots`, `tiles`, `table5`, `quantizers`, `quality`,
+`sweep`."""
 
 SETTINGS = {
     "OSU 180": "report",
@@ -71,6 +75,7 @@ macs = functools.partial(result, MacReport, "report")
 quantizers = functools.partial(result, QuantizerReport, "quantizers")
 tiles = functools.partial(result, TileReport, "tiles")
 quality = functools.partial(result, QualityReport, "quality")
+sweep = functools.partial(result, SweepReport, "sweep")
 
 
 def dots(*names: str) -> Mapping[str, Sequence[DotRow]]:
@@ -153,6 +158,13 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "fields.quantizers.steps": lambda: _fields(StepRow),
     "fields.fpga": lambda: _fields(FpgaRow),
     "fields.power": lambda: _fields(NetlistPower),
+    "sweep": lambda: _indented(sweep_tables(sweep())[1]),
+    "fields.sweep": lambda: _fields(
+        SweepReport, MacReport, "`report.json` ([report.md](report.md))"
+    ),
+    "fields.sweep.rows": lambda: _fields(
+        SweepRow, DotRow, "a row of `dots` ([report.md](report.md))"
+    ),
 }
 """What stands in a block, by its name."""
 
@@ -174,6 +186,7 @@ FILES: Mapping[str, Callable[[], str]] = {
     "docs/tiles.svg": lambda: tile_plot(tiles().rows),
     "docs/dots.svg": lambda: dot_plot(macs().dots),
     "docs/trade.svg": lambda: trade_plot(macs().dots),
+    "docs/sweep.svg": lambda: sweep_plot(sweep()),
 }
 """Whole files of the documentation, by path."""
 

@@ -1,6 +1,7 @@
 """Reports as self-contained HTML pages."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jinja2
 from markupsafe import Markup, escape
@@ -8,6 +9,8 @@ from markupsafe import Markup, escape
 from .compare import Comparison, statement
 from .dot_report import BASELINES as DOT_BASELINES
 from .rows import DotReport, MacReport, Report, TileReport
+from .sweep_rows import SweepReport
+from .sweep_tables import sweep_page
 from .systems import BASELINES
 from .tables import Table, dot_page, mac_page, tile_page
 
@@ -43,10 +46,15 @@ def comparison_html(
     return _render("compare", comparison, {}, plots, own=tables, title=title, said=[*said])
 
 
+def sweep_html(report: SweepReport, plot: str) -> str:
+    """The same of a sweep."""
+    return _render("sweep", report, sweep_page(report), {}, plot=Markup(plot))
+
+
 def _render(
     template: str,
-    report: Report | Comparison,
-    tables: Mapping[str, Table],
+    report: Report | Comparison | SweepReport,
+    tables: Mapping[str, Any],
     plots: Mapping[str, str],
     **more: object,
 ) -> str:

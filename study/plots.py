@@ -10,12 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from .compare import KINDS, Compared, Comparison
 from .quality_report import QualityRow
 from .quantizer_rows import StepRow
 from .rows import DotRow, MacRow, TileRow
 
-_STYLE: Any = {
+STYLE: Any = {
     "svg.hashsalt": "mlsmac",
     "svg.fonttype": "none",
     "font.size": 10,
@@ -29,7 +28,7 @@ _MAC_COLOURS = {"multiplier": _MULTIPLIER, "accumulator": _ACCUMULATOR}
 
 def energy_plot(rows: Sequence[MacRow]) -> str:
     """Energy an operation by unit: multiplier, accumulator; a mark at zero delay."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 0.3 * len(rows) + 1.4), layout="constrained")
         axes = figure.subplots()
         shown = list(reversed(rows))
@@ -37,7 +36,7 @@ def energy_plot(rows: Sequence[MacRow]) -> str:
         axes.set_yticks(range(len(shown)), [row.unit for row in shown])
         axes.set_xlabel("energy per MAC, pJ")
         axes.legend(loc="lower right", frameon=False)
-        return _svg(figure)
+        return svg(figure)
 
 
 def _stacked(axes: Axes, rows: Sequence[MacRow]) -> None:
@@ -112,7 +111,7 @@ def _by_lanes(rows: Sequence[TileRow | DotRow], names: Mapping[str, str], what: 
     counts = list(dict.fromkeys(sorted(row.lanes for row in rows)))
     panels = [[row for row in reversed(rows) if row.lanes == count] for count in counts]
     heights = [0.3 * len(own) + 0.7 for own in panels]
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.2, sum(heights) + 0.6), layout="constrained")
         every = figure.subplots(len(counts), 1, sharex=True, squeeze=False, height_ratios=heights)[
             :, 0
@@ -126,7 +125,7 @@ def _by_lanes(rows: Sequence[TileRow | DotRow], names: Mapping[str, str], what: 
         every[0].set_xmargin(0.12)
         marks = [Patch(color=_STAGE_COLOURS[stage], label=name) for stage, name in names.items()]
         figure.legend(handles=marks, loc="outside upper center", frameon=False, ncols=len(marks))
-        return _svg(figure)
+        return svg(figure)
 
 
 def _stages(axes: Axes, place: int, row: TileRow | DotRow) -> None:
@@ -146,7 +145,7 @@ _STEP_COLOURS = {"macs": _MULTIPLIER, "statistics": "#7a5ba8", "quantization": _
 def step_plot(steps: Sequence[StepRow]) -> str:
     """Energy of a training step over its MACs, by what it is spent on; a panel a network."""
     networks = list(dict.fromkeys(row.network for row in steps))
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 0.35 * len(steps) + 1.6), layout="constrained")
         panels = figure.subplots(max(len(networks), 1), 1, sharex=True, squeeze=False)[:, 0]
         for axes, network in zip(panels, networks, strict=False):
@@ -164,7 +163,7 @@ def step_plot(steps: Sequence[StepRow]) -> str:
         panels[-1].set_xlabel("energy of a training step per MAC, pJ")
         marks = [Patch(color=colour, label=part) for part, colour in _STEP_COLOURS.items()]
         figure.legend(handles=marks, loc="outside upper center", frameon=False, ncols=len(marks))
-        return _svg(figure)
+        return svg(figure)
 
 
 def area_plot(rows: Sequence[MacRow]) -> str:
@@ -192,7 +191,7 @@ def _labelled(points: Sequence[tuple[str, float, float]], x: str, y: str) -> str
     line to its point, so that units that are alike do not cover one another.
     """
     ordered = sorted(points, key=lambda point: point[2])
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.2, max(4.2, 0.24 * len(points) + 0.8)), layout="constrained")
         axes = figure.subplots()
         for number, (label, *place) in enumerate(ordered):
@@ -215,7 +214,7 @@ def _labelled(points: Sequence[tuple[str, float, float]], x: str, y: str) -> str
         axes.set_xlabel(x)
         axes.set_ylabel(y)
         axes.grid(alpha=0.25, which="both")
-        return _svg(figure)
+        return svg(figure)
 
 
 _KIND_TITLES = {"w": "W", "a": "A", "e": "E"}
@@ -237,7 +236,7 @@ def quality_plot(rows: Sequence[QualityRow]) -> str:
     carry over the mantissa bits: the same error, then the bias that shrinks magnitudes.
     """
     stochastic = [row for row in rows if row.rounding == "stochastic"]
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9, 12), layout="constrained")
         panels = figure.subplots(5, len(_KIND_TITLES), sharey="row", sharex="row")
         for column, (kind, title) in enumerate(_KIND_TITLES.items()):
@@ -254,7 +253,7 @@ def quality_plot(rows: Sequence[QualityRow]) -> str:
             line[-1].legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
         for line in panels[:3]:
             line[0].set_ylim(bottom=0)
-        return _svg(figure)
+        return svg(figure)
 
 
 def _by_layer(axes: Axes, rows: Sequence[QualityRow], key: str, **fixed: str) -> None:
@@ -292,67 +291,8 @@ def _by_mantissa(axes: Axes, rows: Sequence[QualityRow], name: str) -> None:
     axes.set_yscale("log")
 
 
-def comparison_plot(comparison: Comparison, *, ratios: bool) -> str:
-    """Units by report, a panel for what energies are of: energies over those
-    of the first report with two standard errors, or (`ratios`) how many times less than the first
-    kind of baseline.
-    """
-    shared = [row for row in reversed(comparison.rows) if row.is_shared]
-    panels = [rows for of in KINDS if (rows := [row for row in shared if row.of == of])]
-    names = comparison.reports if ratios else comparison.reports[1:]
-    with matplotlib.rc_context(_STYLE):
-        heights = [0.3 * len(rows) + 0.9 for rows in panels]
-        figure = Figure(figsize=(7.2, sum(heights) + 0.6), layout="constrained")
-        if not panels:
-            return _svg(figure)
-        every = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
-        for axes, rows in zip(every, panels, strict=True):
-            for number, name in enumerate(names):
-                colour = _REPORT_COLOURS[number % len(_REPORT_COLOURS)]
-                _compared(axes, rows, name, colour, ratios=ratios)
-            axes.set_yticks(range(len(rows)), [row.unit for row in rows])
-            axes.axvline(1, color=_OTHER, lw=0.8)
-            low, high = axes.get_xlim()
-            if low <= 0 or high > 3 * low:  # else powers of ten would hardly have a mark
-                axes.set_xscale("log")
-                axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-                axes.xaxis.set_minor_formatter(NullFormatter())
-            axes.xaxis.set_major_formatter("{x:g}")
-            axes.grid(axis="x", alpha=0.25, which="both")
-            against = f"times less energy {KINDS[rows[0].of]} than {_kind(rows)}"
-            axes.set_xlabel(against if ratios else f"energy {KINDS[rows[0].of]}, over the first")
-        handles, labels = every[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", frameon=False, ncols=4)
-        return _svg(figure)
-
-
-_REPORT_COLOURS = (_MULTIPLIER, _ACCUMULATOR, "#7a5ba8", "#5b9f5b")
-
-
-def _kind(rows: Sequence[Compared]) -> str:
-    """The first kind of baseline that rows have a ratio to."""
-    standings = [own for row in rows for own in row.reports.values() if own]
-    return next((kind for own in standings for kind in own.ratios), "")
-
-
-def _compared(
-    axes: Axes, rows: Sequence[Compared], name: str, colour: str, *, ratios: bool
-) -> None:
-    kind = _kind(rows)
-    label: str | None = name
-    for place, row in enumerate(rows):
-        standing, change = row.reports[name], row.changes.get(name)
-        if ratios:
-            found = standing.ratios.get(kind) if standing else None
-            value, error = (found.value, found.se) if found else (None, None)
-        else:
-            value, error = (change.energy, change.energy_se) if change else (None, None)
-        if value is not None:
-            axes.errorbar(value, place, xerr=2 * (error or 0), fmt="o", color=colour, label=label)
-            label = None
-
-
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """A figure as SVG text."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()[buffer.getvalue().index("<svg") :]

@@ -19,7 +19,6 @@ from .keys import tool_versions
 from .measure import Build
 from .records import significant
 from .rows import AccumulatorRow, Best, MacReport, MacRow, Ratio, Report, StimulusRow
-from .stimuli.draw import group_name
 from .stimuli.pairs import Stimulus
 from .systems import BASELINES, ENTRIES, Entry
 
@@ -85,8 +84,7 @@ def circumstances(schema: int, conditions: Conditions, stimulus: Stimulus) -> Re
         precision=conditions.precision,
         stimulus=StimulusRow(
             tensors=stimulus.tensors,
-            group=group_name(stimulus.group),
-            scale=str(stimulus.scale),
+            **stimulus.coding.written(),
             operations=len(stimulus),
             seed=stimulus.seed,
             kinds=tuple(kind.value for kind in stimulus.kinds),

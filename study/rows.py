@@ -311,7 +311,7 @@ class StimulusRow:
         "captured in training, normal: drawn from N(0, 1) in their shapes, or the name of a file",
     ]
     group: Annotated[str, "what shares a scale where MLS elements of MACs are quantized"] = "nc"
-    scale: Annotated[str, "format of these scales"] = "<8,1>"
+    scale: Annotated[str, "format of these scales"] = "8,1"
     operations: Annotated[int, "operations that were asked for"]
     seed: Annotated[int, "of the draw"]
     kinds: Annotated[tuple[str, ...], "convolutions"]

@@ -91,16 +91,22 @@ class Cache:
 
         Raises: OSError, naming the file.
         """
-        if self._directory is None:
-            return compute()
-        path = self._directory / f"{key}.json"
-        kept = _read(path, key)
-        if kept is not None:
-            return kept
-        value = compute()
-        self._directory.mkdir(parents=True, exist_ok=True)
-        write_whole({path: json.dumps(_entry(key, value))})
+        kept = self.find(key)
+        return self.keep(key, compute()) if kept is None else kept
+
+    def find(self, key: str) -> dict[str, Any] | None:
+        """The value kept under `key`; None where there is none as it was written."""
+        return None if self._directory is None else _read(self._path(self._directory, key), key)
+
+    def keep(self, key: str, value: dict[str, Any]) -> dict[str, Any]:
+        """Keep a value under `key`, and give it back. Raises: OSError, naming the file."""
+        if self._directory is not None:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            write_whole({self._path(self._directory, key): json.dumps(_entry(key, value))})
         return value
+
+    def _path(self, directory: Path, key: str) -> Path:
+        return directory / f"{key}.json"
 
 
 def _entry(key: str, value: dict[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from ...golden.spec import (
     check_int,
 )
 from ...support.words import Codes
-from .blocks import Coded, encode_blocks
+from .coding import Coded, encode_blocks
 from .encode import amax_shift, encode_tensor, pooled
 
 KERNEL = 9

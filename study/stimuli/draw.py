@@ -11,41 +11,13 @@ import numpy as np
 from ...data import Layer
 from ...golden.lowering import Kind
 from ...golden.quantize import Grouping
-from ...golden.spec import choice
-from ...support.errors import UserError
-
-Group = Grouping | int
-"""What shares a scale: a group of the MLS paper, or so many products along the axis of reduction,
-as blocks of MX and NVFP4 lie.
-"""
-
-MAX_BLOCK = 1024
-_BLOCK = "block:"
+from .coding import Group
 
 _DIMENSIONS = {"w": ("co", "ci"), "a": ("n", "ci"), "e": ("n", "co")}
 """Of each tensor's groups "nc"."""
 
 _REDUCED = {Kind.WA: "ci", Kind.WE: "co", Kind.AE: "n"}
 """What a convolution sums over beside positions."""
-
-
-def parse_group(option: str, text: str) -> Group:
-    """The group that "nc", "n", "c", "none" or "block:16" names. Raises: UserError."""
-    length = text.removeprefix(_BLOCK)
-    if length != text:
-        if not (length.isdecimal() and 1 <= int(length) <= MAX_BLOCK):
-            raise UserError(f"{option} block: must have a length in 1..{MAX_BLOCK}, not {length!r}")
-        return int(length)
-    try:
-        return choice(option, Grouping, text)
-    except ValueError:
-        known = ", ".join(member.value for member in Grouping)
-        raise UserError(f"{option} must be {known} or block:LENGTH, not {text!r}") from None
-
-
-def group_name(group: Group) -> str:
-    """As `parse_group` takes it."""
-    return f"{_BLOCK}{group}" if isinstance(group, int) else group.value
 
 
 class Taps(NamedTuple):

@@ -9,30 +9,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ...data import Layer, load
 from ...golden.integers import quantize_affine
 from ...golden.lowering import Kind
-from ...golden.quantize import Grouping
 from ...golden.quantizer import tensor_beats
 from ...golden.spec import (
     FP32,
-    SCALE_E8M1,
     ElementFormat,
     IntFormat,
     Rounding,
-    ScaleFormat,
     check_int,
     choice,
 )
 from ...support.cache import digest
 from ...support.words import Codes
 from . import dots, tiles
-from .blocks import encode_blocks
+from .coding import USUAL, Coding, Group, encode_blocks
 from .dots import DotStimulus
-from .draw import Group, Run, drawer, group_name, starts
+from .draw import Run, drawer, starts
 from .encode import Format, encode_tensor, pooled
 from .own import Pairs, read
 from .tiles import TileStimulus
@@ -63,7 +61,7 @@ class Stimulus:
     `first` and `second` (int64) are places in the pool, the concatenation in C order of `w`, `a`
     and `e` of every layer; `start` (bool) marks the first pair of a group; `kind` (int8) is an
     index into `kinds`; `tensors` is a name of the layers; MLS elements of MACs are quantized by
-    `group` and `scale`.
+    `coding`; tiles and dot units have groups of their own.
     """
 
     first: np.ndarray
@@ -74,15 +72,22 @@ class Stimulus:
     seed: int
     layers: tuple[Layer, ...] | tuple[Pairs]
     tensors: str
-    group: Group
-    scale: ScaleFormat
+    coding: Coding
 
     def __len__(self) -> int:
         return len(self.first)
 
     def resized(self, operations: int) -> "Stimulus":
         """So many operations, drawn from the same tensors."""
-        return _drawn(operations, **{name: getattr(self, name) for name in _ORIGIN})
+        return _drawn(operations, **self._origin())
+
+    def coded(self, coding: Coding) -> "Stimulus":
+        """As many operations, drawn for other groups and scales."""
+        return _drawn(len(self), **{**self._origin(), "coding": coding})
+
+    def _origin(self) -> dict[str, Any]:
+        """What operations are drawn by."""
+        return {name: getattr(self, name) for name in _ORIGIN}
 
     def encode(
         self, format: Format, a_format: Format | None = None
@@ -93,7 +98,7 @@ class Stimulus:
         Raises: TypeError for another format.
         """
         own = (format, format if a_format is None else a_format)
-        if isinstance(self.group, int) and ElementFormat in map(type, own):
+        if isinstance(self.coding.group, int) and ElementFormat in map(type, own):
             return self._blocks(self.first, own[0]), self._blocks(self.second, own[1])
         first = self._pool(own[0])
         second = first if own[0] == own[1] else self._pool(own[1])
@@ -118,7 +123,7 @@ class Stimulus:
         """Codes of all tensors."""
         return np.concatenate(
             [
-                encode_tensor(tensor, format, self._words(number), self.group, self.scale).ravel()
+                encode_tensor(tensor, format, self._words(number), self.coding).ravel()
                 for number, tensor in enumerate(pooled(self.layers))
             ]
         )
@@ -131,11 +136,12 @@ class Stimulus:
         """Codes of operands at `places`, each group of them a block."""
         if not isinstance(format, ElementFormat):
             return self._pool(format)[places]
-        assert isinstance(self.group, int)
+        size = self.coding.group
+        assert isinstance(size, int)
         group = np.cumsum(self.start) - 1
         inside = np.arange(len(places)) - np.flatnonzero(self.start)[group]
         pool = np.concatenate([tensor.ravel() for tensor in pooled(self.layers)])
-        x = np.zeros((group[-1] + 1, self.group), np.float32)
+        x = np.zeros((group[-1] + 1, size), np.float32)
         x[group, inside] = pool[places]
         codes = np.zeros(x.shape, np.int64)
         ends = np.cumsum([tensor.size for tensor in pooled(self.layers)])
@@ -144,7 +150,8 @@ class Stimulus:
             own = owners == number
             largest = np.abs(pooled(self.layers)[number]).max()
             words = self._words(int(number))
-            coded = encode_blocks(x[own], largest, format, self.scale, Rounding.STOCHASTIC, words)
+            rule = self.coding.scale, Rounding.STOCHASTIC
+            coded = encode_blocks(x[own], largest, format, *rule, words)
             codes[own] = coded.codes
         return codes[group, inside]
 
@@ -225,9 +232,8 @@ class Stimulus:
         kinds = [kind.value for kind in self.kinds]
         arrays = (self.first, self.second, self.start, self.kind, *pooled(self.layers))
         # Of the paper's groups and scales as it was before there were others.
-        own = (self.group, self.scale)
-        others = [] if own == _PAPER else [group_name(self.group), str(self.scale)]
-        return digest([self.seed, kinds, *others, *arrays])
+        other = [] if self.coding == USUAL else [self.coding.written()]
+        return digest([self.seed, kinds, *other, *arrays])
 
     def statistics(
         self, format: Format = FP32, a_format: Format | None = None
@@ -252,8 +258,7 @@ class Stimulus:
         return result
 
 
-_PAPER = (Grouping.NC, SCALE_E8M1)
-_ORIGIN = ("seed", "kinds", "layers", "tensors", "group", "scale")
+_ORIGIN = ("seed", "kinds", "layers", "tensors", "coding")
 """What operations are drawn by."""
 
 
@@ -264,8 +269,7 @@ def build(
     *,
     tensors: str = CAPTURED,
     layers: Sequence[Layer] | None = None,
-    group: Group = Grouping.NC,
-    scale: ScaleFormat = SCALE_E8M1,
+    coding: Coding = USUAL,
 ) -> Stimulus:
     """Draw whole groups until there are exactly `operations` pairs; equal arguments, equal bytes.
 
@@ -276,7 +280,7 @@ def build(
 
     Parameters: `operations`, one a kind or more; `seed` 0..2^31 - 1; `kinds`, each at most once;
     `tensors`, what to draw from: captured, normal, or a path as `own.read` takes it; `layers`,
-    instead of the committed capture; `group` and `scale` by which MLS elements are quantized.
+    instead of the committed capture; `coding` of MLS elements.
     Raises: TypeError, ValueError, UserError.
     """
     check_int("operations", operations, max(len(kinds), 1), 1 << 30)
@@ -292,7 +296,7 @@ def build(
         raise ValueError("layers must be one or more, not none")
     if tensors == NORMAL:
         layers = _normal(layers, seed)
-    return _drawn(operations, seed, chosen, layers, tensors, group, scale)
+    return _drawn(operations, seed, chosen, layers, tensors, coding)
 
 
 def _drawn(
@@ -301,21 +305,20 @@ def _drawn(
     kinds: tuple[Kind, ...],
     layers: tuple[Layer, ...] | tuple[Pairs],
     tensors: str,
-    group: Group,
-    scale: ScaleFormat,
+    coding: Coding,
 ) -> Stimulus:
     """The stimulus of checked parameters."""
     if isinstance(layers[0], Pairs):
         kinds = (Kind.WA,)
-        runs = [_listed(layers[0], operations, group)]
+        runs = [_listed(layers[0], operations, coding.group)]
     else:
         share, rest = divmod(operations, len(kinds))
         counts = [share + (index < rest) for index in range(len(kinds))]
         given = zip(kinds, counts, strict=True)
-        runs = [_run(kind, count, seed, layers, group) for kind, count in given]
+        runs = [_run(kind, count, seed, layers, coding.group) for kind, count in given]
     index = np.repeat(np.arange(len(kinds), dtype=np.int8), [len(run.first) for run in runs])
     first, second, start = (np.concatenate(column) for column in zip(*runs, strict=True))
-    return Stimulus(first, second, start, index, kinds, seed, layers, tensors, group, scale)
+    return Stimulus(first, second, start, index, kinds, seed, layers, tensors, coding)
 
 
 def _normal(layers: Sequence[Layer], seed: int) -> tuple[Layer, ...]:

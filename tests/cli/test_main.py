@@ -20,6 +20,7 @@ COMMANDS = (
     "report",
     "compare",
     "dots",
+    "sweep",
     "quantizers",
     "fpga",
     "pdk",

@@ -31,7 +31,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         (["--unit", "mls_mac", "--baseline", "FP9"], "baseline must be one of"),
         (
             ["--unit", "mls_mac", "--group", "block:0"],
-            "--group block: must have a length",
+            "--elements of a block must be in 1..4096",
         ),
         (["--unit", "mls_mac", "--scale", "x"], "--scale must"),
         (

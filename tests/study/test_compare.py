@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mlsmac.study.compare import Comparison, compare, names, read, statement
+from mlsmac.study.compare_plot import comparison_plot
 from mlsmac.study.documents import RESULTS
-from mlsmac.study.plots import comparison_plot
 from mlsmac.study.records import from_json, to_json
 from mlsmac.study.rows import DotReport, MacReport, TileReport
 from mlsmac.study.tables import comparison_tables, library_tables

@@ -16,6 +16,7 @@ from mlsmac.study.quantizer_rows import (
 )
 from mlsmac.study.records import documented, from_json
 from mlsmac.study.rows import FpgaRow, MacReport, MacRow, TileReport, TileRow
+from mlsmac.study.sweep_rows import SweepReport, SweepRow
 
 
 def test_no_table_and_no_plot_is_stale() -> None:
@@ -40,13 +41,21 @@ def test_every_block_is_in_the_documentation() -> None:
     assert [name for name in BLOCKS if f"<!-- table: {name} -->" not in text] == []
 
 
-KINDS = (MacReport, MacRow, TileReport, TileRow, FpgaRow)
+KINDS = (MacReport, MacRow, TileReport, TileRow, FpgaRow, SweepReport, SweepRow)
 QUANTIZER_KINDS = (QuantizerReport, QuantizerRow, OperationRow, NetworkRow, StepRow)
 
 
 def test_every_result_is_there() -> None:
     kept = {path.stem for path in RESULTS.glob("*.json")}
-    assert kept == {"report", "tiles", "table5", "quantizers", "quality", *SETTINGS.values()}
+    assert kept == {
+        "report",
+        "tiles",
+        "table5",
+        "quantizers",
+        "quality",
+        "sweep",
+        *SETTINGS.values(),
+    }
 
 
 def test_tiles_of_some_lanes_without_title_and_rule() -> None:

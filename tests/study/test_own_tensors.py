@@ -18,7 +18,8 @@ from mlsmac.golden.spec import (
     SCALE_E8M1,
     ScaleFormat,
 )
-from mlsmac.study.stimuli.draw import parse_group, whole_sums
+from mlsmac.study.stimuli.coding import Coding
+from mlsmac.study.stimuli.draw import whole_sums
 from mlsmac.study.stimuli.own import Pairs, read
 from mlsmac.study.stimuli.pairs import build
 from mlsmac.support.errors import UserError
@@ -82,7 +83,7 @@ def test_pairs_are_taken_in_their_order(tmp_path: Path) -> None:
     assert [x.tolist() for x in stimulus.values()] == [w.ravel().tolist(), a.ravel().tolist()]
     assert np.flatnonzero(stimulus.start).tolist() == [0, 8, 16, 24, 32]
     assert len(stimulus.resized(12)) == 12
-    blocks = build(100, 0, tensors=str(tmp_path / "pairs.npz"), group=4)
+    blocks = build(100, 0, tensors=str(tmp_path / "pairs.npz"), coding=Coding(4))
     assert np.flatnonzero(blocks.start).tolist() == [*range(0, 40, 4)]
 
 
@@ -129,26 +130,6 @@ def test_no_file_and_no_archive(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("text", "group"), [("nc", Grouping.NC), ("none", Grouping.NONE), ("block:16", 16)]
-)
-def test_groups_are_read(text: str, group: Grouping | int) -> None:
-    assert parse_group("--group", text) == group
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("x", "--group must be nc, n, c, none or block:LENGTH, not 'x'"),
-        ("block:", "--group block: must have a length in 1..1024, not ''"),
-        ("block:2000", "--group block: must have a length in 1..1024, not '2000'"),
-    ],
-)
-def test_groups_that_are_none(text: str, message: str) -> None:
-    with pytest.raises(UserError, match=re.escape(message)):
-        parse_group("--group", text)
-
-
 def test_sum_is_as_long_as_both_scales() -> None:
     """By hand: what each convolution sums over (ci, co, n), and what shares a scale."""
     whole = {
@@ -164,7 +145,7 @@ def test_sum_is_as_long_as_both_scales() -> None:
 @pytest.mark.parametrize("group", Grouping)
 def test_codes_are_those_of_golden(group: Grouping) -> None:
     """A drawn element has the code that its tensor, quantized whole, has at its place."""
-    stimulus = build(300, 3, group=group)
+    stimulus = build(300, 3, coding=Coding(group))
     w, _ = stimulus.encode(MLS_E2M4)
     tensors = [x for layer in stimulus.layers for x in layer.tensors().values()]
     ends = np.cumsum([x.size for x in tensors])
@@ -177,7 +158,7 @@ def test_codes_are_those_of_golden(group: Grouping) -> None:
 
 def test_products_of_a_sum_share_their_scales() -> None:
     """With groups "n" a W*A sum has all input channels of one output."""
-    stimulus = build(3000, 0, ("wa",), group=Grouping.N)
+    stimulus = build(3000, 0, ("wa",), coding=Coding(Grouping.N))
     lengths = np.diff(np.append(np.flatnonzero(stimulus.start), len(stimulus)))
     sizes = {layer.w[0].size for layer in stimulus.layers}
     assert set(lengths[:-1].tolist()) <= sizes
@@ -189,7 +170,7 @@ def test_blocks_follow_the_rules_of_their_owners(name: str, scale: ScaleFormat) 
     """The codes of drawn blocks are those of golden's blocks of the same values."""
     format = BLOCK_PRESETS[name]
     size = format.size
-    stimulus = build(6 * size, 1, ("wa",), group=size, scale=scale)
+    stimulus = build(6 * size, 1, ("wa",), coding=Coding(size, scale))
     w, _ = stimulus.encode(format.element)
     starts = np.flatnonzero(stimulus.start)
     values, _ = stimulus.values()
@@ -207,7 +188,7 @@ def test_blocks_follow_the_rules_of_their_owners(name: str, scale: ScaleFormat) 
 def test_blocks_lie_along_the_sum() -> None:
     """Neighbours of a block of weights are those of neighbouring input channels."""
     layer = next(x for x in data.load() if x.w.shape[1:] == (16, 3, 3))
-    stimulus = build(64, 0, ("wa",), layers=[layer], group=8)
+    stimulus = build(64, 0, ("wa",), layers=[layer], coding=Coding(8))
     w, a = (places.reshape(8, 8) for places in (stimulus.first, stimulus.second))
     assert (np.diff(w, axis=1) == 9).all()
     assert (np.diff(a, axis=1) == layer.a.shape[2] * layer.a.shape[3]).all()
@@ -215,6 +196,8 @@ def test_blocks_lie_along_the_sum() -> None:
 
 
 def test_digest_tells_groups_apart() -> None:
-    digests = {build(60, 0, group=group).digest for group in (Grouping.NC, Grouping.NONE, 16, 32)}
+    digests = {
+        build(60, 0, coding=Coding(group)).digest for group in (Grouping.NC, Grouping.NONE, 16, 32)
+    }
     assert len(digests) == 4
-    assert build(60, 0).digest == build(60, 0, scale=SCALE_E8M1).digest
+    assert build(60, 0).digest == build(60, 0, coding=Coding(scale=SCALE_E8M1)).digest

@@ -10,13 +10,15 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from mlsmac.cli import measuring, quality, quantizers, tiles
+from mlsmac.cli import measuring, quality, quantizers, sweep, tiles
 from mlsmac.study import tables
 from mlsmac.study.html import mac_html, tile_html
 from mlsmac.study.quality_report import QualityReport, quality_tables
 from mlsmac.study.quantizer_rows import QuantizerReport
 from mlsmac.study.records import from_json, to_json
 from mlsmac.study.rows import FpgaRow, MacReport, TileReport
+from mlsmac.study.sweep_rows import SweepReport
+from mlsmac.study.sweep_tables import sweep_tables
 from mlsmac.study.terminal import WIDTH, shown
 
 EXPECTED = Path(__file__).parent / "shown"
@@ -47,6 +49,7 @@ REPORTS = {
     ),
     "quantizers": (RESULTS, QuantizerReport, tables.quantizer_tables, quantizers),
     "quality": (RESULTS, QualityReport, quality_tables, quality),
+    "sweep": (RESULTS, SweepReport, sweep_tables, sweep),
     "fpga": (
         EXPECTED,
         FpgaRow,
