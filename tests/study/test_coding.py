@@ -1,7 +1,5 @@
 """How tensors become MLS elements in a sweep, and the errors of any MAC's format."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -98,7 +96,7 @@ def test_errors_of_formats() -> None:
     errors = [outputs("mls_mac", format=f"2,{bits}", acc_width=30) for bits in (1, 3, 5)]
     assert errors == sorted(errors, reverse=True)
     assert outputs("int_mac", format="int8") < outputs("int_mac", format="int4")
-    whole = replace(STIMULUS, coding=Coding.read("none", "8,1"))
+    whole = STIMULUS.coded(Coding.read("none", "8,1"))
     assert outputs("mls_mac", whole, format="2,1") > errors[0]
     blocks = configure("block_dot", format="0,7", scale="none", lanes=16).options
     alike = format_errors(STIMULUS, configure("int_mac").options)
@@ -110,12 +108,12 @@ def test_errors_of_formats() -> None:
 def test_overflows_are_of_the_codes_of_the_grouping() -> None:
     narrow = configure("mls_mac", format="2,4", acc_width=16)
     one = accumulator_row(narrow, STIMULUS)
-    other = accumulator_row(narrow, replace(STIMULUS, coding=Coding.read("none", "8,1")))
+    other = accumulator_row(narrow, STIMULUS.coded(Coding.read("none", "8,1")))
     assert one.overflows > other.overflows
 
 
 def test_the_usual_coding_leaves_a_stimulus_as_it_was() -> None:
-    assert replace(STIMULUS, coding=Coding()).digest == STIMULUS.digest
-    other = replace(STIMULUS, coding=Coding.read("n", "8,1"))
+    assert STIMULUS.coded(Coding()).digest == STIMULUS.digest
+    other = STIMULUS.coded(Coding.read("n", "8,1"))
     assert other.digest != STIMULUS.digest
     assert other.resized(90).coding == other.coding
