@@ -277,7 +277,7 @@ def check_writable(directory: Path) -> None:
 
 def write(report: MacReport, directory: Path) -> list[Path]:
     """Write report.json, report.html and its plots into `directory`, each file whole."""
-    plots = {}
+    plots: dict[str, str] = {}
     if report.rows:
         plots |= {"energy": energy_plot(report.rows), "area": area_plot(report.rows)}
     if report.dots:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from ..study.compare import compare
 from ..study.question import ALL, BASELINES, Question, from_file, from_words, standard
 from ..study.rows import MacReport
-from ..study.stimuli.own import Pairs
 from ..study.systems import Entry
 from ..study.tables import dot_tables, library_tables, mac_tables, tile_tables
 from ..support.errors import UserError
@@ -29,8 +28,8 @@ def asked(
 ) -> Question:
     """What a command line asks for; `own`: rows in words, or ready. Raises: UserError, OSError."""
     question = Question() if specification is None else from_file(specification)
-    for row in own:
-        question += from_words(row) if isinstance(row, str) else Question(units=(row,))
+    for given in own:
+        question += from_words(given) if isinstance(given, str) else Question(units=(given,))
     for row in question.rows():
         configured(row.unit, {**dict.fromkeys(UNIT_OPTIONS), **row.options})  # checks and warns
     if not which:
@@ -60,9 +59,8 @@ def answered(question: Question, settings: Mapping[str, Any], output: Path) -> l
         measuring.asked(place, pdk=name, **options)
         for name, place in zip(libraries, places, strict=True)
     ]
-    if (question.dots or question.tiles) and isinstance(every[0].stimulus.layers[0], Pairs):
-        rule = "pairs w and a are operands of MACs alone"
-        raise UserError(f"{rule}: dot units and tiles need w, a and e of layers")
+    if question.dots or question.tiles:
+        _ = every[0].stimulus.convolutions  # which pairs have none of
     return [
         Answer(_measured(question, own, counts), place)
         for own, place in zip(every, places, strict=True)
@@ -99,5 +97,6 @@ def present(answers: Sequence[Answer], output: Path, as_json: bool) -> None:
         comparing.present(compared, library_tables(compared), "libraries", output, as_json)
     for report, _ in answers:
         macs = {row.unit: row.measured for row in report.rows}
-        others = {measuring.called(row): row.measured for row in (*report.dots, *report.tiles)}
-        measuring.conclude(report, macs | others)
+        dots = {measuring.called(row): row.measured for row in report.dots}
+        tiles = {measuring.called(row): row.measured for row in report.tiles}
+        measuring.conclude(report, macs | dots | tiles)

@@ -47,7 +47,9 @@ class Question:
 
     def rows(self) -> Iterator[Entry | DotEntry]:
         """All rows."""
-        yield from (*self.units, *self.dots, *self.tiles)
+        yield from self.units
+        yield from self.dots
+        yield from self.tiles
 
     def check(self) -> None:
         """Raise UserError where there are no rows, or several of a table have one label."""
@@ -122,7 +124,8 @@ def _labelled(label: str, beside: Question) -> Question:
         rule = f"{ALL}, {BASELINES}, {NONE} or a label of {labels}"
         raise UserError(f"standard rows must be {rule}, not {label!r}")
     chosen = [table for table in having if getattr(beside, table)] or having[:1]
-    return Question(**{table: found[table] for table in chosen})
+    units, dots, tiles = (found[table] if table in chosen else () for table in TABLES)
+    return Question(units, dots, tiles)
 
 
 def row(text: str, label: str = "", **more: Any) -> Question:
@@ -140,15 +143,14 @@ def row(text: str, label: str = "", **more: Any) -> Question:
     except (TypeError, ValueError) as error:
         raise UserError(f"unit {text!r}: {error}") from None
     is_dot = unit.has_streams and not unit.one_build
-    kind = DotEntry if is_dot else Entry
     taken = {"kinds", *(("block", "lanes") if is_dot else ("claim",))}
     if unknown := more.keys() - taken:
         rule = f"unit {text!r} takes {', '.join(sorted(taken))} beside its label"
         raise UserError(f"{rule}, not {', '.join(sorted(unknown))}")
-    made = kind(entry.label, entry.unit, options, **more)
     if is_dot:
-        return Question(dots=(made,))
-    return Question(tiles=(made,)) if unit.one_build else Question(units=(made,))
+        return Question(dots=(DotEntry(entry.label, entry.unit, options, **more),))
+    made = (replace(entry, **more),)
+    return Question(tiles=made) if unit.one_build else Question(units=made)
 
 
 def from_words(text: str) -> Question:
@@ -249,7 +251,7 @@ def _module_of(given: Any, folder: Path) -> Entry:
         if type(value) is not kind:
             raise UserError(f"{key} of a [[verilog]] must be a {kind.__name__}, not {value!r}")
     entry = foreign_entry(
-        given.get("label", given["top"]),
+        given["label"] if "label" in given else given["top"],
         [folder / name for name in _texts(given, "files")],
         given["top"],
         given.get("ports", ""),

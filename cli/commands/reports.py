@@ -62,7 +62,7 @@ def synth(
         print_paths(paths)
 
 
-@takes(verilog=OF_VERILOG, given=of_measuring() | OF_STIMULUS)
+@takes(verilog=OF_VERILOG, given={**of_measuring(), **OF_STIMULUS})
 def report(
     ctx: typer.Context,
     specification: Annotated[
@@ -98,9 +98,10 @@ def report(
     Without rows of its own: every MAC, and dot units. With several libraries
     (--pdk osu018,sky130) each has a folder, and libraries.json and .html compare them.
     """
+    from ...study.systems import Entry
     from .. import foreign, questions
 
-    own = (*(unit or []), *foreign.entries(**verilog))
+    own: list[str | Entry] = [*(unit or []), *foreign.entries(**verilog)]
     question = questions.asked(specification, own, standard or [], baseline or [])
     settings = settled(ctx, {**given, "lanes": lanes}, question.settings)
     reports = questions.answered(question, settings, output)

@@ -122,7 +122,8 @@ def drawer(kind: Kind, layer: Layer, offset: int, group: Group) -> Callable[[np.
             drawn = choices[[*counts].index(reduced)]
             begin = int(drawn * -(-len(places[0]) // group)) * group
             places = [own[begin : begin + group] for own in places]
-        return Run(*places, starts(len(places[0]), group))
+        first, second = places
+        return Run(first, second, starts(len(first), group))
 
     return draw
 

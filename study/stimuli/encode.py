@@ -12,12 +12,13 @@ from ...golden.lns import decode as decode_lns
 from ...golden.lns import encode as encode_lns
 from ...golden.spec import FP32, ElementFormat, FloatFormat, IntFormat, LnsFormat, Rounding
 from .coding import USUAL, Coding
+from .own import Pairs
 
 Format = ElementFormat | FloatFormat | IntFormat | LnsFormat
 """What tensors can be cast to."""
 
 
-def pooled(layers: Iterable[Layer]) -> list[np.ndarray]:
+def pooled(layers: Iterable[Layer | Pairs]) -> list[np.ndarray]:
     """Every tensor in pool order: w, a, e of the first layer, then of the next."""
     return [tensor for layer in layers for tensor in layer.tensors().values()]
 

@@ -36,7 +36,11 @@ class Pairs:
         return {"w": self.w, "a": self.a}
 
 
-def read(path: Path) -> tuple[Layer, ...] | tuple[Pairs]:
+Layers = tuple[Layer, ...] | tuple[Pairs, ...]
+"""What operands are drawn from."""
+
+
+def read(path: Path) -> Layers:
     """The layers, or the pairs, of an `.npz` file or a folder of `.npy` files.
 
     Elements become float32; linear layers (rank 2, or activations with more leading dimensions)
@@ -70,7 +74,7 @@ def _arrays(path: Path) -> Iterator[tuple[str, np.ndarray]]:
             yield name, archive[name]
 
 
-def _made(arrays: Mapping[str, np.ndarray]) -> tuple[Layer, ...] | tuple[Pairs]:
+def _made(arrays: Mapping[str, np.ndarray]) -> Layers:
     """Layers of named arrays. Raises: TypeError, ValueError."""
     layers: dict[str, dict[str, np.ndarray]] = {}
     for name, array in arrays.items():

@@ -26,13 +26,14 @@ from ...golden.spec import (
     choice,
 )
 from ...support.cache import digest
+from ...support.errors import UserError
 from ...support.words import Codes
 from . import dots, tiles
 from .coding import USUAL, Coding, Group, encode_blocks
 from .dots import DotStimulus
 from .draw import Run, drawer, starts
 from .encode import Format, encode_tensor, pooled
-from .own import Pairs, read
+from .own import Layers, Pairs, read
 from .tiles import TileStimulus
 
 CAPTURED = "captured"
@@ -70,7 +71,7 @@ class Stimulus:
     kind: np.ndarray
     kinds: tuple[Kind, ...]
     seed: int
-    layers: tuple[Layer, ...] | tuple[Pairs]
+    layers: Layers
     tensors: str
     coding: Coding
 
@@ -155,6 +156,15 @@ class Stimulus:
             codes[own] = coded.codes
         return codes[group, inside]
 
+    @property
+    def convolutions(self) -> tuple[Layer, ...]:
+        """The layers that outputs are drawn from. Raises: UserError for pairs, which have none."""
+        found = tuple(layer for layer in self.layers if isinstance(layer, Layer))
+        if not found:
+            rule = "pairs w and a are operands of MACs alone"
+            raise UserError(f"{rule}: dot units and tiles need w, a and e of layers")
+        return found
+
     def values(self) -> tuple[np.ndarray, np.ndarray]:
         """The captured float32 values of the pairs."""
         pool = np.concatenate([tensor.ravel() for tensor in pooled(self.layers)])
@@ -170,7 +180,7 @@ class Stimulus:
             lanes=lanes,
             interval=interval,
             kinds=self.kinds,
-            layers=self.layers,
+            layers=self.convolutions,
         )
 
     def dots(
@@ -180,7 +190,7 @@ class Stimulus:
         tensors; weights are `held` for so many steps.
         """
         shape = {"lanes": lanes, "groups": groups, "cycles": cycles}
-        return dots.build(steps or len(self), self.seed, self.layers, **shape, held=held)
+        return dots.build(steps or len(self), self.seed, self.convolutions, **shape, held=held)
 
     def beats(self, lanes: int) -> dict[str, Codes]:
         """Groups "nc" of all captured tensors in turn, drawn, as beats of `lanes` elements: what
@@ -289,8 +299,8 @@ def build(
     if not chosen or len(set(chosen)) != len(chosen):
         raise ValueError(f"kinds must be one or more, each once, not {kinds!r}")
     if tensors not in (CAPTURED, NORMAL):
-        layers = read(Path(tensors))
-        tensors = Path(tensors).name
+        own = read(Path(tensors))
+        return _drawn(operations, seed, chosen, own, Path(tensors).name, coding)
     layers = load() if layers is None else tuple(layers)
     if not layers:
         raise ValueError("layers must be one or more, not none")
@@ -303,11 +313,12 @@ def _drawn(
     operations: int,
     seed: int,
     kinds: tuple[Kind, ...],
-    layers: tuple[Layer, ...] | tuple[Pairs],
+    layers: Layers,
     tensors: str,
     coding: Coding,
 ) -> Stimulus:
     """The stimulus of checked parameters."""
+    known = [layer for layer in layers if isinstance(layer, Layer)]
     if isinstance(layers[0], Pairs):
         kinds = (Kind.WA,)
         runs = [_listed(layers[0], operations, coding.group)]
@@ -315,7 +326,7 @@ def _drawn(
         share, rest = divmod(operations, len(kinds))
         counts = [share + (index < rest) for index in range(len(kinds))]
         given = zip(kinds, counts, strict=True)
-        runs = [_run(kind, count, seed, layers, coding.group) for kind, count in given]
+        runs = [_run(kind, count, seed, known, coding.group) for kind, count in given]
     index = np.repeat(np.arange(len(kinds), dtype=np.int8), [len(run.first) for run in runs])
     first, second, start = (np.concatenate(column) for column in zip(*runs, strict=True))
     return Stimulus(first, second, start, index, kinds, seed, layers, tensors, coding)
