@@ -21,6 +21,7 @@ COMMANDS = (
     "dots",
     "quantizers",
     "fpga",
+    "export",
     "pdk",
     "doctor",
 )
@@ -109,6 +110,23 @@ def test_generate_writes_verilog_and_sidecar(tmp_path: Path) -> None:
         (["synth", "mls_mac", "--script", "tiny"], "--script must be one of area"),
         (["fpga", "mls_mac", "--device", "12k"], "device must be one of 25k, 45k, 85k, not '12k'"),
         (["fpga", "mls_mac", "--seeds", "0"], "--seeds must be in 1.."),
+        (["generate", "mls_mac", "--seed", "3"], "--seed is of the bench: give --testbench too"),
+        (
+            ["generate", "mls_mac", "--testbench", "--operations", "0"],
+            "--operations must be in 1..",
+        ),
+        (
+            ["generate", "mls_tile", "--lanes", "2", "--interface", "axi", "--testbench"],
+            "--testbench is for --interface wires",
+        ),
+        (
+            ["verify", "mls_tile", "--lanes", "2", "--interface", "stream", "--vectors", "kept"],
+            "--vectors is for --interface wires",
+        ),
+        (["export"], "give one of --hwcomponents, --accelergy, --zigzag and --csv"),
+        (["export", "--csv", "t.csv"], "report.json not found: run `mlsmac report` first"),
+        (["export", "missing.json", "--csv", "t.csv"], "missing.json: No such file"),
+        (["export", "--csv", "t.csv", "--node-nm", "-1"], "--node-nm must be positive, not -1"),
         (["report", "--clock-mhz", "-1"], "clock_mhz must be positive and finite, not -1.0"),
         (["report", "--clock-mhz", "inf"], "clock_mhz must be positive and finite, not inf"),
         (["report", "--precision", "0"], "--precision must be positive and finite, not 0.0"),
