@@ -83,8 +83,9 @@ def resolve_acc_width(largest: int, acc_width: int | str, length: int) -> int:
 
     Raises: TypeError, ValueError.
     """
+    proven = width_for(largest, length)
     if acc_width == AUTO:
-        return width_for(largest, length)
+        return proven
     if not isinstance(acc_width, int):
         raise TypeError(f"acc_width must be an integer or 'auto', not {acc_width!r}")
     check_int("acc_width", acc_width, 2, MAX_WIDTH)

@@ -67,6 +67,7 @@ def test_slug_names_the_configuration(name: str, options: dict[str, Any], slug: 
         ("mls_mac", {"format": "2;4"}, "format must be exp_bits,man_bits .* not '2;4'"),
         ("mls_mac", {"acc_width": 1}, r"acc_width must be in 2\.\.128, not 1"),
         ("mls_mac", {"length": 0}, r"length must be in 1\.\.1073741824, not 0"),
+        ("mls_mac", {"acc_width": 16, "length": -1}, r"length must be in 1\.\.1073741824, not -1"),
         (
             "mls_mac",
             {"format": "3,3", "acc_width": 16},
