@@ -168,5 +168,6 @@ def test_time_left_counts_what_this_run_did(monkeypatch: pytest.MonkeyPatch) -> 
     assert clock.left(60, 100) == ", about 40 s left"
     assert clock.left(100, 100) == ""
     fresh = _Clock()
+    assert fresh.left(0, 3) == ""
     now[0] += 5
     assert fresh.left(1, 3) == ", about 10 s left"
