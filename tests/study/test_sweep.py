@@ -233,6 +233,12 @@ def test_reasons_are_told_and_not_kept(tmp_path) -> None:
             ("2,5", "too wide", False),
             ("2,6", "osu018: sta fell", True),
         ]
+    both = swept(results, libraries=[conditions(), conditions("sky130")])
+    assert [left.reason for left in both.skipped] == [
+        "too wide",
+        "osu018: sta fell",
+        "sky130: sta fell",
+    ]
     with pytest.raises(ToolError, match="no configuration could be measured: osu018: sta fell"):
         swept({"2,6": {FAILED: "sta fell"}})
 
