@@ -140,6 +140,7 @@ def test_accuracies_that_are_refused(text: str, message: str, tmp_path: Path) ->
     [
         (["none.toml"], "none.toml: No such file or directory"),
         (["--grid", "format"], "grid must be OPTION=VALUE ..., not 'format'"),
+        (["--grid", "length=9", "--grid", "length=16"], "each option once, not length twice"),
         (["--grid", "lanes=4"], "grid must have options of its units"),
         (["--grid", "format=9,9"], "exp_bits must be in 0..5, not 9"),
         (["--unit", "nothing"], "unit must be one of mls_mac"),

@@ -114,8 +114,9 @@ def test_what_there_is_not_is_left_out_with_the_reason() -> None:
         (Grid(["mls_mac"], {"lanes": ["4"]}), "grid must have options of its units"),
         (Grid(["mls_mac"], {}, {"fp8_mac": {"format": ["e4m3"]}}), "not of 'fp8_mac'"),
         (Grid(["mls_mac"], {}, {"mls_mac": {"lanes": ["4"]}}), "must have its options"),
+        (Grid(["mls_mac"], {"acc_width": ["16"], "length": ["9"]}), "length needs an acc_width"),
         (Grid(["mls_mac"], {"format": ["9,9"]}), "no configuration .* exp_bits must be in 0..5"),
-        (Grid(["mls_mac"], {"acc_width": ["2-128"], "length": ["1-999"]}), "at most 20000"),
+        (Grid(["mls_mac"], {"acc_width": ["auto", "2-128"], "length": ["1-999"]}), "at most 20000"),
     ],
 )
 def test_grids_that_are_refused(grid: Grid, message: str) -> None:
