@@ -182,7 +182,7 @@ def _timed(console: Console) -> Iterator[Any]:
 
 
 class _Clock:
-    """Estimates the time left from what this run did, which began with what was kept."""
+    """Estimates the time left from what this run did: it is first told of what was kept."""
 
     def __init__(self) -> None:
         self._begun = time.monotonic()
@@ -191,7 +191,7 @@ class _Clock:
     def left(self, done: int, total: int) -> str:
         """In words, behind a comma; nothing before the first result and at the end."""
         if self._kept is None:
-            self._kept = done if done > 1 else 0
+            self._kept = done
         fresh = done - self._kept
         if fresh < 1 or done == total:
             return ""

@@ -106,8 +106,12 @@ def _grid(given: Mapping[str, Any], file: Mapping[str, Any], options: Mapping[st
             own[name] = {option: _texts(option, values) for option, values in value.items()}
         else:
             axes[name] = _texts(name, value)
+    seen = set()
     for text in options["grid"] or ():
         unit, name, values = axis(text)
+        if (unit, name) in seen:
+            raise UserError(f"grid must have each option once, not {name} twice")
+        seen.add((unit, name))
         (own.setdefault(unit, {}) if unit else axes)[name] = values
     units = _listed(given["unit"]) if given["unit"] else ["mls_mac"]
     return Grid(units, axes, own)

@@ -74,7 +74,8 @@ def make_sweep(
     """Measure every point in every library; results that are kept are not measured again.
 
     `chosen`: objectives of the front; `accuracies`: of a training, as `docs/sweep.md` tells;
-    `progress`: called with what was finished, how many are done, and how many there are.
+    `progress`: called with what was finished, how many are done, and how many there are; at first
+    with those that were kept.
     Raises: ToolError where no configuration could be measured; what the workers raise.
     """
     jobs = [Job(point, own) for own in libraries for point in points]
@@ -86,7 +87,9 @@ def make_sweep(
         for point in points:
             told = found[point, own]
             if REFUSED in told or FAILED in told:
-                left.append(_left(point, own, told))
+                reason = _left(point, own, told)
+                if reason not in left:  # golden refuses alike in every library
+                    left.append(reason)
             else:
                 rows.append(_row(point, own, from_json(Outcome, told), accuracies))
     if not rows:
@@ -105,7 +108,7 @@ def _results(
     keys = {job: job.key(stimulus) for job in jobs}
     found = {job: kept for job, key in keys.items() if (kept := results.find(key)) is not None}
     missing = [job for job in jobs if job not in found]
-    if progress and found:
+    if progress:
         progress("kept results", len(found), len(jobs))
     if missing:
         with closing(workers(missing, stimulus, results)) as arriving:

@@ -97,6 +97,11 @@ class Grid:
             for name in own.keys() - axes[unit].keys():
                 rule = ", ".join(sorted(_takes(_known(unit))))
                 raise UserError(f"grid of {unit} must have its options ({rule}), not {name!r}")
+        for unit, given in axes.items():
+            widths = given.get("acc_width", ("auto",))
+            if LENGTH in given and "auto" not in widths:
+                rule = "length needs an acc_width that is auto"
+                raise UserError(f"grid of {unit}: {rule}, not {' '.join(widths)}")
         count = sum(math.prod(len(values) for values in own.values()) for own in axes.values())
         if count > MOST:
             raise UserError(f"grid must have at most {MOST} combinations, not {count}")

@@ -12,7 +12,7 @@ from ..support.cache import Cache, digest, source_digest
 from ..support.errors import ToolError
 from ..synth.liberty.library import load
 from ..units.emit import parameters
-from ..units.workloads import Workload, dot_steps
+from ..units.workloads import Workload, dot_steps, pairs, tile_steps
 from .builds import Search, best, builds
 from .conditions import Conditions
 from .dot_errors import dot_errors, format_errors
@@ -116,10 +116,12 @@ def _best(job: Job, workload: Workload, results: Cache, maps: Cache) -> Best:
 
 
 def _errors(point: Point, source: Stimulus) -> DotErrors | None:
-    """Of rounding to the format."""
+    """Of rounding to the format; None where the unit has none."""
     own = point.configuration
     if own.unit.workload is dot_steps:
         return dot_errors(source, own.options)
+    if "format" not in own.options and own.unit.workload not in (pairs, tile_steps):
+        return None  # of no operands: FP32 has no option
     if scale := own.options.get("scale"):
         source = replace(source, coding=Coding(scale=scale))
     return format_errors(source, own.options)

@@ -140,6 +140,7 @@ def test_accuracies_that_are_refused(text: str, message: str, tmp_path: Path) ->
     [
         (["none.toml"], "none.toml: No such file or directory"),
         (["--grid", "format"], "grid must be OPTION=VALUE ..., not 'format'"),
+        (["--grid", "length=9", "--grid", "length=16"], "each option once, not length twice"),
         (["--grid", "lanes=4"], "grid must have options of its units"),
         (["--grid", "format=9,9"], "exp_bits must be in 0..5, not 9"),
         (["--unit", "nothing"], "unit must be one of mls_mac"),
@@ -168,5 +169,6 @@ def test_time_left_counts_what_this_run_did(monkeypatch: pytest.MonkeyPatch) -> 
     assert clock.left(60, 100) == ", about 40 s left"
     assert clock.left(100, 100) == ""
     fresh = _Clock()
+    assert fresh.left(0, 3) == ""
     now[0] += 5
     assert fresh.left(1, 3) == ", about 10 s left"

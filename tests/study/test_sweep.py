@@ -114,8 +114,9 @@ def test_what_there_is_not_is_left_out_with_the_reason() -> None:
         (Grid(["mls_mac"], {"lanes": ["4"]}), "grid must have options of its units"),
         (Grid(["mls_mac"], {}, {"fp8_mac": {"format": ["e4m3"]}}), "not of 'fp8_mac'"),
         (Grid(["mls_mac"], {}, {"mls_mac": {"lanes": ["4"]}}), "must have its options"),
+        (Grid(["mls_mac"], {"acc_width": ["16"], "length": ["9"]}), "length needs an acc_width"),
         (Grid(["mls_mac"], {"format": ["9,9"]}), "no configuration .* exp_bits must be in 0..5"),
-        (Grid(["mls_mac"], {"acc_width": ["2-128"], "length": ["1-999"]}), "at most 20000"),
+        (Grid(["mls_mac"], {"acc_width": ["auto", "2-128"], "length": ["1-999"]}), "at most 20000"),
     ],
 )
 def test_grids_that_are_refused(grid: Grid, message: str) -> None:
@@ -233,6 +234,12 @@ def test_reasons_are_told_and_not_kept(tmp_path) -> None:
             ("2,5", "too wide", False),
             ("2,6", "osu018: sta fell", True),
         ]
+    both = swept(results, libraries=[conditions(), conditions("sky130")])
+    assert [left.reason for left in both.skipped] == [
+        "too wide",
+        "osu018: sta fell",
+        "sky130: sta fell",
+    ]
     with pytest.raises(ToolError, match="no configuration could be measured: osu018: sta fell"):
         swept({"2,6": {FAILED: "sta fell"}})
 

@@ -220,3 +220,15 @@ def test_a_full_disk_names_the_file(kept, monkeypatch):
     assert kept.get() == VALUE
     assert kept.path.read_bytes() == whole
     assert list(kept.path.parent.iterdir()) == [kept.path]
+
+
+def test_what_is_kept_is_found_and_nothing_else(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    assert cache.find("a") is None
+    assert cache.keep("a", {"x": 1}) == {"x": 1}
+    assert cache.find("a") == {"x": 1}
+    (tmp_path / "a.json").write_text("half of")
+    assert cache.find("a") is None
+    nothing = Cache(None)
+    assert nothing.keep("a", {"x": 1}) == {"x": 1}
+    assert nothing.find("a") is None
