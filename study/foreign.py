@@ -17,8 +17,9 @@ from ..hw.mac.mac import Mac
 from ..support.errors import UserError
 from ..support.words import Codes
 from ..synth.mapping.elaborate import Design, elaborate
-from ..units import Configuration, Declared, Workload, configure
+from ..units import Configuration, Declared, Workload, configured
 from ..units.line import from_line
+from ..units.macs import INT_MAC
 from ..units.models import Ports
 from ..units.workloads import WARM_UP_CYCLES, Source
 from .rows import VerilogRow
@@ -188,7 +189,7 @@ def _read(text: str, design: Design) -> tuple[dict[str, str], dict[str, int]]:
 def _contract(line: str | None, design: Design, given: Mapping[str, str]) -> Configuration:
     """The unit that the module stands for; without one integers of the ports' widths."""
     try:
-        unit = configure("int_mac", **_widths(design, given)) if line is None else from_line(line)
+        unit = configured(INT_MAC, _widths(design, given)) if line is None else from_line(line)
     except (TypeError, ValueError) as error:
         raise error if isinstance(error, UserError) else UserError(f"contract: {error}") from None
     if not issubclass(unit.unit.component, Mac):
