@@ -17,7 +17,8 @@ from ..hw.mac.mac import Mac
 from ..support.errors import UserError
 from ..support.words import Codes
 from ..synth.mapping.elaborate import Design, elaborate
-from ..units import Configuration, Declared, Workload, configure
+from ..units import Configuration, Declared, Workload, configured
+from ..units.macs import INT_MAC
 from ..units.models import Ports
 from ..units.request import read
 from ..units.workloads import WARM_UP_CYCLES, Source
@@ -191,7 +192,7 @@ def _contract(line: str | None, design: Design, given: Mapping[str, str]) -> Con
         if line is not None:
             unit = read(line).configuration()
         else:
-            unit = configure("int_mac", **_widths(design, given))
+            unit = configured(INT_MAC, _widths(design, given))
     except (TypeError, ValueError) as error:
         raise error if isinstance(error, UserError) else UserError(f"contract: {error}") from None
     if not issubclass(unit.unit.component, Mac):

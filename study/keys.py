@@ -60,7 +60,7 @@ class Made:
     @cached_property
     def rtlil(self) -> str:
         """The hardware, as mapping takes it."""
-        key = digest(["RTLIL", self.configuration.slug])
+        key = digest(["RTLIL", self.configuration.slug, parameters(self.configuration)])
         text = self.kept.get(key, lambda: {"rtlil": self.configuration.rtlil()})["rtlil"]
         assert isinstance(text, str)
         return text

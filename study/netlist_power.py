@@ -172,14 +172,17 @@ _AREA = Column("area um2", "area, µm²", "area_um2", 5)
 def power_sheet(result: NetlistPower) -> Sheet:
     """The whole netlist."""
     texts = ("library", "activity", "states")
-    energies = ("energy_pj", "energy_pj_per_operation")
+    energies = (
+        Column("energy, pJ", "energy, pJ", "energy_pj", 4),
+        Column("energy an operation, pJ", "an operation, pJ", "energy_pj_per_operation", 4),
+    )
     return Sheet(
         result.netlist,
         (
             ("{}", tuple(Column(name, name, name, None) for name in (*texts, "cells"))),
             ("{}", (Column("window, ns", "window, ns", "window_ns", 6), _AREA)),
             ("power, {}", _PARTS),
-            ("{}", tuple(Column(name.replace("_", " "), name, name, 4) for name in energies)),
+            ("{}", energies),
         ),
         result,
     )

@@ -124,6 +124,15 @@ FP8_MAC = Unit(
     defaults={"format": FP8_E4M3},
     model=held(mac(fp8_mac)),
 )
+INT_MAC = Unit(
+    name="int_mac",
+    description="Integer MAC of any two widths, with or without zero points",
+    component=IntMac,
+    defaults={"format": INT8, "a_format": INT8},
+    model=held(int_states),
+    largest_product=largest_int_product,
+    last_bit=last_int_bit,
+)
 
 ROWS = (
     MLS_MAC,
@@ -143,15 +152,7 @@ ROWS = (
         defaults={"format": FP32},
         model=held(mac(fused_mac)),
     ),
-    Unit(
-        name="int_mac",
-        description="Integer MAC of any two widths, with or without zero points",
-        component=IntMac,
-        defaults={"format": INT8, "a_format": INT8},
-        model=held(int_states),
-        largest_product=largest_int_product,
-        last_bit=last_int_bit,
-    ),
+    INT_MAC,
     Unit(
         name="adder_mac",
         description="Accumulate-only MAC: integers add up without a product, for spikes",

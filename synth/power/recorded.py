@@ -20,7 +20,7 @@ from ...support.errors import UserError
 from ..liberty.library import Library
 from ..mapping.netlist import CONSTANT_NETS, Netlist, parse_yosys_json, verilog_to_json
 from ..simulation.changes import ChangeCounter
-from ..simulation.circuit import circuit
+from ..simulation.circuit import SimulationError, circuit
 from ..simulation.counts import CountedShares
 from ..simulation.dump import Dump
 from ..simulation.saif import read_saif
@@ -105,7 +105,7 @@ def from_vcd(
     it by default. A toggle at the second of them does not count.
 
     Raises: UserError: no VCD, no scope or several that have the netlist's ports, nets that it
-    lacks, a window beyond its times; SimulationError (a net that is undefined in the window).
+    lacks, a window beyond its times or with an undefined net.
     """
     try:
         dump = Dump(path)
@@ -126,7 +126,10 @@ def from_vcd(
     for changes in dump.changes(wanted):
         # What a dump begins with was there before: no toggles.
         counter.add(changes._replace(time=changes.time - (changes.time == dump.first)))
-    counts = counter.result()
+    try:
+        counts = counter.result()
+    except SimulationError as error:
+        raise UserError(f"{path.name}: {error}; the window must begin when all are") from None
     duration = edges[1] - edges[0]
     activity = counts.activity(own, duration, dump.step_s)
     return Recorded(activity, CountedShares.of(own, counts), duration * dump.step_s)

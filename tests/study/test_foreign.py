@@ -9,6 +9,7 @@ import pytest
 from mlsmac.study.builds import best, builds
 from mlsmac.study.conditions import Conditions
 from mlsmac.study.foreign import RESET_CYCLES, foreign_entry
+from mlsmac.study.keys import Made
 from mlsmac.study.measure import Build, MeasureError, measure
 from mlsmac.study.records import to_json
 from mlsmac.study.report import accumulator_row, make_report
@@ -172,6 +173,21 @@ def test_content_of_the_files_decides_what_is_kept() -> None:
         by_itself("int8_mac_wrong", 3).configuration(),
     ):
         assert changed.values != first.values
+
+
+def test_two_of_one_name_are_not_taken_for_each_other(tmp_path) -> None:
+    """Nor is one that is called as a unit of ours."""
+    text = (VERILOG / "int8_mac_2.v").read_text()
+    ours = Entry("INT8", "int_mac", {"overflow": "wrap"}).configuration()
+    every = [ours]
+    for number, change in enumerate((text, text.replace("acc) +", "acc) -"))):
+        path = tmp_path / f"{number}.v"
+        path.write_text(change.replace("int8_mac_2", ours.slug))
+        every.append(foreign_entry("", [path], ours.slug, "", 2, INT8).configuration())
+    stimulus, kept = build(OPERATIONS, SEED), Cache(tmp_path / "kept")
+    made = [Made(own, own.workload(stimulus), kept) for own in every]
+    assert len({own.rtlil for own in made}) == 3
+    assert len({own.digest() for own in made}) == len({own.made_from() for own in made}) == 3
 
 
 @pytest.mark.eda
