@@ -12,6 +12,7 @@ from ..study.sweep import objectives
 from ..study.sweep_grid import Grid, Point, axis
 from ..study.sweep_rows import SkippedRow
 from ..support.errors import UserError
+from ..units.macs import MLS_MAC
 from . import measuring
 
 _NUMBER = (int, float)
@@ -113,7 +114,7 @@ def _grid(given: Mapping[str, Any], file: Mapping[str, Any], options: Mapping[st
             raise UserError(f"grid must have each option once, not {name} twice")
         seen.add((unit, name))
         (own.setdefault(unit, {}) if unit else axes)[name] = values
-    units = _listed(given["unit"]) if given["unit"] else ["mls_mac"]
+    units = _listed(given["unit"]) if given["unit"] else [MLS_MAC.name]
     return Grid(units, axes, own)
 
 
