@@ -158,6 +158,12 @@ def test_generate_tells_its_files_and_warns_beside_json(tmp_path: Path) -> None:
         (["export", "--csv", "t.csv", "--node-nm", "-1"], "--node-nm must be positive, not -1"),
         (["report", "--precision", "0"], "--precision must be positive and finite, not 0.0"),
         (["table5", "--precision", "nan"], "--precision must be positive and finite, not nan"),
+        (["report", "--top", "mac"], "--top must be given with --verilog"),
+        (["report", "--verilog", "m.v"], "--verilog must be given with --top, --latency"),
+        (
+            ["report", "--verilog", "m.v", "--top", "mac", "--latency", "3"],
+            "verilog must be files, but 'm.v' is none",
+        ),
         (["report", "--lanes", "12"], "--lanes must be powers of two in 1..64 with commas"),
         (["dots", "--tensors", "cauchy"], "--tensors must be one of 'captured', 'normal'"),
         (["report", "--operations", "8"], "--operations must be in 9.."),
