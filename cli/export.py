@@ -20,7 +20,7 @@ def export(
     reports: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[REPORT.json ...]",
+            metavar="REPORT.json",
             help=f"What report, dots, tiles or synth --json wrote; default: {_DEFAULT}.",
         ),
     ] = None,
