@@ -5,12 +5,12 @@ from typing import Annotated
 import typer
 
 from .commands import inputs, reports, units
+from .commands.export import export
+from .commands.power import power
+from .commands.sweep import sweep
 from .ending import run
-from .export import export
 from .options import UnitCommand
 from .output import out
-from .power import power
-from .sweep import sweep
 
 app = typer.Typer(
     name="mlsmac",

@@ -5,20 +5,17 @@ Each way takes jobs and gives their results as they come, every job's once.
 
 import functools
 import logging
-import multiprocessing
-import os
-import signal
-import tempfile
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import CancelledError, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import CancelledError, as_completed
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..support.cache import Cache
 from ..support.errors import ToolError, UserError
+from ..support.files import scratch
+from ..support.workers import workers
 from .stimuli.pairs import Stimulus
 from .sweep_jobs import Job, makers, run
 
@@ -32,44 +29,11 @@ def here(jobs: Sequence[Job], stimulus: Stimulus, results: Cache) -> Results:
 
     Raises: ToolError where a process was killed; what `run` raises.
     """
-    with tempfile.TemporaryDirectory(prefix="mlsmac-maps-") as folder:
-        given = (stimulus, results, Cache(Path(folder)))
-        pool = ProcessPoolExecutor(os.cpu_count(), initializer=_begin, initargs=given)
-        try:
-            futures = {pool.submit(_run_here, job): job for job in jobs}
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BrokenProcessPool:
-            raise ToolError("a process of the sweep was killed: run it again to go on") from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in multiprocessing.active_children():
-                worker.terminate()  # who waits for its jobs waits for minutes
-                worker.join()
-
-
-_given: tuple[Stimulus, Cache, Cache]
-"""What all jobs of a process share."""
-
-
-def _begin(*given: Any) -> None:
-    global _given
-    _given = given
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command ends its processes
-    threading.Thread(target=_end_with_command, daemon=True).start()
-
-
-def _end_with_command() -> None:
-    """End where the command was killed, and could not."""
-    parent = multiprocessing.parent_process()
-    if parent:
-        parent.join()
-        os._exit(1)
-
-
-def _run_here(job: Job) -> Mapping[str, Any]:
-    return run(job, *_given)
+    with scratch() as maps, workers() as pool:
+        kept = Cache(maps)
+        futures = {pool.submit(run, job, stimulus, results, kept): job for job in jobs}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
 
 
 SECONDS = 15

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from mlsmac.cli.commands.sweep import _Clock
+from mlsmac.cli.commands.sweep_request import Asked, asked
 from mlsmac.cli.options import of_measuring
-from mlsmac.cli.sweep import _Clock
-from mlsmac.cli.sweep_request import Asked, asked
 from mlsmac.support.errors import UserError
 
 OPTIONS: dict[str, Any] = {
@@ -160,7 +160,7 @@ def test_mistakes_are_one_line_and_exit_2(
 
 def test_time_left_counts_what_this_run_did(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("mlsmac.cli.sweep.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("mlsmac.cli.commands.sweep.time.monotonic", lambda: now[0])
     clock = _Clock()
     assert clock.left(40, 100) == ""  # kept
     now[0] += 10

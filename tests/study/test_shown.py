@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from mlsmac.cli import measuring, quality, quantizers, sweep, tiles
+from mlsmac.cli import measuring, quality, quantizers, tiles
+from mlsmac.cli.commands import sweep
 from mlsmac.study import tables
 from mlsmac.study.html import mac_html, tile_html
 from mlsmac.study.quality_report import QualityReport, quality_tables

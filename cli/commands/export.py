@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from ..support.errors import UserError
-from .options import Json
-from .output import print_json, print_paths, warn
+from ...support.errors import UserError
+from ..options import Json
+from ..output import print_json, print_paths, warn
 
 _DEFAULT = Path("build/report/report.json")
 
@@ -41,8 +41,8 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write areas and energies of measured units as tables for architecture models."""
-    from ..study import exports
-    from ..support.files import write_whole
+    from ...study import exports
+    from ...support.files import write_whole
 
     if not any((hwcomponents, accelergy, zigzag, csv)):
         raise UserError("give one of --hwcomponents, --accelergy, --zigzag and --csv, or several")

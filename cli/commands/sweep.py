@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from ..study.sweep_rows import SweepReport
-from .options import Json, Output, of_measuring, takes
-from .output import err, exit_if_wrong, json_text, print_paths, show, warn
+from ...study.sweep_rows import SweepReport
+from ..options import Json, Output, of_measuring, takes
+from ..output import err, exit_if_wrong, json_text, print_paths, show, warn
 
 
 def _of_sweep() -> dict[str, tuple[Any, Any]]:
@@ -70,11 +70,11 @@ def sweep(
     as_json: Json = False,
 ) -> None:
     """Measure every configuration of a grid: area, delay, energy, error, and the Pareto front."""
-    from ..study.sweep import make_sweep
-    from ..study.sweep_tables import sweep_tables
-    from ..study.sweep_workers import cluster, here
-    from . import measuring
-    from .sweep_request import asked
+    from ...study.sweep import make_sweep
+    from ...study.sweep_tables import sweep_tables
+    from ...study.sweep_workers import cluster, here
+    from .. import measuring
+    from ..sweep_request import asked
 
     own = {"unit": unit, "grid": grid, "objectives": objectives, "accuracy": accuracy}
     options = {**own, "search": search, **given}
@@ -106,10 +106,10 @@ def sweep(
 
 def write(report: SweepReport, directory: Path) -> list[Path]:
     """Write sweep.json, .html, .csv and .svg into `directory`, all or none."""
-    from ..study.html import sweep_html
-    from ..study.sweep_plot import sweep_plot
-    from ..study.sweep_tables import sweep_csv
-    from ..support.files import write_whole
+    from ...study.html import sweep_html
+    from ...study.sweep_plot import sweep_plot
+    from ...study.sweep_tables import sweep_csv
+    from ...support.files import write_whole
 
     plot = sweep_plot(report)
     texts = {

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from ..support.errors import UserError
-from .options import Json, Liberty, Pdk, check_range
-from .output import err, json_text, print_paths, show
+from ...support.errors import UserError
+from ..options import Json, Liberty, Pdk, check_range
+from ..output import err, json_text, print_paths, show
 
 
 def power(
@@ -46,11 +46,11 @@ def power(
     as_json: Json = False,
 ) -> None:
     """Power and energy of a mapped netlist, by group, by hierarchy and by instance."""
-    from ..study.netlist_power import netlist_power, power_sheet, power_tables
-    from ..support.files import write_whole
-    from ..synth.liberty.library import load
-    from ..synth.liberty.pdk import find
-    from ..synth.power.recorded import from_saif, from_vcd, read_netlist
+    from ...study.netlist_power import netlist_power, power_sheet, power_tables
+    from ...support.files import write_whole
+    from ...synth.liberty.library import load
+    from ...synth.liberty.pdk import find
+    from ...synth.power.recorded import from_saif, from_vcd, read_netlist
 
     activity = vcd or saif
     if activity is None or (vcd and saif):
