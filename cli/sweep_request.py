@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, TypeGuard
 
 from ..study.conditions import Conditions
 from ..study.stimuli.pairs import Stimulus
-from ..study.sweep import objectives
-from ..study.sweep_grid import Grid, Point, axis
-from ..study.sweep_rows import SkippedRow
+from ..study.sweep.grid import Grid, Point, axis
+from ..study.sweep.rows import SkippedRow
+from ..study.sweep.sweep import objectives
 from ..support.errors import UserError
 from ..units.macs import MLS_MAC
 from . import measuring

@@ -28,9 +28,9 @@ from .quantizer_rows import NetworkRow, OperationRow, QuantizerReport, Quantizer
 from .question import STANDARD, to_toml
 from .records import documented, from_json
 from .rows import DotReport, DotRow, FpgaRow, MacReport, MacRow, TileReport, TileRow
-from .sweep_plot import sweep_plot
-from .sweep_rows import SweepReport, SweepRow
-from .sweep_tables import sweep_tables
+from .sweep.plot import sweep_plot
+from .sweep.rows import SweepReport, SweepRow
+from .sweep.tables import sweep_tables
 from .table5 import Table5, Table5Row, statement
 from .terminal import markdown, text
 from .verdict import claims_table, errors_table, ratios_table

@@ -9,8 +9,8 @@ from markupsafe import Markup, escape
 from .compare import Comparison, statement
 from .dot_report import BASELINES as DOT_BASELINES
 from .rows import DotReport, MacReport, Report, TileReport
-from .sweep_rows import SweepReport
-from .sweep_tables import sweep_page
+from .sweep.rows import SweepReport
+from .sweep.tables import sweep_page
 from .systems import BASELINES
 from .tables import Table, dot_page, mac_page, tile_page
 

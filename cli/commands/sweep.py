@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from ...study.sweep_rows import SweepReport
+from ...study.sweep.rows import SweepReport
 from ..options import Json, Output, of_measuring, takes
 from ..output import err, exit_if_wrong, json_text, print_paths, show, warn
 
@@ -70,9 +70,9 @@ def sweep(
     as_json: Json = False,
 ) -> None:
     """Measure every configuration of a grid: area, delay, energy, error, and the Pareto front."""
-    from ...study.sweep import make_sweep
-    from ...study.sweep_tables import sweep_tables
-    from ...study.sweep_workers import cluster, here
+    from ...study.sweep.sweep import make_sweep
+    from ...study.sweep.tables import sweep_tables
+    from ...study.sweep.workers import cluster, here
     from .. import measuring
     from ..sweep_request import asked
 
@@ -107,8 +107,8 @@ def sweep(
 def write(report: SweepReport, directory: Path) -> list[Path]:
     """Write sweep.json, .html, .csv and .svg into `directory`, all or none."""
     from ...study.html import sweep_html
-    from ...study.sweep_plot import sweep_plot
-    from ...study.sweep_tables import sweep_csv
+    from ...study.sweep.plot import sweep_plot
+    from ...study.sweep.tables import sweep_csv
     from ...support.files import write_whole
 
     plot = sweep_plot(report)

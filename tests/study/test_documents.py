@@ -16,7 +16,7 @@ from mlsmac.study.quantizer_rows import (
 )
 from mlsmac.study.records import documented, from_json
 from mlsmac.study.rows import FpgaRow, MacReport, MacRow, TileReport, TileRow
-from mlsmac.study.sweep_rows import SweepReport, SweepRow
+from mlsmac.study.sweep.rows import SweepReport, SweepRow
 
 
 def test_no_table_and_no_plot_is_stale() -> None:

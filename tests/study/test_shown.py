@@ -18,8 +18,8 @@ from mlsmac.study.quality_report import QualityReport, quality_tables
 from mlsmac.study.quantizer_rows import QuantizerReport
 from mlsmac.study.records import from_json, to_json
 from mlsmac.study.rows import FpgaRow, MacReport, TileReport
-from mlsmac.study.sweep_rows import SweepReport
-from mlsmac.study.sweep_tables import sweep_tables
+from mlsmac.study.sweep.rows import SweepReport
+from mlsmac.study.sweep.tables import sweep_tables
 from mlsmac.study.terminal import WIDTH, shown
 
 EXPECTED = Path(__file__).parent / "shown"

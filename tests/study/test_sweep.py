@@ -7,19 +7,18 @@ from typing import Any
 
 import pytest
 
-from mlsmac.study import sweep
 from mlsmac.study.builds import best
 from mlsmac.study.conditions import Conditions
 from mlsmac.study.html import sweep_html
 from mlsmac.study.records import from_json, to_json
 from mlsmac.study.rows import DotErrors
 from mlsmac.study.stimuli.pairs import build
-from mlsmac.study.sweep import front, make_sweep, objectives
-from mlsmac.study.sweep_grid import Grid, axis, spread
-from mlsmac.study.sweep_jobs import FAILED, REFUSED
-from mlsmac.study.sweep_plot import sweep_plot
-from mlsmac.study.sweep_rows import Outcome, SkippedRow, SweepReport
-from mlsmac.study.sweep_tables import sweep_csv, sweep_tables
+from mlsmac.study.sweep.grid import Grid, axis, spread
+from mlsmac.study.sweep.jobs import FAILED, REFUSED, Job
+from mlsmac.study.sweep.plot import sweep_plot
+from mlsmac.study.sweep.rows import Outcome, SkippedRow, SweepReport
+from mlsmac.study.sweep.sweep import front, make_sweep, objectives
+from mlsmac.study.sweep.tables import sweep_csv, sweep_tables
 from mlsmac.support.cache import Cache
 from mlsmac.support.errors import ToolError, UserError
 from mlsmac.synth.liberty import pdk as pdks
@@ -248,9 +247,9 @@ def test_keys_tell_jobs_apart() -> None:
     grid = {"format": ["2,1", "2,4"], "group": ["nc", "n"], "overflow": ["saturate", "wrap"]}
     points, _ = Grid(["mls_mac"], grid).points()
     libraries = [conditions(), conditions("sky130"), replace(conditions(), all_builds=True)]
-    jobs = [sweep.Job(point, own) for point in points for own in libraries]
+    jobs = [Job(point, own) for point in points for own in libraries]
     assert len({job.key(STIMULUS) for job in jobs}) == len(jobs) == 24
-    again = sweep.Job(Grid(["mls_mac"], grid).points()[0][0], conditions())
+    again = Job(Grid(["mls_mac"], grid).points()[0][0], conditions())
     assert again.key(STIMULUS) == jobs[0].key(STIMULUS)
     assert again.key(build(60, 8)) != jobs[0].key(STIMULUS)
 

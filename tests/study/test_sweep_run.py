@@ -14,9 +14,9 @@ import pytest
 
 from mlsmac.study.conditions import Conditions
 from mlsmac.study.stimuli.pairs import build
-from mlsmac.study.sweep import make_sweep
-from mlsmac.study.sweep_grid import Grid
-from mlsmac.study.sweep_workers import cluster, here
+from mlsmac.study.sweep.grid import Grid
+from mlsmac.study.sweep.sweep import make_sweep
+from mlsmac.study.sweep.workers import cluster, here
 from mlsmac.support.cache import Cache
 from mlsmac.support.errors import UserError
 
@@ -148,7 +148,7 @@ def test_a_worker_that_is_killed_costs_no_row_and_gives_none_twice(
 @pytest.mark.filterwarnings("default")
 def test_no_scheduler_is_one_line(osu018, monkeypatch) -> None:
     pytest.importorskip("distributed")
-    monkeypatch.setattr("mlsmac.study.sweep_workers.SECONDS", 1)
+    monkeypatch.setattr("mlsmac.study.sweep.workers.SECONDS", 1)
     for address in ("127.0.0.1:9", "nowhere"):
         with pytest.raises(UserError, match="must be the address of a Dask scheduler") as raised:
             swept(osu018, {"format": ["2,1"]}, results=Cache(None), workers=cluster(address))

@@ -5,11 +5,11 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import columns as c
-from .columns import Column, at
+from .. import columns as c
+from ..columns import Column, at
+from ..tables import Table
+from .rows import SkippedRow, SweepReport, SweepRow
 from .sweep import fronts
-from .sweep_rows import SkippedRow, SweepReport, SweepRow
-from .tables import Table
 
 _PDK = Column("library", "library", "pdk", None)
 _MARK = Column("front", "on the\nfront", "mark", None)

@@ -12,12 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..support.cache import Cache
-from ..support.errors import ToolError, UserError
-from ..support.files import scratch
-from ..support.workers import workers
-from .stimuli.pairs import Stimulus
-from .sweep_jobs import Job, makers, run
+from ...support.cache import Cache
+from ...support.errors import ToolError, UserError
+from ...support.files import scratch
+from ...support.workers import workers
+from ..stimuli.pairs import Stimulus
+from .jobs import Job, makers, run
 
 Results = Generator[tuple[Job, Mapping[str, Any]], None, None]
 Workers = Callable[[Sequence[Job], Stimulus, Cache], Results]

@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from .columns import at
-from .plots import STYLE, svg
+from ..columns import at
+from ..plots import STYLE, svg
+from .rows import SweepReport, SweepRow
 from .sweep import OBJECTIVES, Objective
-from .sweep_rows import SweepReport, SweepRow
 
 _COLOURS = ("#2f6f9f", "#e08a3c", "#5b9f5b", "#7a5ba8", "#b04a4a", "#8a8a8a")
 _MOST_NAMES = 24

@@ -6,21 +6,21 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..support.cache import Cache
-from ..support.errors import ToolError, UserError
-from ..units.emit import parameters
-from ..units.options import shown
-from .builds import Progress
-from .columns import at
-from .conditions import Conditions
-from .keys import tool_versions
-from .records import from_json
-from .report import circumstances
-from .stimuli.pairs import Stimulus
-from .sweep_grid import Point
-from .sweep_jobs import FAILED, REFUSED, Job
-from .sweep_rows import LibraryRow, Outcome, SkippedRow, SweepReport, SweepRow
-from .sweep_workers import Workers, here
+from ...support.cache import Cache
+from ...support.errors import ToolError, UserError
+from ...units.emit import parameters
+from ...units.options import shown
+from ..builds import Progress
+from ..columns import at
+from ..conditions import Conditions
+from ..keys import tool_versions
+from ..records import from_json
+from ..report import circumstances
+from ..stimuli.pairs import Stimulus
+from .grid import Point
+from .jobs import FAILED, REFUSED, Job
+from .rows import LibraryRow, Outcome, SkippedRow, SweepReport, SweepRow
+from .workers import Workers, here
 
 SCHEMA = 1
 

@@ -8,26 +8,26 @@ from typing import Any
 
 import numpy as np
 
-from ..support.cache import Cache, digest, source_digest
-from ..support.errors import ToolError
-from ..synth.liberty.library import load
-from ..units.emit import parameters
-from ..units.workloads import Workload, dot_steps, pairs, tile_steps
-from .builds import Search, best, builds
-from .conditions import Conditions
-from .dot_errors import dot_errors, format_errors
-from .keys import engine, sources, tool_versions
-from .measure import measure
-from .records import to_json
-from .report import accumulator_row
-from .rows import Best, DotErrors
-from .stimuli.coding import Coding
-from .stimuli.pairs import Stimulus
-from .sweep_grid import Point
-from .sweep_rows import Outcome
+from ...support.cache import Cache, digest, source_digest
+from ...support.errors import ToolError
+from ...synth.liberty.library import load
+from ...units.emit import parameters
+from ...units.workloads import Workload, dot_steps, pairs, tile_steps
+from ..builds import Search, best, builds
+from ..conditions import Conditions
+from ..dot_errors import dot_errors, format_errors
+from ..keys import engine, sources, tool_versions
+from ..measure import measure
+from ..records import to_json
+from ..report import accumulator_row
+from ..rows import Best, DotErrors
+from ..stimuli.coding import Coding
+from ..stimuli.pairs import Stimulus
+from .grid import Point
+from .rows import Outcome
 
-_ROOT = Path(__file__).parent
-_OWN = ("builds.py", "dot_errors.py", "report.py", "rows.py", "stimuli", "sweep_jobs.py")
+_ROOT = Path(__file__).parents[1]
+_OWN = ("builds.py", "dot_errors.py", "report.py", "rows.py", "stimuli", "sweep/jobs.py")
 
 REFUSED, FAILED = "refused", "failed"
 """Keys of a job's result that is a reason, and no outcome: golden takes no such configuration, or a

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..golden.spec import ElementFormat
-from ..support.errors import UserError
-from ..units import UNITS, Configuration, Unit, configure
-from ..units.options import LENGTH, NONE, UnitOption
-from .stimuli.coding import Coding
-from .sweep_rows import SkippedRow
+from ...golden.spec import ElementFormat
+from ...support.errors import UserError
+from ...units import UNITS, Configuration, Unit, configure
+from ...units.options import LENGTH, NONE, UnitOption
+from ..stimuli.coding import Coding
+from .rows import SkippedRow
 
 MOST = 20_000
 """Combinations of a grid."""

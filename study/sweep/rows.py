@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from .rows import OF_A_PRODUCT, AccumulatorRow, Best, DotErrors, StimulusRow
+from ..rows import OF_A_PRODUCT, AccumulatorRow, Best, DotErrors, StimulusRow
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""A sweep: a grid of options, measured, and its Pareto front."""
