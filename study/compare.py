@@ -131,7 +131,7 @@ def compare(reports: Mapping[str, Report]) -> Comparison:
     """Units of the same table, label and lanes, of all reports."""
     found: dict[tuple[str, str], dict[str, tuple[Standing, Measurement]]] = {}
     for name, report in reports.items():
-        for of, label, row in _rows(report):
+        for of, label, row in rows_of(report):
             found.setdefault((of, label), {})[name] = _standing(row), row.measured
     return Comparison(
         schema=SCHEMA,
@@ -141,8 +141,10 @@ def compare(reports: Mapping[str, Report]) -> Comparison:
     )
 
 
-def _rows(report: Report) -> Iterator[tuple[str, str, Any]]:
-    """What each row's energy is of, its label, and the row."""
+def rows_of(report: Report) -> Iterator[tuple[str, str, Any]]:
+    """What each row's energy is of (a key of `KINDS`), its label, with lanes where there are
+    several, and the row.
+    """
     every: Sequence[Any] = getattr(report, "rows", ())
     for row in (*every, *getattr(report, "dots", ()), *getattr(report, "tiles", ())):
         of = {MacRow: "mac", DotRow: "product", TileRow: "tile"}[type(row)]

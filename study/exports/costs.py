@@ -1,17 +1,13 @@
 """What the rows of reports cost, in the terms of modelling tools."""
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ...support.errors import UserError
 from ...synth.liberty.pdk import node_nm
-
-_ENERGIES = ("energy_pj_per_mac", "energy_pj_per_product")
-"""Keys of a product's energy in rows of MACs and tiles, and of dot units."""
+from ..compare import read, rows_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,50 +87,30 @@ def read_costs(
 
 
 def _costs(path: Path, given_nm: float | None) -> Iterator[tuple[Cost | None, str]]:
-    report = _read(path)
-    try:
-        pdk, clock = report["pdk"], report["clock_mhz"]
-        tensors = report["stimulus"]["tensors"]
-        node = _node(pdk, given_nm)
-        for row in [*report["rows"], *report.get("dots", ())]:
-            energy = row[next((key for key in _ENERGIES if key in row), _ENERGIES[0])]
-            if energy is None or not row["meets_timing"]:
-                yield None, row["unit"]
-                continue
-            yield (
-                Cost(
-                    name=identifier(f"{row['slug']}_{pdk}"),
-                    unit=row["unit"],
-                    module=row["slug"],
-                    pdk=pdk,
-                    node_nm=node,
-                    clock_mhz=clock,
-                    products=row.get("products_per_cycle", row.get("lanes", 1)),
-                    area_um2=row["area_um2"],
-                    energy_pj=energy,
-                    energy_pj_se=row.get(
-                        "energy_pj_per_product_se", row.get("energy_pj_per_mac_se")
-                    ),
-                    leakage_pj=row["energy_split_pj"]["leakage"],
-                    leakage_uw=row["leakage_uw"],
-                    critical_path_ns=row["critical_path_ns"],
-                    tensors=tensors,
-                ),
-                row["unit"],
-            )
-    except (KeyError, TypeError) as error:
-        missing = error.args[0] if isinstance(error, KeyError) else "rows"
-        raise UserError(
-            f"{path} must be what mlsmac report, dots, tiles or synth --json wrote: "
-            f"it lacks {missing!r}"
-        ) from None
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError):
-        raise UserError(f"{path} must be a report in JSON") from None
+    report = read(path)
+    node = _node(report.pdk, given_nm)
+    for _, _, row in rows_of(report):
+        own = row.measured
+        if not own.usable:
+            yield None, row.unit
+            continue
+        cost = Cost(
+            name=identifier(f"{own.slug}_{report.pdk}"),
+            unit=row.unit,
+            module=own.slug,
+            pdk=report.pdk,
+            node_nm=node,
+            clock_mhz=report.clock_mhz,
+            products=getattr(row, "products_per_cycle", getattr(row, "lanes", 1)),
+            area_um2=own.area_um2,
+            energy_pj=own.energy_pj,
+            energy_pj_se=own.energy_pj_se,
+            leakage_pj=own.energy_split_pj.leakage,
+            leakage_uw=own.leakage_uw,
+            critical_path_ns=own.critical_path_ns,
+            tensors=report.stimulus.tensors,
+        )
+        yield cost, row.unit
 
 
 def _node(pdk: str, given_nm: float | None) -> float | None:

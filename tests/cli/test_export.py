@@ -11,7 +11,7 @@ from mlsmac.study.documents import RESULTS
 from mlsmac.support.errors import UserError
 
 SKY = RESULTS / "dots_sky130.json"
-SLUG = "mls_mac_e2m4_acc16_saturate"
+SLUG = "mls_mac_e2m4_acc23_saturate"
 
 
 def invoke(*arguments: object) -> Result:
