@@ -60,14 +60,15 @@ synth mls_mac --liberty cut.lib.gz | cut.lib.gz must be a whole compressed file
 synth mls_mac --liberty words.lib | cell INV: area must be a number, not 'large'
 synth mls_mac --liberty tiny.lib --liberty tiny.lib | tiny.lib: cell INV must stand once
 synth mls_mac --clock-mhz x | --clock-mhz must be a number, not 'x'
-synth mls_mac --clock-mhz nan | clock_mhz must be positive and finite, not nan
+synth mls_mac --clock-mhz nan | clock_mhz must be in 0.001..100000, not nan
 synth mls_mac --states x | --states must be one of 'independent', 'counted', not 'x'
 synth mls_mac --simulator x | --simulator must be one of 'events', 'icarus', not 'x'
 synth mls_mac --operations 99999999999999 | --operations must be in 9..2147483647
 synth mls_mac --precision -1 | --precision must be positive and finite, not -1.0
 synth mls_mac --export '' | --export must not be empty
 synth mls_tile --interface stream | No such option: --interface
-report x | unexpected extra argument(s) (x)
+dots x | unexpected extra argument(s) (x)
+report x | x: No such file or directory
 report --lanes 4,,8 | --lanes must be powers of two in 1..64 with commas between, not '4,,8'
 report --lanes ² | not '²'
 report --quick=yes | '--quick' does not take a value

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mlsmac.cli.commands.sweep import _Clock
-from mlsmac.cli.commands.sweep_request import Asked, asked
+from mlsmac.cli.sweep_request import Asked, asked
 from mlsmac.cli.options import of_measuring
 from mlsmac.support.errors import UserError
 
