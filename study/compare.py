@@ -241,8 +241,9 @@ def _shared(report: Report) -> dict[str, Any]:
 def statement(comparison: Comparison, *, moves: bool = True) -> Iterator[str]:
     """In words: what differs in the circumstances, and (`moves`) how many units moved."""
     for key, values in comparison.circumstances.items():
-        if key != "stimulus digest":
-            told = ", ".join(f"{name} {value}" for name, value in values.items())
+        is_name = all(name == value for name, value in values.items())
+        if key != "stimulus digest" and not is_name:
+            told = ", ".join(f"{value} ({name})" for name, value in values.items())
             yield f"{key}: {told}"
     first, *others = comparison.reports
     for name in others if moves else ():
