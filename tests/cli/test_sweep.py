@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from mlsmac.cli.commands.sweep import _Clock
-from mlsmac.cli.sweep_request import Asked, asked
 from mlsmac.cli.options import of_measuring
+from mlsmac.cli.sweep_request import Asked, asked
 from mlsmac.support.errors import UserError
 
 OPTIONS: dict[str, Any] = {

@@ -187,10 +187,10 @@ def test_a_name_stands_once() -> None:
 
 @pytest.mark.parametrize(
     ("change", "lacks"),
-    [({"pdk": None}, "'pdk'"), ({"row": {"energy_pj_per_product": None}}, "'energy_pj_per_product'")],
+    [({"pdk": None}, "pdk"), ({"row": {"energy_pj_per_product": None}}, "energy_pj_per_product")],
 )
 def test_what_is_no_report(change: dict[str, Any], lacks: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=f"report.json must be a file that report, .*{lacks} is missing"):
+    with pytest.raises(UserError, match=f"must be a file that report, .*'{lacks}' is missing"):
         read_costs([changed(tmp_path, **change)])
 
 
