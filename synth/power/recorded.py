@@ -1,7 +1,7 @@
 """Power of any mapped netlist from an activity that a simulator recorded: SAIF or VCD.
 
-    netlist = read_netlist([Path("mac.v")], library)
-    activity = from_vcd(Path("mac.vcd"), netlist, library)
+    netlist = read_netlist([Path("netlist.v")], library)
+    activity = from_vcd(Path("run.vcd"), netlist, library)
     power = power_of(netlist, library, activity)
     joules = power.total * activity.seconds
 

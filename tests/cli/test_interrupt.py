@@ -39,6 +39,11 @@ def _wait_until(holds, seconds):
         time.sleep(0.05)
 
 
+def _take_interrupts():
+    """What a shell starts in the background ignores them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.eda
 @pytest.mark.parametrize("command", LONG, ids=lambda command: command[0])
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
@@ -53,6 +58,7 @@ def test_signals_leave_nothing(command, first, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=_take_interrupts,
     )
     try:
         # A simulation or a mapping has begun, or is about to.

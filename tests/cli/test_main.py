@@ -165,7 +165,7 @@ def test_generate_tells_its_files_and_warns_beside_json(tmp_path: Path) -> None:
             "verilog must be files, but 'm.v' is none",
         ),
         (["report", "--lanes", "12"], "--lanes must be powers of two in 1..64 with commas"),
-        (["dots", "--tensors", "cauchy"], "--tensors must be one of 'captured', 'normal'"),
+        (["dots", "--tensors", "cauchy"], "--tensors must be captured, normal, an .npz"),
         (["report", "--operations", "8"], "--operations must be in 9.."),
         (["synth", "mls_mac", "--operations", "80", "--quick"], "--operations must be in 9.."),
     ],

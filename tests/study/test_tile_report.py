@@ -130,7 +130,7 @@ def test_a_report_is_read_back_and_shown(made):
     assert "multiplier_pj" not in to_json(report)["rows"][0]
     plot = tile_plot(report.rows)
     assert plot == tile_plot(from_json(TileReport, to_json(report)).rows)
-    text = tile_html(report, {"energy": plot})
+    text = tile_html(report, {"tiles": plot})
     assert text.count("<svg") == 1
     assert "None" not in text
     assert len(tile_tables(report, report.rows)) == 2
@@ -147,7 +147,7 @@ def test_dots_have_tables_of_their_own(made):
     report = replace(report, rows=(*report.rows[:-1], dots))
     shown = tile_tables(report, report.rows)
     assert [len(table.rows) for table in shown] == [7, 7, 1, 1]
-    text = tile_html(report, {"energy": tile_plot(report.rows)})
+    text = tile_html(report, {"tiles": tile_plot(report.rows)})
     assert "Energy per product of dots" in text
 
 
