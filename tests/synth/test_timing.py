@@ -171,7 +171,7 @@ def test_refuses_netlists(tiny, cells, clock, message):
     [
         (
             replace(INV, kind="NOR2"),
-            r"cell must be one of library tiny \(tiny.liberty\), not 'NOR2'",
+            r"must be one of library tiny \(tiny.liberty\), not 'NOR2'",
         ),
         (replace(INV, pins={**INV.pins, "Z": "z"}), "pin of u1 must be one of INV, not 'Z'"),
     ],
