@@ -19,7 +19,7 @@ def entries(
     """The row that a command's options describe; none without files. Raises: UserError."""
     needed = {"--top": top, "--latency": latency}
     if not verilog:
-        others = {**needed, "--ports": ports, "--contract": contract}
+        others = {**needed, "--ports": ports, "--contract": contract, "--unchecked": not checked}
         if given := [option for option, value in others.items() if value]:
             raise UserError(f"{given[0]} must be given with --verilog")
         return ()

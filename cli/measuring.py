@@ -132,8 +132,12 @@ def stimulus(
     try:
         coding = Coding.read(group, scale)
     except ValueError as error:
-        raise UserError(f"--{error}") from None
-    return build(operations, seed, tensors=tensors, coding=coding)
+        option = "" if str(error).startswith(("group", "scale")) else f"scale {scale!r}: "
+        raise UserError(f"--{option}{error}") from None
+    drawn = build(operations, seed, tensors=tensors, coding=coding)
+    if len(drawn) < operations:
+        warn([f"{tensors} has {len(drawn)} pairs, not {operations}: all of them are taken"])
+    return drawn
 
 
 def _chosen(option: str, kind: type[Chosen], value: str) -> Chosen:

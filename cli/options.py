@@ -69,7 +69,7 @@ TensorsOption = Annotated[
     typer.Option(
         "--tensors",
         help="Operands: captured (in training), normal (N(0, 1)), or a user's own: an .npz file or "
-        "a folder of .npy files; see docs/report.md.",
+        "a folder of .npy files; see docs/questions.md.",
     ),
 ]
 Operations = Annotated[int, typer.Option(help="Operations to simulate.")]

@@ -56,8 +56,8 @@ class Change:
     path: Annotated[float, "critical path over that of the first"]
     verdict: Annotated[
         str,
-        "of energy: `same` to the digit, `within errors` (two standard errors), `moved`, or "
-        "`no energy` where one has none",
+        "of energy: `same` to the digit, `within errors` (two standard errors), `moved`, "
+        "`error unknown` where too few groups tell it, or `no energy` where one has none",
     ]
 
 
@@ -97,14 +97,18 @@ class Comparison:
 
 def read(path: Path) -> Report:
     """A report from its file. Raises: UserError, OSError."""
+    rule = f"{path} must be a file that report, dots or tiles wrote"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        if "objectives" in content:
+            raise UserError(f"{rule}, not a sweep")
         return from_json(_kind(content), content)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(f"{path} must be JSON: {error}") from None
-    except (AttributeError, KeyError, TypeError) as error:
-        rule = "must be a file that report, dots or tiles wrote"
-        raise UserError(f"{path} {rule}: {error} is missing") from None
+    except KeyError as error:
+        raise UserError(f"{rule}: {error} is missing") from None
+    except (AttributeError, TypeError):
+        raise UserError(rule) from None
 
 
 def _kind(content: Any) -> type[Report]:
@@ -216,8 +220,9 @@ def _verdict(
         return "no energy"
     if before.energy_pj == after.energy_pj:
         return "same"
-    certain = error is None or abs(math.log(ratio)) >= TIE * error
-    return "moved" if certain else "within errors"
+    if error is None:
+        return "error unknown"
+    return "moved" if abs(math.log(ratio)) >= TIE * error else "within errors"
 
 
 def _circumstances(reports: Mapping[str, Report]) -> dict[str, dict[str, Any]]:

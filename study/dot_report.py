@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from ..support.cache import Cache
+from ..support.errors import UserError
 from ..synth.liberty.library import load
 from ..units.dots import PRESETS
 from ..units.emit import parameters
@@ -50,6 +51,9 @@ class DotEntry:
     def units(self, widths: Iterable[int]) -> Iterator["DotUnit"]:
         """The unit as its options shape it, else at its only width, else at each of `widths`."""
         if not _SHAPE.isdisjoint(self.options):
+            if self.block or self.lanes:
+                rule = "must have its shape in its options, or block and lanes beside them"
+                raise UserError(f"{self.label} {rule}, not both")
             entry = Entry(self.label, self.unit, self.options, self.kinds)
             options = entry.configuration().options
             size = options["lanes"] * options.get("cycles", 1)
@@ -62,6 +66,9 @@ class DotEntry:
     def at(self, lanes: int) -> Entry:
         """The unit with so many products a cycle: blocks side by side, or in several cycles."""
         block = self.block or lanes
+        if lanes % block and block % lanes:
+            rule = f"block of {self.label} must divide the lanes, or they it"
+            raise UserError(f"{rule}: not {block} with {lanes}")
         shape = {"lanes": min(lanes, block)}
         if lanes > block:
             shape["groups"] = lanes // block

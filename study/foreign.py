@@ -178,6 +178,8 @@ def _read(text: str, design: Design) -> tuple[dict[str, str], dict[str, int]]:
             raise UserError(f"ports must name ports of {design.top} ({known}), not {name!r}")
         if own.isdecimal():
             constants[port] = int(own)
+        elif port in ports:
+            raise UserError(f"ports must say once what {port} is, not {ports[port]!r} and {own!r}")
         else:
             ports[port] = own
     every = [*ports.values(), *constants]

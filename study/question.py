@@ -161,6 +161,8 @@ def from_words(text: str) -> Question:
     return row(text.strip())
 
 
+_MOST = {"block": 1024, "lanes": 64}
+_FIGURES = ("energy_pj", "ratio_to_fp32", "ratio_to_fp8")
 _KEYS = {"label", "unit", "kinds", "block", "lanes", "claim"}
 
 
@@ -194,8 +196,10 @@ def _from(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(settings)
     if isinstance(tensors := found.get("tensors"), str) and tensors not in (CAPTURED, NORMAL):
         found["tensors"] = str(folder / tensors)
-    if isinstance(found.get("liberty"), list):
-        found["liberty"] = [str(folder / str(name)) for name in found["liberty"]]
+    if "liberty" in found:
+        found["liberty"] = [str(folder / name) for name in _listed(found, "liberty")]
+    if "pdk" in found:
+        found["pdk"] = ",".join(_listed(found, "pdk"))
     return found
 
 
@@ -207,6 +211,12 @@ def _texts(content: Mapping[str, Any], key: str) -> list[str]:
     return value
 
 
+def _listed(settings: Mapping[str, Any], key: str) -> list[str]:
+    """The texts of a list, or the one text. Raises: UserError."""
+    value = settings[key]
+    return [value] if isinstance(value, str) else _texts(settings, key)
+
+
 def _row_of(given: Any) -> Question:
     """The row of a `[[unit]]`. Raises: UserError."""
     if not isinstance(given, dict) or not isinstance(given.get("unit"), str):
@@ -214,17 +224,29 @@ def _row_of(given: Any) -> Question:
     if unknown := given.keys() - _KEYS:
         rule = ", ".join(sorted(_KEYS))
         raise UserError(f"a [[unit]] has {rule}, not {', '.join(sorted(unknown))}")
-    more = {key: given[key] for key in given.keys() & {"block", "lanes"}}
+    more = {key: given[key] for key in given.keys() & _MOST}
     for key, value in more.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise UserError(f"{key} of unit {given['unit']!r} must be a number, not {value!r}")
+        if type(value) is not int or not 1 <= value <= _MOST[key]:
+            rule = f"{key} of unit {given['unit']!r} must be a number in 1..{_MOST[key]}"
+            raise UserError(f"{rule}, not {value!r}")
+    if not isinstance(given.get("label", ""), str):
+        raise UserError(f"label of unit {given['unit']!r} must be a text, not {given['label']!r}")
     more["kinds"] = tuple(_texts(given, "kinds"))
     if "claim" in given:
-        try:
-            more["claim"] = Claim(**given["claim"])
-        except TypeError as error:
-            raise UserError(f"claim of unit {given['unit']!r}: {error}") from None
-    return row(given["unit"], str(given.get("label", "")), **more)
+        more["claim"] = _claim_of(given["unit"], given["claim"])
+    return row(given["unit"], given.get("label", ""), **more)
+
+
+def _claim_of(unit: str, given: Any) -> Claim:
+    """What a paper says. Raises: UserError."""
+    rule = f"claim of unit {unit!r} must have source, a text, and numbers {', '.join(_FIGURES)}"
+    if not isinstance(given, dict) or not isinstance(given.get("source"), str):
+        raise UserError(f"{rule}, not {given!r}")
+    figures = {key: value for key, value in given.items() if key != "source"}
+    for key, value in figures.items():
+        if key not in _FIGURES or type(value) not in (int, float):
+            raise UserError(f"{rule}, not {key} = {value!r}")
+    return Claim(given["source"], **figures)
 
 
 _OF_MODULE = {

@@ -1,5 +1,6 @@
 """`mlsmac power`: any mapped netlist and any recorded activity to power."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -97,5 +98,7 @@ def _window(text: str | None) -> tuple[float, float] | None:
     try:
         first, last = map(float, text.split(","))
     except ValueError:
-        raise UserError(f"--window must be two times in ns, as 100,2000, not {text!r}") from None
+        first = last = math.nan
+    if not (math.isfinite(first) and math.isfinite(last)):
+        raise UserError(f"--window must be two times in ns, as 100,2000, not {text!r}")
     return first, last

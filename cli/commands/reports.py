@@ -67,7 +67,7 @@ def report(
     ctx: typer.Context,
     specification: Annotated[
         Path | None,
-        typer.Argument(metavar="[SPEC.toml]", help="Rows and settings; see docs/report.md."),
+        typer.Argument(metavar="[SPEC.toml]", help="Rows and settings; see docs/questions.md."),
     ] = None,
     *,
     unit: Annotated[

@@ -14,7 +14,6 @@ from ...golden.spec import (
     ElementFormat,
     Rounding,
     ScaleFormat,
-    check_int,
     parse_format,
     written,
 )
@@ -55,7 +54,8 @@ class Coding:
         if kind != _BLOCK or not size.isdecimal():
             rule = f"{', '.join(known)} or {_BLOCK}:SIZE"
             raise ValueError(f"group must be {rule}, not {group!r}")
-        check_int("elements of a block", int(size), 1, MAX_BLOCK)
+        if not 1 <= int(size) <= MAX_BLOCK:
+            raise ValueError(f"group block:SIZE must have a size in 1..{MAX_BLOCK}, not {size}")
         return cls(int(size), format)
 
     def written(self) -> dict[str, str]:

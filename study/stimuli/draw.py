@@ -11,6 +11,7 @@ import numpy as np
 from ...data import Layer
 from ...golden.lowering import Kind
 from ...golden.quantize import Grouping
+from ...support.errors import UserError
 from .coding import Group
 
 _DIMENSIONS = {"w": ("co", "ci"), "a": ("n", "ci"), "e": ("n", "co")}
@@ -84,8 +85,8 @@ def drawer(kind: Kind, layer: Layer, offset: int, group: Group) -> Callable[[np.
     whose tensors begin at `offset` in the pool: as long as the scales are the same, a whole output
     where they are so all along it, or one of the blocks that an output consists of.
 
-    Blocks lie position by position, and there channel by channel (A*E: sample by sample), the last
-    one of an output cut. Raises: ValueError.
+    Blocks lie position by position, and there channel by channel (A*E: sample by sample, and there
+    position by position), the last one of an output cut. Raises: UserError.
     """
     tensors = layer.tensors()
     sizes = [tensor.size for tensor in tensors.values()]
@@ -96,7 +97,7 @@ def drawer(kind: Kind, layer: Layer, offset: int, group: Group) -> Callable[[np.
         axis_taps(kind, size, layer.w.shape[2], layer.stride, layer.padding) for size in extents
     )
     if not rows or not columns:
-        raise ValueError(f"layer {layer.name} must have windows clear of the padding for {kind}")
+        raise UserError(f"layer {layer.name} must have windows clear of the padding for {kind}")
     counts = {"n": samples, "co": outputs, "ci": inputs}
     bounds = np.array([*counts.values(), len(rows), len(columns)])
     reduced, whole = _REDUCED[kind], whole_sums(kind, group)

@@ -64,14 +64,23 @@ def _arrays(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     if path.is_dir():
         for file in sorted(path.rglob("*.npy")):
             name = file.relative_to(path).with_suffix("").as_posix()
-            yield name, np.load(file, allow_pickle=False)
+            yield name, _loaded(file)
         return
     with path.open("rb") as opened:
-        archive = np.load(opened, allow_pickle=False)
+        archive = _loaded(opened)
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise ValueError("must be an .npz file, several arrays by name, not one array")
         for name in archive.files:
             yield name, archive[name]
+
+
+def _loaded(file: Any) -> Any:
+    """What NumPy wrote, without objects. Raises: ValueError."""
+    try:
+        return np.load(file, allow_pickle=False)
+    except (ValueError, EOFError):
+        name = Path(file.name if hasattr(file, "name") else file).name
+        raise ValueError(f"{name} must be numbers that NumPy wrote") from None
 
 
 def _made(arrays: Mapping[str, np.ndarray]) -> Layers:
@@ -99,9 +108,19 @@ def _layer(name: str, parts: Mapping[str, np.ndarray]) -> Layer:
         raise ValueError(f"w of {where} must be {' or '.join(_RANKS.values())}, not {w.ndim}")
     if w.ndim == 2:
         w, a, e = (x.reshape(-1, x.shape[-1], 1, 1) for x in (w, a, e))
-    given = [int(parts[part]) if part in parts else None for part in ("stride", "padding")]
+    given = [
+        _whole(f"{part} of {where}", parts[part]) if part in parts else None
+        for part in ("stride", "padding")
+    ]
     stride, padding = _geometry(where, w, a, e, *given)
     return Layer(name or "layer", OWN, w, a, e, stride, padding)
+
+
+def _whole(what: str, x: np.ndarray) -> int:
+    """A number. Raises: TypeError."""
+    if x.dtype.kind not in "iu" or x.size != 1:
+        raise TypeError(f"{what} must be one integer, not {x!r}")
+    return int(x.item())
 
 
 def _geometry(

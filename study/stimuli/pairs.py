@@ -28,6 +28,7 @@ from ...golden.spec import (
 from ...support.cache import digest
 from ...support.errors import UserError
 from ...support.words import Codes
+from ...units.workloads import WARM_UP_CYCLES
 from . import dots, tiles
 from .coding import USUAL, Coding, Group, encode_blocks
 from .dots import DotStimulus
@@ -162,7 +163,7 @@ class Stimulus:
         found = tuple(layer for layer in self.layers if isinstance(layer, Layer))
         if not found:
             rule = "pairs w and a are operands of MACs alone"
-            raise UserError(f"{rule}: dot units and tiles need w, a and e of layers")
+            raise UserError(f"{rule}: all else needs w, a and e of layers")
         return found
 
     def values(self) -> tuple[np.ndarray, np.ndarray]:
@@ -199,7 +200,7 @@ class Stimulus:
         Each tensor gets the same number of beats, its last group cut.
         """
         rng = np.random.default_rng(self.seed)
-        tensors = pooled(self.layers)
+        tensors = pooled(self.convolutions)
         rng.shuffle(tensors)
         ends = [place * len(self) // len(tensors) for place in range(len(tensors) + 1)]
         parts: dict[str, list[Codes]] = {}
@@ -216,7 +217,7 @@ class Stimulus:
         blocks; `tensor_scale` is NVFP4's, a float32 magnitude.
         """
         rng = np.random.default_rng(self.seed)
-        tensors = pooled(self.layers)
+        tensors = pooled(self.convolutions)
         rng.shuffle(tensors)
         beats = size // lanes
         count = max(len(self) // beats, 1)
@@ -300,7 +301,11 @@ def build(
         raise ValueError(f"kinds must be one or more, each once, not {kinds!r}")
     if tensors not in (CAPTURED, NORMAL):
         own = read(Path(tensors))
-        return _drawn(operations, seed, chosen, own, Path(tensors).name, coding)
+        drawn = _drawn(operations, seed, chosen, own, Path(tensors).name, coding)
+        if len(drawn) <= WARM_UP_CYCLES:
+            rule = f"{WARM_UP_CYCLES + 1} pairs or more"
+            raise UserError(f"{tensors} must have {rule}, not {len(drawn)}")
+        return drawn
     layers = load() if layers is None else tuple(layers)
     if not layers:
         raise ValueError("layers must be one or more, not none")

@@ -17,11 +17,6 @@ from .rows import SkippedRow
 MOST = 20_000
 """Combinations of a grid."""
 
-PROVEN_LENGTH = 256
-"""Products that an integer accumulator holds where a grid does not say: the longest group of the
-stimulus, a plane of 16 x 16.
-"""
-
 CODING = Coding().written()
 """How the operands of an MLS MAC are quantized, where a grid does not say."""
 
@@ -172,8 +167,6 @@ def _configured(unit: Unit, swept: Mapping[str, str]) -> tuple[Configuration, Co
     }
     if unit.largest_product and given.setdefault("acc_width", "auto") != "auto":
         given.pop(LENGTH, None)
-    elif unit.largest_product:
-        given.setdefault(LENGTH, PROVEN_LENGTH)
     coding = Coding.read(**{**CODING, **_of_coding(swept)}) if _is_coded(unit) else None
     return configure(unit.name, **given), coding
 

@@ -22,6 +22,7 @@ from ..records import to_json
 from ..report import accumulator_row
 from ..rows import Best, DotErrors
 from ..stimuli.coding import Coding
+from ..stimuli.own import Pairs
 from ..stimuli.pairs import Stimulus
 from .grid import Point
 from .rows import Outcome
@@ -116,8 +117,10 @@ def _best(job: Job, workload: Workload, results: Cache, maps: Cache) -> Best:
 
 
 def _errors(point: Point, source: Stimulus) -> DotErrors | None:
-    """Of rounding to the format; None where the unit has none."""
+    """Of rounding to the format; None where the unit has none, or pairs are no tensors."""
     own = point.configuration
+    if isinstance(source.layers[0], Pairs):
+        return None
     if own.unit.workload is dot_steps:
         return dot_errors(source, own.options)
     if "format" not in own.options and own.unit.workload not in (pairs, tile_steps):

@@ -62,6 +62,9 @@ def elaborate(files: Sequence[Path], top: str) -> Design:
                 said = said.replace(copy, given)
             raise UserError(f"{top} cannot be mapped: {said}")
         text = (directory / "design.il").read_text()
+    if found := _ASYNCHRONOUS.search(text):
+        rule = "registers must have synchronous resets or none"
+        raise UserError(f"{top} cannot be mapped: {rule}, not an asynchronous one ({found[1]})")
     return Design(top, text, dict(_ports(text, top)))
 
 
@@ -98,6 +101,11 @@ def _script(files: Sequence[str], top: str) -> list[str]:
         "write_rtlil design.il",
     ]
 
+
+_ASYNCHRONOUS = re.compile(r"^ *cell \$(\w*(?:adff|aldff|dffsr|_sr)\w*|sr) ", re.MULTILINE)
+"""Registers that another signal than the clock changes: no unit of ours has any, and simulation of
+netlists knows none.
+"""
 
 _LATCH = re.compile(r"^Warning: (Latch inferred for signal \S+) ", re.MULTILINE)
 _PROBLEM = re.compile(r"^Warning: (.*(?:driver|loop).*?):?$((?:\n +.*)*)", re.MULTILINE)

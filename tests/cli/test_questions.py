@@ -31,7 +31,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         (["--unit", "mls_mac", "--baseline", "FP9"], "baseline must be one of"),
         (
             ["--unit", "mls_mac", "--group", "block:0"],
-            "--elements of a block must be in 1..4096",
+            "--group block:SIZE must have a size in 1..4096, not 0",
         ),
         (["--unit", "mls_mac", "--scale", "x"], "--scale must"),
         (
@@ -40,7 +40,13 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         ),
         (["--unit", "mls_mac", "--pdk", "osu018,osu018"], "--pdk must name each library once"),
         (["--unit", "mls_mac", "--pdk", "osu018,nope"], "pdk must be one of osu018"),
-        (["--unit", "block_dot", "--tensors", "pairs.npz"], "pairs w and a are operands of MACs"),
+        (
+            ["--unit", "block_dot", "--tensors", "pairs.npz"],
+            "pairs w and a are operands of MACs alone",
+        ),
+        (["--unit", "mls_mac", "--tensors", "short.npz"], "must have 9 pairs or more, not 5"),
+        (["--unit", "mls_mac", "--scale", "0,0"], "--scale '0,0': exp_bits must be in 1..8"),
+        (["--unit", "mls_mac", "--unchecked"], "--unchecked must be given with --verilog"),
         (["no.toml"], "No such file or directory"),
         (["bad.toml"], "settings are "),
         (["worse.toml"], "Input should be a valid integer"),
@@ -51,6 +57,7 @@ def test_error_comes_before_any_work(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     np.savez(tmp_path / "pairs.npz", w=np.ones(20), a=np.ones(20))
+    np.savez(tmp_path / "short.npz", w=np.ones(5), a=np.ones(5))
     (tmp_path / "bad.toml").write_text("settings = {speed = 1}\n[[unit]]\nunit = 'mls_mac'")
     (tmp_path / "worse.toml").write_text("settings = {seed = 'x'}\n[[unit]]\nunit = 'mls_mac'")
     before = {path.name for path in tmp_path.iterdir()}

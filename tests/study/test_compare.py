@@ -87,6 +87,14 @@ def test_units_of_one_report_have_no_change() -> None:
     assert f"{1 + len(REPORT.dots)} not in both" in [*statement(found)][-1]
 
 
+def test_error_may_be_unknown() -> None:
+    """Of too few groups nothing is known: no verdict that it moved."""
+    first, *others = changed(1.1).rows
+    bare = replace(first, measured=replace(first.measured, energy_pj_se=None, batches=None))
+    row = only(compare({"a": REPORT, "b": replace(REPORT, rows=(bare, *others))}), "FP32")
+    assert (row.changes["b"].verdict, row.changes["b"].energy) == ("error unknown", 1.1)
+
+
 def test_missing_energy_has_a_verdict() -> None:
     first, *others = REPORT.rows
     late = replace(first, measured=replace(first.measured, energy_pj=None, energy_pj_se=None))
@@ -122,7 +130,9 @@ def test_names_are_the_shortest_that_differ(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("no JSON", "must be JSON: "),
-        ("[]", "must be a file that report, dots or tiles wrote: "),
+        ("[]", "must be a file that report, dots or tiles wrote"),
+        ('{"rows": 5}', "must be a file that report, dots or tiles wrote"),
+        ('{"objectives": []}', "must be a file that report, dots or tiles wrote, not a sweep"),
         ('{"rows": [{}]}', "must be a file that report, dots or tiles wrote: 'schema' is missing"),
     ],
 )

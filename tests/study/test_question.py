@@ -145,7 +145,7 @@ def test_file_has_rows_settings_and_baselines(tmp_path: Path) -> None:
         ("[[unit]]\nunit = 'mls_mac'\nblock = 1", "takes claim, kinds beside its label, not block"),
         ("[[unit]]\nunit = 'block_dot'\nblock = 0", "block of unit 'block_dot' must be a number"),
         ("[[unit]]\nunit = 'mls_mac'\nkinds = 'x'", "kinds must be a list of texts, not 'x'"),
-        ("[[unit]]\nunit = 'mls_mac'\nclaim = {x = 1}", "claim of unit 'mls_mac': "),
+        ("[[unit]]\nunit = 'mls_mac'\nclaim = {x = 1}", "claim of unit 'mls_mac' must have source"),
         ("standard = 'all'", "standard must be a list of texts, not 'all'"),
         ("standard = ['FP9']", "standard rows must be all, baselines"),
         ("baselines = ['FP9']", "baseline must be one of"),

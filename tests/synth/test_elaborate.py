@@ -111,3 +111,13 @@ def test_files_and_names_are_checked(tmp_path: Path) -> None:
         elaborate([tmp_path / "none.v"], "m")
     with pytest.raises(UserError, match="top must be the name of a module, not 'm;exec'"):
         elaborate([TYPES], "m;exec")
+
+
+def test_asynchronous_resets_are_refused(tmp_path):
+    path = tmp_path / "m.v"
+    path.write_text(
+        "module m(input clk, input r, input d, output reg q);"
+        " always @(posedge clk or negedge r) if (!r) q <= 0; else q <= d; endmodule"
+    )
+    with pytest.raises(UserError, match=r"m cannot be mapped: registers must have synchronous"):
+        elaborate([path], "m")
