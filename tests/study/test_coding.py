@@ -65,7 +65,7 @@ def test_a_block_that_the_tensor_does_not_fill_has_zeros() -> None:
 
 @pytest.mark.parametrize("group", ["rows", "block", "block:", "block:0", "block:x", "nc:4"])
 def test_groups_that_are_refused(group: str) -> None:
-    with pytest.raises(ValueError, match="group must be|group block:SIZE must have a size"):
+    with pytest.raises(ValueError, match=r"group must be|group block:SIZE must have a size"):
         Coding.read(group, "8,1")
 
 
