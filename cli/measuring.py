@@ -3,38 +3,30 @@
 import enum
 import math
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from rich.console import Console
-
 from ..golden.spec import choice
 from ..study.columns import figure
+from ..study.compare import called, rows_of
 from ..study.conditions import Conditions, States
 from ..study.dot_report import BASELINES as DOT_BASELINES
-from ..study.dot_report import ENTRIES as DOT_ENTRIES
-from ..study.dot_report import OPERATIONS_A_STEP, DotEntry, make_dot_report
+from ..study.dot_report import OPERATIONS_A_STEP
 from ..study.export import export as make_export
 from ..study.html import mac_html
 from ..study.plots import area_plot, dot_plot, energy_plot, tile_plot, trade_plot
-from ..study.report import make_report
 from ..study.rows import (
     AccumulatorRow,
     Best,
-    DotReport,
     DotRow,
     MacReport,
     MacRow,
     Report,
-    TileReport,
-    TileRow,
 )
 from ..study.stimuli.coding import Coding
 from ..study.stimuli.pairs import Stimulus, build
-from ..study.systems import BASELINES, Entry
-from ..study.tile_report import ENTRIES as TILE_ENTRIES
-from ..study.tile_report import make_tile_report
+from ..study.systems import BASELINES
 from ..support.cache import Cache
 from ..support.errors import ToolError, UserError
 from ..support.files import write_whole
@@ -51,6 +43,7 @@ from .progress import progress_bar
 CACHE = Path("build/cache")
 
 Chosen = TypeVar("Chosen", bound=enum.Enum)
+Result = TypeVar("Result")
 
 
 class Asked(NamedTuple):
@@ -148,18 +141,13 @@ def _chosen(option: str, kind: type[Chosen], value: str) -> Chosen:
         raise UserError(str(error)) from None
 
 
-def run(
-    given: Asked, console: Console, *, entries: tuple[Entry, ...], held: bool = False
-) -> MacReport:
-    """Measure the entries with a progress bar; `held`: with weights that are held, too."""
-    with progress_bar(console) as progress:
-        return make_report(
-            given.conditions,
-            given.stimulus,
-            entries=entries,
-            held=held,
-            results=given.results,
-            progress=progress,
+def measured(make: Callable[..., Result], given: Asked, **how: Any) -> Result:
+    """What `make`, one of the study's makers of reports, measures, with a progress bar; `how`: its
+    own arguments.
+    """
+    with progress_bar(err) as progress:
+        return make(
+            given.conditions, given.stimulus, results=given.results, progress=progress, **how
         )
 
 
@@ -167,44 +155,6 @@ def of_dots(given: Asked) -> Asked:
     """The same for dot units, which have many products a step, hence fewer steps."""
     steps = max(len(given.stimulus) // OPERATIONS_A_STEP, WARM_UP_CYCLES + 1)
     return given._replace(stimulus=given.stimulus.resized(steps))
-
-
-def run_dots(
-    given: Asked,
-    console: Console,
-    *,
-    lanes: Sequence[int],
-    entries: Sequence[DotEntry] = DOT_ENTRIES,
-) -> DotReport:
-    """Measure dot units with a progress bar."""
-    with progress_bar(console) as progress:
-        return make_dot_report(
-            given.conditions,
-            given.stimulus,
-            lanes=lanes,
-            entries=entries,
-            results=given.results,
-            progress=progress,
-        )
-
-
-def run_tiles(
-    given: Asked,
-    console: Console,
-    *,
-    lanes: Sequence[int],
-    entries: Sequence[Entry] = TILE_ENTRIES,
-) -> TileReport:
-    """Measure tiles with a progress bar."""
-    with progress_bar(console) as progress:
-        return make_tile_report(
-            given.conditions,
-            given.stimulus,
-            lanes=lanes,
-            entries=entries,
-            results=given.results,
-            progress=progress,
-        )
 
 
 def cache(use_cache: bool) -> Cache:
@@ -232,15 +182,13 @@ def verdict(name: str, measured: Best, period: float | None = None) -> list[str]
     return lines
 
 
-def called(row: TileRow | DotRow) -> str:
-    """A unit's name among those of all lane counts."""
-    return f"{row.unit}, {row.lanes} lanes"
-
-
-def conclude(report: Report, units: Mapping[str, Best]) -> None:
+def conclude(report: Report, units: Mapping[str, Best] | None = None) -> None:
     """After a report is shown: say what is uncertain, and exit 1 where a unit, by name, computed
-    anything wrong though it meets the clock.
+    anything wrong though it meets the clock; `units`: those of a report without rows of MACs, dot
+    units or tiles.
     """
+    if units is None:
+        units = {name: row.measured for _, name, row in rows_of(report)}
     warn(_cautions(report, units))
     exit_if_wrong(units.values())
 

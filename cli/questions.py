@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..study.compare import compare
+from ..study.dot_report import make_dot_report
 from ..study.question import ALL, BASELINES, Question, from_file, from_words, standard
+from ..study.report import make_report
 from ..study.rows import MacReport
 from ..study.systems import Entry
 from ..study.tables import dot_tables, library_tables, mac_tables, tile_tables
+from ..study.tile_report import make_tile_report
 from ..support.errors import UserError
 from . import comparing, measuring
 from .measuring import Asked
 from .options import UNIT_OPTIONS, configured, lane_counts
-from .output import err, print_paths, show
+from .output import print_paths, show
 
 TILE_PRODUCTS = 3
 """Products of a tile for an operation of a MAC: outputs are longer than groups."""
@@ -68,15 +71,15 @@ def answered(question: Question, settings: Mapping[str, Any], output: Path) -> l
 
 
 def _measured(question: Question, given: Asked, lanes: Sequence[int]) -> MacReport:
-    result = measuring.run(given, err, entries=question.units, held=True)
+    result = measuring.measured(make_report, given, entries=question.units, held=True)
     if question.dots:
         of_dots = measuring.of_dots(given)
-        own = measuring.run_dots(of_dots, err, lanes=lanes, entries=question.dots)
-        result = replace(result, dot_baselines=own.baselines, dots=own.rows)
+        dots = measuring.measured(make_dot_report, of_dots, lanes=lanes, entries=question.dots)
+        result = replace(result, dot_baselines=dots.baselines, dots=dots.rows)
     if question.tiles:
         longer = given.stimulus.resized(TILE_PRODUCTS * len(given.stimulus))
         of_tiles = given._replace(stimulus=longer)
-        tiles = measuring.run_tiles(of_tiles, err, lanes=lanes, entries=question.tiles)
+        tiles = measuring.measured(make_tile_report, of_tiles, lanes=lanes, entries=question.tiles)
         result = replace(result, tile_baselines=tiles.baselines, tiles=tiles.rows)
     return result
 
@@ -96,7 +99,4 @@ def present(answers: Sequence[Answer], output: Path, as_json: bool) -> None:
         compared = compare({report.pdk: report for report, _ in answers})
         comparing.present(compared, library_tables(compared), "libraries", output, as_json)
     for report, _ in answers:
-        macs = {row.unit: row.measured for row in report.rows}
-        dots = {measuring.called(row): row.measured for row in report.dots}
-        tiles = {measuring.called(row): row.measured for row in report.tiles}
-        measuring.conclude(report, macs | dots | tiles)
+        measuring.conclude(report)

@@ -152,7 +152,12 @@ def rows_of(report: Report) -> Iterator[tuple[str, str, Any]]:
     every: Sequence[Any] = getattr(report, "rows", ())
     for row in (*every, *getattr(report, "dots", ()), *getattr(report, "tiles", ())):
         of = {MacRow: "mac", DotRow: "product", TileRow: "tile"}[type(row)]
-        yield of, row.unit if of == "mac" else f"{row.unit}, {row.lanes} lanes", row
+        yield of, row.unit if of == "mac" else called(row), row
+
+
+def called(row: TileRow | DotRow) -> str:
+    """A unit's name among those of all lane counts."""
+    return f"{row.unit}, {row.lanes} lanes"
 
 
 def _standing(row: Any) -> Standing:

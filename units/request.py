@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from . import named
 from .catalogue import Configuration, Unit, configured
-from .options import LENGTH
+from .options import LENGTH, NONE
 
 
 class Request(NamedTuple):
@@ -40,7 +40,8 @@ def read(text: str) -> Request:
             value = value if equals else next(rest, "")
             if not value:
                 raise ValueError(f"{flag} of {unit.name} must have a value")
-            given = _number(unit, name, flag, value)
+            kind = int if name == LENGTH else unit.options[name].parameter.kind
+            given = value_of(f"{flag} of {unit.name}", name, kind, value)
         elif equals:
             raise ValueError(f"{flag} of {unit.name} must have no value, not {value!r}")
         options[name] = given
@@ -71,12 +72,13 @@ def _option(unit: Unit, flag: str) -> tuple[str, bool | None]:
     raise ValueError(f"{unit.name} takes {', '.join(takes)}, not {flag!r}")
 
 
-def _number(unit: Unit, name: str, flag: str, value: str) -> Any:
-    """A value as its option takes it. Raises: ValueError."""
-    if name == "acc_width" and value == "auto":
-        return value
-    if name == LENGTH or unit.options[name].parameter.kind is int:
-        if not value.isdecimal():
-            raise ValueError(f"{flag} of {unit.name} must be an integer, not {value!r}")
-        return int(value)
-    return value
+def value_of(what: str, name: str, kind: Any, text: str) -> Any:
+    """A text as `configure` takes the value of the option `name`: a number where its parameter's
+    `kind` is that and the text no word. Raises: ValueError, for `what`.
+    """
+    is_word = text == NONE or (name == "acc_width" and text == "auto")
+    if kind is not int or is_word:
+        return text
+    if not text.isdecimal():
+        raise ValueError(f"{what} must be an integer, not {text!r}")
+    return int(text)

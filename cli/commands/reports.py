@@ -43,6 +43,7 @@ def synth(
     as_json: Json = False,
 ) -> None:
     """Measure one unit at its best build: area, timing, and energy from simulated activity."""
+    from ...study.report import make_report
     from ...study.systems import Entry
     from ...study.tables import mac_sheet
     from .. import measuring
@@ -53,9 +54,9 @@ def synth(
     }
     entry = Entry(configuration.slug, unit, given_options)
     asked = measuring.asked(export, **given)
-    result = measuring.run(asked, err, entries=(entry,))
+    result = measuring.measured(make_report, asked, entries=(entry,))
     show(result, as_json, [mac_sheet(result)], measuring.remarks(result))
-    measuring.conclude(result, {row.unit: row.measured for row in result.rows})
+    measuring.conclude(result)
     if export is not None:
         with err.status(f"simulating {configuration.slug} for {export}"):
             paths = measuring.export(asked, configuration, result.rows[0].measured, export)
@@ -122,10 +123,7 @@ def table5(
     from .. import table5 as shown
 
     asked = measuring.asked(output, **given)
-    with progress_bar(err) as progress:
-        result = make_table5(
-            asked.conditions, asked.stimulus, results=asked.results, progress=progress
-        )
+    result = measuring.measured(make_table5, asked)
     present(result, [table5_table(result)], shown, output, as_json)
 
 
@@ -139,14 +137,15 @@ def tiles(
 ) -> None:
     """Compare tiles of MACs (lanes, scales, adder tree, output) and write tiles.json and .html."""
     from ...study.tables import tile_tables
+    from ...study.tile_report import make_tile_report
     from .. import measuring
     from .. import tiles as shown
 
     counts = lane_counts(lanes)
     asked = measuring.asked(output, **given)
-    result = measuring.run_tiles(asked, err, lanes=counts)
+    result = measuring.measured(make_tile_report, asked, lanes=counts)
     present(result, tile_tables(result, result.rows), shown, output, as_json)
-    measuring.conclude(result, {measuring.called(row): row.measured for row in result.rows})
+    measuring.conclude(result)
 
 
 @takes(given=of_measuring(DOT_OPERATIONS))
@@ -161,15 +160,16 @@ def dots(
 
     Operations are steps, of as many products as there are lanes.
     """
+    from ...study.dot_report import make_dot_report
     from ...study.tables import dot_tables
     from .. import dots as shown
     from .. import measuring
 
     counts = lane_counts(lanes, powers_of_two=True)
     asked = measuring.asked(output, **given)
-    result = measuring.run_dots(asked, err, lanes=counts)
+    result = measuring.measured(make_dot_report, asked, lanes=counts)
     present(result, dot_tables(result, result.rows), shown, output, as_json)
-    measuring.conclude(result, {measuring.called(row): row.measured for row in result.rows})
+    measuring.conclude(result)
 
 
 @takes(given=of_measuring())
@@ -191,14 +191,7 @@ def quantizers(
     if batch is not None:
         check_range("--batch", batch, 1)
     asked = measuring.asked(output, **given)
-    with progress_bar(err) as progress:
-        result = make_quantizer_report(
-            asked.conditions,
-            asked.stimulus,
-            batch=batch,
-            results=asked.results,
-            progress=progress,
-        )
+    result = measuring.measured(make_quantizer_report, asked, batch=batch)
     present(result, quantizer_tables(result), shown, output, as_json)
     measuring.conclude(result, {row.unit: row.measured for row in result.units})
 

@@ -3,16 +3,15 @@
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from ...study.sweep.rows import SweepReport
 from ..options import Json, Output, of_measuring, takes
 from ..output import err, exit_if_wrong, json_text, print_paths, show, warn
+from ..progress import progress_bar
 
 
 def _of_sweep() -> dict[str, tuple[Any, Any]]:
@@ -83,7 +82,12 @@ def sweep(
     request = asked(spec, options, named)
     measuring.check_writable(output)
     results = measuring.cache(given["use_cache"])
-    with _timed(err) as progress:
+    clock = _Clock()
+    with progress_bar(err) as step:
+
+        def progress(what: str, done: int, total: int) -> None:
+            step(f"{what}{clock.left(done, total)}", done, total)
+
         report = make_sweep(
             request.points,
             request.skipped,
@@ -154,31 +158,6 @@ def _cautions(report: SweepReport, accuracies: int) -> Iterator[str]:
     told = {id(row.swept) for row in report.rows if row.accuracy is not None}
     if accuracies > len(told):
         yield f"{accuracies - len(told)} of {accuracies} accuracies are of no configuration here"
-
-
-@contextmanager
-def _timed(console: Console) -> Iterator[Any]:
-    """A callback (what, done, total) that tells how many are done, and the time left."""
-    clock = _Clock()
-    if not console.is_terminal:
-
-        def tell(what: str, done: int, total: int) -> None:
-            line = f"{done}/{total} {what}{clock.left(done, total)}"
-            console.print(line, highlight=False, soft_wrap=True, markup=False)
-
-        yield tell
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("mapping and simulating", total=None)
-
-        def step(what: str, done: int, total: int) -> None:
-            text = f"{what}{clock.left(done, total)}"
-            bar.update(task, description=text, completed=done, total=total)
-
-        yield step
 
 
 class _Clock:

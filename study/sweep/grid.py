@@ -10,7 +10,8 @@ from typing import Any
 from ...golden.spec import ElementFormat
 from ...support.errors import UserError
 from ...units import UNITS, Configuration, Unit, configure
-from ...units.options import LENGTH, NONE, UnitOption
+from ...units.options import LENGTH, UnitOption
+from ...units.request import value_of
 from ..stimuli.coding import Coding
 from .rows import SkippedRow
 
@@ -185,12 +186,7 @@ def _value(name: str, option: UnitOption | None, text: str) -> Any:
         if text not in _TRUTH:
             raise ValueError(f"{name} must be true or false, not {text!r}")
         return _TRUTH[text]
-    is_word = text == NONE or (name == "acc_width" and text == "auto")
-    if kind is int and not is_word:
-        if not text.isdecimal():
-            raise ValueError(f"{name} must be an integer, not {text!r}")
-        return int(text)
-    return text
+    return value_of(name, name, kind, text)
 
 
 def _label(unit: Unit, swept: Mapping[str, str], axes: Axes, several: bool) -> str:

@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .vcd import END, UNKNOWN, Changes, VcdError, decimal, definitions, number, numbers, whole_times
+from .vcd import END, UNKNOWN, Changes, VcdError, definitions, lines, number, numbers, whole_times
 
 
 class Variable(NamedTuple):
@@ -107,7 +107,7 @@ def _bits(name: str, width: int) -> tuple[str, ...]:
     return tuple(f"{name}[{place}]" for place in range(width - 1, -1, -1))
 
 
-_NEWLINE, _HASH, _ZERO, _ONE = b"\n#01"
+_ZERO, _ONE = b"01"
 _SCALARS = np.frombuffer(b"01xXzZ", np.uint8)
 _VECTORS = np.frombuffer(b"bB", np.uint8)
 _BIT = {ord("0"): 0, ord("1"): 1}
@@ -117,13 +117,7 @@ def _changes(
     chunk: bytes, last: int, index: NDArray[np.int32], wanted: Mapping[int, Sequence[int]]
 ) -> tuple[Changes, int]:
     """Changes in a piece of whole times; `last`: the time before it, then its own last one."""
-    buffer = np.frombuffer(chunk, dtype=np.uint8)
-    ends = np.flatnonzero(buffer == _NEWLINE)
-    starts = np.concatenate(([0], ends[:-1] + 1))
-    starts, ends = starts[ends > starts], ends[ends > starts]
-    first = buffer[starts]
-    is_time = first == _HASH
-    times = np.concatenate(([last], decimal(buffer, starts[is_time] + 1, ends[is_time])))
+    buffer, starts, ends, first, is_time, times = lines(chunk, last)
     now = times[np.cumsum(is_time)]
     scalar = np.isin(first, _SCALARS)
     code = numbers(buffer, starts[scalar] + 1, ends[scalar])

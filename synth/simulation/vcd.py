@@ -86,13 +86,7 @@ def _changes(
     index[codes] = np.arange(len(codes))
     last = 0
     for chunk in whole_times(stream, rest):
-        buffer = np.frombuffer(chunk, dtype=np.uint8)
-        ends = np.flatnonzero(buffer == _NEWLINE)
-        starts = np.concatenate(([0], ends[:-1] + 1))
-        starts, ends = starts[ends > starts], ends[ends > starts]
-        first = buffer[starts]
-        is_time = first == _HASH
-        times = np.concatenate(([last], decimal(buffer, starts[is_time] + 1, ends[is_time])))
+        buffer, starts, ends, first, is_time, times = lines(chunk, last)
         last = int(times[-1])
         is_change = ~is_time & (first != _DOLLAR)
         value = np.full(int(is_change.sum()), UNKNOWN, dtype=np.uint8)
@@ -104,6 +98,31 @@ def _changes(
         raise VcdError(
             f"the dump must reach time {end}, not {last}: did the simulation stop early?"
         )
+
+
+class Lines(NamedTuple):
+    """The lines of a piece that are not empty: where they are in its `buffer`, their `first`
+    bytes, whether they are times, and `times`: the one before the piece, and all in it.
+    """
+
+    buffer: NDArray[np.uint8]
+    starts: NDArray[np.intp]
+    ends: NDArray[np.intp]
+    first: NDArray[np.uint8]
+    is_time: NDArray[np.bool_]
+    times: NDArray[np.int64]
+
+
+def lines(chunk: bytes, last: int) -> Lines:
+    """Of a piece behind the time `last`."""
+    buffer = np.frombuffer(chunk, dtype=np.uint8)
+    ends = np.flatnonzero(buffer == _NEWLINE)
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    starts, ends = starts[ends > starts], ends[ends > starts]
+    first = buffer[starts]
+    is_time = first == _HASH
+    times = np.concatenate(([last], decimal(buffer, starts[is_time] + 1, ends[is_time])))
+    return Lines(buffer, starts, ends, first, is_time, times)
 
 
 def whole_times(stream: BinaryIO, rest: bytes) -> Iterator[bytes]:
