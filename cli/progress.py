@@ -1,5 +1,6 @@
 """A bar on a terminal; elsewhere a line a step, so that a log tells too."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -29,3 +30,23 @@ def progress_bar(
             bar.update(task, description=what, completed=done, total=total)
 
         yield step
+
+
+class Clock:
+    """Estimates the time left from what this run did: it is first told of what was kept."""
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+        self._kept: int | None = None
+
+    def left(self, done: int, total: int) -> str:
+        """In words, behind a comma; nothing before the first result and at the end."""
+        if self._kept is None:
+            self._kept = done
+        fresh = done - self._kept
+        if fresh < 1 or done == total:
+            return ""
+        seconds = (time.monotonic() - self._begun) / fresh * (total - done)
+        if seconds < 90:
+            return f", about {seconds:.0f} s left"
+        return f", about {seconds / 60:.0f} min left"

@@ -18,14 +18,15 @@ from .files import scratch
 
 
 @contextmanager
-def workers() -> Iterator[ProcessPoolExecutor]:
+def workers(count: int | None = None) -> Iterator[ProcessPoolExecutor]:
     """A pool whose temporary files lie in a folder of its own. After it nothing is left of workers,
     of what they started and of their files; an error, an interrupt too, does not wait for jobs.
 
+    `count`: processes, None: as many as cores.
     Raises: ToolError where a worker was killed.
     """
     with scratch() as folder:
-        pool = ProcessPoolExecutor(os.cpu_count(), initializer=_begin, initargs=(folder,))
+        pool = ProcessPoolExecutor(count or os.cpu_count(), initializer=_begin, initargs=(folder,))
         try:
             yield pool
         except BaseException as error:

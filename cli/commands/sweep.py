@@ -1,7 +1,6 @@
 """`mlsmac sweep`: a grid of options to measured rows, their front, tables and a plot."""
 
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +10,7 @@ import typer
 from ...study.sweep.rows import SweepReport
 from ..options import Json, Output, of_measuring, takes
 from ..output import err, exit_if_wrong, json_text, print_paths, show, warn
-from ..progress import progress_bar
+from ..progress import Clock, progress_bar
 
 
 def _of_sweep() -> dict[str, tuple[Any, Any]]:
@@ -82,7 +81,7 @@ def sweep(
     request = asked(spec, options, named)
     measuring.check_writable(output)
     results = measuring.cache(given["use_cache"])
-    clock = _Clock()
+    clock = Clock()
     with progress_bar(err) as step:
 
         def progress(what: str, done: int, total: int) -> None:
@@ -158,23 +157,3 @@ def _cautions(report: SweepReport, accuracies: int) -> Iterator[str]:
     told = {id(row.swept) for row in report.rows if row.accuracy is not None}
     if accuracies > len(told):
         yield f"{accuracies - len(told)} of {accuracies} accuracies are of no configuration here"
-
-
-class _Clock:
-    """Estimates the time left from what this run did: it is first told of what was kept."""
-
-    def __init__(self) -> None:
-        self._begun = time.monotonic()
-        self._kept: int | None = None
-
-    def left(self, done: int, total: int) -> str:
-        """In words, behind a comma; nothing before the first result and at the end."""
-        if self._kept is None:
-            self._kept = done
-        fresh = done - self._kept
-        if fresh < 1 or done == total:
-            return ""
-        seconds = (time.monotonic() - self._begun) / fresh * (total - done)
-        if seconds < 90:
-            return f", about {seconds:.0f} s left"
-        return f", about {seconds / 60:.0f} min left"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mlsmac.cli.commands.sweep import _Clock
+from mlsmac.cli.progress import Clock
 from mlsmac.cli.options import of_measuring
 from mlsmac.cli.sweep_request import Asked, asked
 from mlsmac.support.errors import UserError
@@ -161,14 +161,14 @@ def test_mistakes_are_one_line_and_exit_2(
 def test_time_left_counts_what_this_run_did(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("mlsmac.cli.commands.sweep.time.monotonic", lambda: now[0])
-    clock = _Clock()
+    clock = Clock()
     assert clock.left(40, 100) == ""  # kept
     now[0] += 10
     assert clock.left(41, 100) == ", about 10 min left"
     now[0] += 10
     assert clock.left(60, 100) == ", about 40 s left"
     assert clock.left(100, 100) == ""
-    fresh = _Clock()
+    fresh = Clock()
     assert fresh.left(0, 3) == ""
     now[0] += 5
     assert fresh.left(1, 3) == ", about 10 s left"

@@ -1,0 +1,27 @@
+"""Training in PyTorch with coded operands: layers, formats, models (extra `train`)."""
+
+from .config import Config, Float32Config, MlsConfig, MlsOperand
+from .convert import convert, everything, quantized_layers, skip_first_and_last
+from .layers import MlsConv2d, MlsLinear, QuantizedConv2d, QuantizedLayer, QuantizedLinear
+from .models import ResNet, resnet8, resnet20
+from .products import Sums
+
+__all__ = [
+    "Config",
+    "Float32Config",
+    "MlsConfig",
+    "MlsConv2d",
+    "MlsLinear",
+    "MlsOperand",
+    "QuantizedConv2d",
+    "QuantizedLayer",
+    "QuantizedLinear",
+    "ResNet",
+    "Sums",
+    "convert",
+    "everything",
+    "quantized_layers",
+    "resnet8",
+    "resnet20",
+    "skip_first_and_last",
+]

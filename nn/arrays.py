@@ -1,0 +1,48 @@
+"""Tensors to NumPy and back, and the random words of stochastic rounding."""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..golden.quantize import Float32, random_words
+
+Generator = torch.Generator | np.random.Generator | None
+"""Where random words come from; None: torch's default generator."""
+
+_RAW_BYTES = 8
+
+
+def to_numpy(x: Tensor) -> Float32:
+    """`x` in C order; shares memory where it can."""
+    return x.detach().contiguous().numpy()
+
+
+def from_numpy(x: npt.NDArray[Any]) -> Tensor:
+    """A float32 tensor; shares memory where it can."""
+    return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
+
+
+def rounding_words(
+    shape: tuple[int, ...], random_bits: int, generator: Generator
+) -> npt.NDArray[np.unsignedinteger]:
+    """Words R of `random_bits` bits for `golden.quantize`.
+
+    Of a NumPy generator: `golden.random_words`. Of torch's: the raw bits of an SFC64 that it
+    seeds with 63 bits, which is faster than drawing all words there; little endian, 1 byte a word
+    up to 8 bits, else 2; the upper `random_bits` of each.
+    """
+    if isinstance(generator, np.random.Generator):
+        return random_words(generator, shape, random_bits)
+    seed = int(torch.randint((1 << 63) - 1, (1,), generator=generator))
+    width = 1 if random_bits <= 8 else 2
+    count = math.prod(shape)
+    raw = np.random.SFC64(seed).random_raw(-(-count * width // _RAW_BYTES))
+    words: npt.NDArray[np.unsignedinteger] = raw.astype("<u8", copy=False).view(f"<u{width}")
+    words = words[:count].reshape(shape)
+    if random_bits < 8 * width:
+        words >>= np.uint8(8 * width - random_bits)
+    return words

@@ -1,0 +1,309 @@
+"""How the operands of a layer's three products are coded and multiplied: what a number format is to
+training.
+"""
+
+import abc
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..golden.lowering import Kind
+from ..golden.quantize import Grouping, MlsTensor
+from ..golden.quantize import quantize as golden_quantize
+from ..golden.spec import (
+    AUTO,
+    MLS_E2M4,
+    RANDOM_BITS,
+    SCALE_E8M1,
+    Carry,
+    ElementFormat,
+    Overflow,
+    Rounding,
+    ScaleFormat,
+    Tree,
+    check_int,
+    choice,
+    parse_format,
+)
+from .arrays import Generator, from_numpy, rounding_words, to_numpy
+from .products import Products
+
+
+def golden_values(*a, **k):
+    k.pop("tensor_scale")
+    return np.float32(_gq(*a, **k).dequantize())
+
+
+_gq = golden_quantize
+
+
+def golden_quantize(*a, **k):
+    k.pop("tensor_scale", None)
+    return _gq(*a, **k)
+
+
+LETTERS = "wae"
+"""Weights, activations, errors (gradients of the loss by a layer's output)."""
+
+
+class Config(abc.ABC):
+    """A number format in training.
+
+    A layer codes W and A for its output, E for the two gradients (Algorithm 2 of the MLS paper),
+    and has the codes multiplied; gradients pass straight through the coding.
+
+    Members: `separate`: the letters of operands that are coded anew for each product they are part
+    of (each is part of two); the others share their codes.
+    """
+
+    separate: ClassVar[frozenset[str]] = frozenset()
+
+    @abc.abstractmethod
+    def code(self, x: Tensor, letter: str, kind: Kind, context: "Context") -> Any:
+        """What `multiply` takes for `x`, a tensor of rank 4.
+
+        Parameters: `letter`: of `LETTERS`; `kind`: the product that it is coded for.
+        Raises: FloatingPointError for values that are not finite.
+        """
+
+    def multiply(self, kind: Kind, products: Products, left: Any, right: Any) -> Tensor:
+        """One of the three products of coded operands, in the order of the letters of `kind`;
+        unless a class says otherwise in float32.
+        """
+        return products.multiply(kind, left, right)
+
+    def check(self, products: Products) -> None:
+        """Raises: ValueError for a layer that this format has no arithmetic for."""
+
+    def prepare(self, model: nn.Module, generator: Generator = None) -> nn.Module:
+        """The model in this format: `convert`, and what else its source changes."""
+        from .convert import convert
+
+        return convert(model, self, generator=generator)
+
+    def optimizer(
+        self, model: nn.Module, *, lr: float, momentum: float, weight_decay: float
+    ) -> torch.optim.Optimizer:
+        """What trains the model: stochastic gradient descent, unless a class says otherwise."""
+        return torch.optim.SGD(
+            model.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay
+        )
+
+
+@dataclass(frozen=True)
+class Context:
+    """What coding depends on beside the tensor.
+
+    Members: `generator`: where random words come from; `training`: whether the layer trains, or
+    evaluates, which rounds to nearest; `tensor_scale`: that of the step before, None: the tensor's
+    own; `name`: of the layer, for errors.
+    """
+
+    generator: Generator
+    training: bool
+    tensor_scale: np.float32 | None = None
+    name: str = ""
+
+
+class Float32Config(Config):
+    """The baseline: operands as they are."""
+
+    def code(self, x: Tensor, letter: str, kind: Kind, context: Context) -> Tensor:
+        """`x` itself."""
+        return x
+
+    def prepare(self, model: nn.Module, generator: Generator = None) -> nn.Module:
+        """The model as it is."""
+        return model
+
+
+@dataclass(frozen=True)
+class MlsOperand:
+    """How one operand becomes MLS codes; parameters of `golden.quantize`."""
+
+    element: ElementFormat
+    scale: ScaleFormat
+    group: Grouping
+    rounding: Rounding
+    carry: Carry
+    random_bits: int
+
+    def arguments(self, shape: tuple[int, ...], context: Context) -> dict[str, Any]:
+        """Of golden's quantizers. Words are drawn where rounding is stochastic and the layer
+        trains.
+        """
+        random = None
+        rounding = self.rounding if context.training else Rounding.NEAREST
+        if rounding is Rounding.STOCHASTIC:
+            random = rounding_words(shape, self.random_bits, context.generator)
+        return {
+            "group": self.group,
+            "rounding": rounding,
+            "carry": self.carry,
+            "random_bits": self.random_bits,
+            "random": random,
+            "tensor_scale": context.tensor_scale,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class MlsConfig(Config):
+    """MLS operands: `golden.quantize` of W, A and E, multiplied in float32 or bit for bit as a tile
+    does.
+
+    Parameters:
+        element, scale: formats, or what `--format` and `--scale` of the command line take.
+        group: "nc", "n", "c" or "none".
+        rounding: "stochastic" or "nearest"; a layer that evaluates rounds to nearest either way.
+        carry: "clip" or "carry"; random_bits: 1..16, of stochastic rounding.
+        w, a, e: fields of the above that differ for one operand: `e={"element": "2,4"}`.
+        scaling: "current": a tensor's scale is its own maximum; "delayed": that of the step before,
+            which one pass over the tensor does with (docs/numerics.md section 3).
+        accumulate: "float": products and sums of values in float32, as libraries of quantized
+            training have it; "exact": `golden.conv2d` and its gradients, bit for bit a tile, for
+            groups "nc" of one element and one scale format.
+        acc_width, acc_width_wgrad: accumulator width in bits, 2..64, or "auto" (proven), of W*A and
+            W*E, and of A*E (None: the same); overflow, tree, segment: as in `golden.conv2d`. All of
+            "exact" alone.
+    Raises: TypeError, ValueError.
+    Source: Algorithms 1 and 2 of the MLS paper.
+    """
+
+    element: ElementFormat = MLS_E2M4
+    scale: ScaleFormat = SCALE_E8M1
+    group: Grouping | str = Grouping.NC
+    rounding: Rounding | str = Rounding.STOCHASTIC
+    carry: Carry | str = Carry.CLIP
+    random_bits: int = RANDOM_BITS
+    w: Mapping[str, Any] = field(default_factory=dict)
+    a: Mapping[str, Any] = field(default_factory=dict)
+    e: Mapping[str, Any] = field(default_factory=dict)
+    scaling: str = "current"
+    accumulate: str = "float"
+    acc_width: int | str = 16
+    acc_width_wgrad: int | str | None = None
+    overflow: Overflow | str = Overflow.SATURATE
+    tree: Tree | str = Tree.FP32
+    segment: int | None = None
+
+    def __post_init__(self) -> None:
+        own = {f.name: getattr(self, f.name) for f in fields(MlsOperand)}
+        operands = {letter: _operand(letter, own, getattr(self, letter)) for letter in LETTERS}
+        object.__setattr__(self, "operands", operands)
+        for name, allowed in (
+            ("scaling", ("current", "delayed")),
+            ("accumulate", ("float", "exact")),
+        ):
+            if getattr(self, name) not in allowed:
+                rule = " or ".join(map(repr, allowed))
+                raise ValueError(f"{name} must be {rule}, not {getattr(self, name)!r}")
+        choice("overflow", Overflow, self.overflow)
+        choice("tree", Tree, self.tree)
+        if self.segment is not None:
+            check_int("segment", self.segment, 1, 1 << 30)
+        for name in ("acc_width", "acc_width_wgrad"):
+            if (width := getattr(self, name)) not in (AUTO, None):
+                check_int(name, width, 2, 64)
+        if self.accumulate == "exact":
+            self._check_exact()
+
+    def _check_exact(self) -> None:
+        for letter, operand in self.operands.items():
+            if operand.group is not Grouping.NC:
+                rule = "group must be 'nc' for exact sums"
+                raise ValueError(f"{rule}, not {operand.group.value!r} of {letter!r}")
+            for name in ("element", "scale"):
+                ours, theirs = (getattr(self.operands[x], name) for x in ("w", letter))
+                if ours != theirs:
+                    rule = f"{name} must be the same of all operands for exact sums"
+                    raise ValueError(f"{rule}, not {ours} of 'w' and {theirs} of {letter!r}")
+
+    operands: ClassVar[dict[str, MlsOperand]]
+
+    @property
+    def exact(self) -> bool:
+        """Whether golden's convolutions multiply."""
+        return self.accumulate == "exact"
+
+    @property
+    def delayed(self) -> bool:
+        """Whether tensor scales are those of the step before."""
+        return self.scaling == "delayed"
+
+    def width(self, kind: Kind) -> int | str:
+        """Accumulator width of a product."""
+        wgrad = kind is Kind.AE and self.acc_width_wgrad is not None
+        return self.acc_width_wgrad if wgrad else self.acc_width  # type: ignore[return-value]
+
+    def code(self, x: Tensor, letter: str, kind: Kind, context: Context) -> Tensor | MlsTensor:
+        """Values, or for exact sums codes."""
+        if self.exact:
+            return self.tensor(x, letter, context)
+        return self.values(x, letter, context)
+
+    def tensor(self, x: Tensor, letter: str, context: Context) -> MlsTensor:
+        """Codes of `x`, by `golden.quantize`."""
+        return self._golden(golden_quantize, x, letter, context)
+
+    def values(self, x: Tensor, letter: str, context: Context) -> Tensor:
+        """The float32 values of the codes of `x`, by `golden.quantize_values`."""
+        return from_numpy(self._golden(golden_values, x, letter, context))
+
+    def _golden(self, quantizer: Any, x: Tensor, letter: str, context: Context) -> Any:
+        operand = self.operands[letter]
+        array = to_numpy(x)
+        arguments = operand.arguments(array.shape, context)
+        try:
+            return quantizer(array, operand.element, operand.scale, **arguments)
+        except ValueError as error:
+            raise FloatingPointError(f"{context.name or 'layer'}, {letter}: {error}") from None
+
+    def multiply(self, kind: Kind, products: Products, left: Any, right: Any) -> Tensor:
+        """In float32, or by golden's convolutions."""
+        if not self.exact:
+            return products.multiply(kind, left, right)
+        return products.exact(
+            kind,
+            left,
+            right,
+            acc_width=self.width(kind),
+            overflow=self.overflow,
+            segment=self.segment,
+            tree=self.tree,
+        )
+
+    def check(self, products: Products) -> None:
+        """Raises: ValueError where exact sums are asked for and golden has none."""
+        if self.exact:
+            products.check_exact()
+
+    def with_options(self, **options: Any) -> "MlsConfig":
+        """The same with other parameters."""
+        return replace(self, **options)
+
+
+def _operand(letter: str, own: Mapping[str, Any], given: Mapping[str, Any]) -> MlsOperand:
+    """The operand's fields, checked. Raises: TypeError, ValueError."""
+    unknown = sorted(set(given) - set(own))
+    if unknown:
+        raise ValueError(f"{letter} must have fields of {', '.join(own)}, not {unknown[0]!r}")
+    merged = {**own, **given}
+    for name, kind in (("element", ElementFormat), ("scale", ScaleFormat)):
+        if isinstance(merged[name], str):
+            merged[name] = parse_format(name, kind, merged[name])
+    for name, member in (("group", Grouping), ("rounding", Rounding), ("carry", Carry)):
+        merged[name] = choice(name, member, merged[name])
+    operand = MlsOperand(**merged)
+    # Golden's own rules, before any training.
+    golden_quantize(
+        np.zeros((1, 1), np.float32),
+        operand.element,
+        operand.scale,
+        rounding=Rounding.NEAREST,
+        random_bits=operand.random_bits,
+    )
+    return operand

@@ -1,0 +1,1 @@
+"""Training networks in number formats: data sets, arms of a comparison, runs, tables, plot."""

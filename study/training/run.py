@@ -1,0 +1,241 @@
+"""One run: a network trained in one number format from one seed, from where it was interrupted."""
+
+import io
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ...nn import ResNet, quantized_layers, resnet8, resnet20
+from ...nn.formats import read_config
+from ...support.cache import digest
+from ...support.files import write_whole
+from ..records import from_json, to_json
+from .data import Data, augmented
+
+MODELS: Mapping[str, Any] = {"resnet-8": resnet8, "resnet-20": resnet20}
+SCHEDULES = ("cosine", "steps")
+
+_EVALUATED = 1000
+"""Test images at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What all runs of a study share; the optimizer is the paper's, appendix B."""
+
+    data: Annotated[str, "data set"]
+    data_digest: Annotated[str, "SHA-256 of its pixels and labels"]
+    size: Annotated[int, "rows and columns of an image"]
+    model: Annotated[str, "`resnet-8` or `resnet-20`"]
+    epochs: Annotated[int, "epochs of a run"]
+    batch: Annotated[int, "images of a step"] = 128
+    learning_rate: Annotated[float, "the first step's"] = 0.1
+    momentum: Annotated[float, "of stochastic gradient descent"] = 0.9
+    weight_decay: Annotated[float, "of all weights"] = 5e-4
+    schedule: Annotated[
+        str, "`cosine` to zero, or `steps`: a tenth from half of the epochs on, then three quarters"
+    ] = "cosine"
+    augment: Annotated[bool, "whether training images are shifted and mirrored"] = False
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What an epoch came to."""
+
+    loss: Annotated[float, "mean loss of its steps"]
+    accuracy: Annotated[float, "share of test images that were right after it, 0..1"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run, finished or under way."""
+
+    arm: Annotated[str, "the number format, as `--arm` takes it"]
+    seed: Annotated[int, "of weights, order of images, and random words"]
+    epochs: Annotated[tuple[Epoch, ...], "each epoch that is done"] = ()
+    diverged: Annotated[
+        str | None, "why the run ended early: a loss or an operand that is not finite"
+    ] = None
+    overflows: Annotated[
+        Mapping[str, float], "share of accumulated sums that overflowed in training, by product"
+    ] = field(default_factory=dict)
+
+    def finished(self, recipe: Recipe) -> bool:
+        """Whether nothing is left to do."""
+        return self.diverged is not None or len(self.epochs) == recipe.epochs
+
+    @property
+    def accuracy(self) -> float:
+        """After the last epoch, 0..1; of a run that diverged what guessing gets, NaN unknown."""
+        return self.epochs[-1].accuracy if self.epochs else math.nan
+
+
+def run_path(folder: Path, recipe: Recipe, arm: str, seed: int) -> Path:
+    """Where a run's results are kept: a name to read, and a digest of all that decides it."""
+    name = "".join(c if c.isalnum() else "-" for c in arm.replace("--", "").replace(",", ""))
+    key = digest([to_json(recipe), arm, seed])[:8]
+    return folder / f"{name}-seed{seed}-{key}.json"
+
+
+def kept(folder: Path, recipe: Recipe, arm: str, seed: int) -> Run:
+    """The run as far as it got."""
+    path = run_path(folder, recipe, arm, seed)
+    try:
+        return from_json(Run, json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, KeyError):
+        return Run(arm, seed)
+
+
+class Trainer:
+    """A run in memory, an epoch at a time."""
+
+    def __init__(self, recipe: Recipe, data: Data, arm: str, seed: int):
+        torch.set_num_threads(1)  # the order of float32 sums depends on it
+        torch.use_deterministic_algorithms(True)
+        torch.manual_seed(seed)
+        self.recipe, self.data = recipe, data
+        self.config = read_config(arm)
+        self.words = torch.Generator().manual_seed(seed)
+        self.order = torch.Generator().manual_seed(seed)
+        make = MODELS[recipe.model]
+        network: ResNet = make(channels=data.images.shape[1], classes=data.classes)
+        self.network = self.config.prepare(network, self.words)
+        self.optimizer = self.config.optimizer(
+            self.network,
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+        )
+        for group in self.optimizer.param_groups:
+            group["initial_lr"] = group["lr"]
+        self.run = Run(arm, seed)
+
+    @property
+    def steps(self) -> int:
+        """Of an epoch; an incomplete last batch is left out."""
+        return len(self.data.images) // self.recipe.batch
+
+    def epoch(self) -> None:
+        """Train one epoch and evaluate; a loss that is not finite ends the run."""
+        done = len(self.run.epochs)
+        self.network.train()
+        total = 0.0
+        try:
+            shuffled = torch.randperm(len(self.data.images), generator=self.order)
+            for index in range(self.steps):
+                part = shuffled[index * self.recipe.batch : (index + 1) * self.recipe.batch]
+                total += self.step(part, done + index / self.steps)
+            accuracy = self.evaluate()
+        except FloatingPointError as error:
+            self.run = self._with(diverged=f"epoch {done + 1}: {error}")
+            return
+        self.run = self._with(epochs=(*self.run.epochs, Epoch(total / self.steps, accuracy)))
+
+    def step(self, chosen: Tensor, epochs: float) -> float:
+        """One step on some images, `epochs` after the beginning: the loss.
+
+        Raises: FloatingPointError.
+        """
+        images = self.data.images[chosen]
+        if self.recipe.augment:
+            images = augmented(images, self.order)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * self._decay(epochs)
+        loss = functional.cross_entropy(self.network(images), self.data.labels[chosen])
+        value = loss.item()
+        if not math.isfinite(value):
+            raise FloatingPointError(f"the loss must be finite, not {value}")
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return value
+
+    def _decay(self, epochs: float) -> float:
+        share = epochs / self.recipe.epochs
+        if self.recipe.schedule == "cosine":
+            return (1 + math.cos(math.pi * share)) / 2
+        return 0.1 ** ((share >= 0.5) + (share >= 0.75))
+
+    @torch.no_grad()
+    def evaluate(self) -> float:
+        """Share of the test images that are right, 0..1."""
+        self.network.eval()
+        right = 0
+        for begin in range(0, len(self.data.test_images), _EVALUATED):
+            part = slice(begin, begin + _EVALUATED)
+            logits = self.network(self.data.test_images[part])
+            right += int((logits.argmax(dim=1) == self.data.test_labels[part]).sum())
+        return right / len(self.data.test_images)
+
+    def _with(self, **changes: Any) -> Run:
+        rates: dict[str, list[int]] = {}
+        for layer in quantized_layers(self.network).values():
+            for kind, sums in layer.sums.items():
+                both = rates.setdefault(kind.value, [0, 0])
+                both[0] += sums.overflows
+                both[1] += sums.sums
+        overflows = {kind: a / b for kind, (a, b) in sorted(rates.items())}
+        now = {"epochs": self.run.epochs, "overflows": overflows, **changes}
+        return Run(self.run.arm, self.run.seed, **now)
+
+    def state(self) -> bytes:
+        """All that the next epoch depends on."""
+        content = io.BytesIO()
+        parts = {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "order": self.order.get_state(),
+            "words": self.words.get_state(),
+            "sums": {
+                name: {kind.value: asdict(sums) for kind, sums in layer.sums.items()}
+                for name, layer in quantized_layers(self.network).items()
+            },
+            "run": to_json(self.run),
+        }
+        torch.save(parts, content)
+        return content.getvalue()
+
+    def restore(self, state: bytes) -> None:
+        """Go on from there."""
+        from ...golden.lowering import Kind
+        from ...nn import Sums
+
+        parts = torch.load(io.BytesIO(state), weights_only=True)
+        self.network.load_state_dict(parts["network"])
+        self.optimizer.load_state_dict(parts["optimizer"])
+        self.order.set_state(parts["order"])
+        self.words.set_state(parts["words"])
+        for name, layer in quantized_layers(self.network).items():
+            layer.sums.update({Kind(k): Sums(**s) for k, s in parts["sums"][name].items()})
+        self.run = from_json(Run, parts["run"])
+
+
+def train(folder: Path, recipe: Recipe, data: Data, arm: str, seed: int) -> Run:
+    """Finish a run, from its last whole epoch on; results and a checkpoint are written after each.
+
+    Raises: UserError for an arm, OSError.
+    """
+    found = kept(folder, recipe, arm, seed)
+    if found.finished(recipe):
+        return found
+    trainer = Trainer(recipe, data, arm, seed)
+    results = run_path(folder, recipe, arm, seed)
+    checkpoint = results.with_suffix(".pt")
+    if found.epochs:
+        try:
+            trainer.restore(checkpoint.read_bytes())
+        except (OSError, RuntimeError, KeyError, ValueError):
+            trainer = Trainer(recipe, data, arm, seed)
+    while not trainer.run.finished(recipe):
+        trainer.epoch()
+        text = json.dumps(to_json(trainer.run), indent=1) + "\n"
+        write_whole({results: text, checkpoint: trainer.state()})
+    checkpoint.unlink(missing_ok=True)
+    return trainer.run

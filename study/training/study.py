@@ -1,0 +1,146 @@
+"""A study: every arm from every seed, on several processes, and what came out by arm."""
+
+import platform
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from ...support.workers import workers
+from ..builds import Progress
+from .data import Data
+from .run import Recipe, Run, kept, train
+
+SCHEMA = 1
+_LOOK_S = 1.0
+"""Between looks at how far the runs are."""
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    """An arm over its seeds; accuracies of the last epoch in percent, standard errors of means."""
+
+    arm: Annotated[str, "the number format, as `--arm` takes it"]
+    runs: Annotated[int, "finished runs"]
+    accuracy: Annotated[float | None, "mean, %; null where no run is finished"]
+    accuracy_se: Annotated[float | None, "its standard error; null of fewer than two runs"]
+    difference: Annotated[
+        float | None, "mean difference to the first arm from the same seeds, points"
+    ]
+    difference_se: Annotated[float | None, "its standard error"]
+    diverged: Annotated[int, "runs that ended early with numbers that are not finite"]
+    overflows: Annotated[
+        dict[str, float], "share of accumulated sums that overflowed, by product, mean of the runs"
+    ]
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """`training.json`."""
+
+    schema: Annotated[int, "version of this layout"]
+    tools: Annotated[dict[str, str], "versions of what was trained with"]
+    recipe: Annotated[Recipe, "what all runs share"]
+    planned: Annotated[int, "runs that were asked for"]
+    rows: Annotated[tuple[ArmRow, ...], "arms in the order of the command line"]
+    runs: Annotated[tuple[Run, ...], "runs that are finished"]
+
+
+def train_all(
+    folder: Path,
+    recipe: Recipe,
+    data: Data,
+    arms: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    processes: int | None = None,
+    progress: Progress | None = None,
+) -> list[Run]:
+    """Finish every run, seed by seed; what `folder` has of them is not done again.
+
+    `progress`: called with what is under way, epochs done and epochs in all.
+    Raises: OSError, ToolError where a process was killed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = [(arm, seed) for seed in seeds for arm in arms]
+    left = [job for job in jobs if not kept(folder, recipe, *job).finished(recipe)]
+    if left:
+        with workers(processes) as pool:
+            running = [pool.submit(train, folder, recipe, data, *job) for job in left]
+            for _ in _until_done(running):
+                if progress:
+                    done, total = _epochs(folder, recipe, jobs)
+                    progress("training", done, total)
+    return kept_runs(folder, recipe, arms, seeds)
+
+
+def kept_runs(folder: Path, recipe: Recipe, arms: Sequence[str], seeds: Sequence[int]) -> list[Run]:
+    """Every run as far as it is."""
+    return [kept(folder, recipe, arm, seed) for seed in seeds for arm in arms]
+
+
+def _until_done(running: Sequence["Future[Run]"]) -> Iterator[None]:
+    """Now and then, until the last one is done. Raises: what one of them raises."""
+    pending = set(running)
+    while pending:
+        done, pending = wait(pending, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
+        for each in done:
+            each.result()
+        yield
+
+
+def _epochs(folder: Path, recipe: Recipe, jobs: Sequence[tuple[str, int]]) -> tuple[int, int]:
+    """Done, and in all; a run that ended early has none left."""
+    runs = [kept(folder, recipe, *job) for job in jobs]
+    done = sum(recipe.epochs if run.finished(recipe) else len(run.epochs) for run in runs)
+    return done, recipe.epochs * len(runs)
+
+
+def report(recipe: Recipe, runs: Sequence[Run]) -> TrainingReport:
+    """What came out so far, by arm in the order of the runs."""
+    import numpy
+    import torch
+
+    finished = [run for run in runs if run.finished(recipe)]
+    arms = list(dict.fromkeys(run.arm for run in runs))
+    base = {run.seed: run.accuracy for run in finished if run.arm == arms[0]}
+    versions = {
+        "python": platform.python_version(),
+        "numpy": numpy.__version__,
+        "torch": torch.__version__,
+    }
+    return TrainingReport(
+        schema=SCHEMA,
+        tools=versions,
+        recipe=recipe,
+        planned=len(runs),
+        rows=tuple(_row(arm, [run for run in finished if run.arm == arm], base) for arm in arms),
+        runs=tuple(finished),
+    )
+
+
+def _row(arm: str, runs: Sequence[Run], base: dict[int, float]) -> ArmRow:
+    accuracy, error = _mean([100 * run.accuracy for run in runs])
+    paired = [100 * (run.accuracy - base[run.seed]) for run in runs if run.seed in base]
+    difference, difference_error = _mean(paired)
+    kinds = sorted({kind for run in runs for kind in run.overflows})
+    return ArmRow(
+        arm=arm,
+        runs=len(runs),
+        accuracy=accuracy,
+        accuracy_se=error,
+        difference=difference,
+        difference_se=difference_error,
+        diverged=sum(run.diverged is not None for run in runs),
+        overflows={k: statistics.fmean(run.overflows.get(k, 0.0) for run in runs) for k in kinds},
+    )
+
+
+def _mean(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """Mean and its standard error."""
+    if not values:
+        return None, None
+    error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else None
+    return statistics.fmean(values), error
