@@ -76,7 +76,7 @@ class Config(abc.ABC):
         """
         return products.multiply(kind, left, right)
 
-    def check(self, products: Products) -> None:
+    def check(self, products: Products) -> None:  # noqa: B027 - most formats multiply any layer
         """Raises: ValueError for a layer that this format has no arithmetic for."""
 
     def prepare(self, model: nn.Module, generator: Generator = None) -> nn.Module:
@@ -179,9 +179,9 @@ class MlsConfig(Config):
     rounding: Rounding | str = Rounding.STOCHASTIC
     carry: Carry | str = Carry.CLIP
     random_bits: int = RANDOM_BITS
-    w: Mapping[str, Any] = field(default_factory=dict)
-    a: Mapping[str, Any] = field(default_factory=dict)
-    e: Mapping[str, Any] = field(default_factory=dict)
+    w: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    a: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    e: Mapping[str, Any] = field(default_factory=dict, hash=False)
     scaling: str = "current"
     accumulate: str = "float"
     acc_width: int | str = 16

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from ...study.training.rows import TrainingReport
 from ...support.errors import ToolError, UserError
 from ..options import Json, Output, check_range
-from ..output import err, present
+from ..output import err, json_text, print_paths, show
 from ..progress import Clock, progress_bar
 
 
@@ -65,12 +66,12 @@ def train(
     """
     try:
         from ...study.training import study
-        from ...study.training.data import load
+        from ...study.training.data import Source
         from ...study.training.run import MODELS, SCHEDULES, Recipe
     except ImportError as missing:
         raise ToolError(f"{missing}; install the extra: pip install 'mlsmac[train]'") from None
+    from ...study.training.tables import training_tables
     from .. import measuring
-    from . import training as module
 
     arms = _arms(arm, grid or [])
     for option, value, allowed in (
@@ -84,9 +85,10 @@ def train(
     if processes is not None:
         check_range("--processes", processes, 1)
     if size is not None:
-        check_range("--size", size, 4, 512)
+        check_range("--size", size, 4)
     measuring.check_writable(output)
-    images = load(data, size, data_name)
+    source = Source(data, size, data_name)
+    images = source.load()
     if batch > len(images.images):
         rule = f"at most {len(images.images)}, the images of the training set"
         raise UserError(f"--batch must be {rule}, not {batch}")
@@ -110,7 +112,7 @@ def train(
             runs = study.train_all(
                 runs_in,
                 recipe,
-                images,
+                source,
                 arms,
                 wanted,
                 processes=processes,
@@ -119,7 +121,36 @@ def train(
                 ),
             )
     report = study.report(recipe, runs)
-    present(report, study.tables(report), module, output, as_json)
+    paths = write(report, output)
+    show(report, as_json, training_tables(report), remarks(report))
+    print_paths(paths)
+
+
+def write(report: TrainingReport, directory: Path) -> list[Path]:
+    """Write training.json, .html and .svg into `directory`, all or none."""
+    from ...study.html import training_html
+    from ...study.training.plot import training_plot
+    from ...support.files import write_whole
+
+    plot = training_plot(report)
+    texts = {
+        "training.json": json_text(report),
+        "training.html": training_html(report, plot),
+        "training.svg": plot,
+    }
+    files = {directory / name: text for name, text in texts.items()}
+    write_whole(files)
+    return list(files)
+
+
+def remarks(report: TrainingReport) -> list[str]:
+    """What the table's reader must know."""
+    lines = [
+        "accuracy of the last epoch on the test images; errors: standard errors over seeds; "
+        f"differences: to {report.rows[0].arm}, from the same seeds"
+    ]
+    left = report.planned - len(report.runs)
+    return [*lines, *([f"{left} of {report.planned} runs are not finished"] if left else [])]
 
 
 def _arms(named: Sequence[str] | None, grid: Sequence[str]) -> list[str]:

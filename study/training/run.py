@@ -4,77 +4,28 @@ import io
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from ...nn import ResNet, quantized_layers, resnet8, resnet20
+from ...golden.lowering import Kind
+from ...nn import ResNet, Sums, quantized_layers, resnet8, resnet20
 from ...nn.formats import read_config
 from ...support.cache import digest
 from ...support.files import write_whole
 from ..records import from_json, to_json
-from .data import Data, augmented
+from .data import Data, Source, augmented
+from .rows import Epoch, Recipe, Run
 
 MODELS: Mapping[str, Any] = {"resnet-8": resnet8, "resnet-20": resnet20}
 SCHEDULES = ("cosine", "steps")
 
 _EVALUATED = 1000
 """Test images at a time."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """What all runs of a study share; the optimizer is the paper's, appendix B."""
-
-    data: Annotated[str, "data set"]
-    data_digest: Annotated[str, "SHA-256 of its pixels and labels"]
-    size: Annotated[int, "rows and columns of an image"]
-    model: Annotated[str, "`resnet-8` or `resnet-20`"]
-    epochs: Annotated[int, "epochs of a run"]
-    batch: Annotated[int, "images of a step"] = 128
-    learning_rate: Annotated[float, "the first step's"] = 0.1
-    momentum: Annotated[float, "of stochastic gradient descent"] = 0.9
-    weight_decay: Annotated[float, "of all weights"] = 5e-4
-    schedule: Annotated[
-        str, "`cosine` to zero, or `steps`: a tenth from half of the epochs on, then three quarters"
-    ] = "cosine"
-    augment: Annotated[bool, "whether training images are shifted and mirrored"] = False
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What an epoch came to."""
-
-    loss: Annotated[float, "mean loss of its steps"]
-    accuracy: Annotated[float, "share of test images that were right after it, 0..1"]
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run, finished or under way."""
-
-    arm: Annotated[str, "the number format, as `--arm` takes it"]
-    seed: Annotated[int, "of weights, order of images, and random words"]
-    epochs: Annotated[tuple[Epoch, ...], "each epoch that is done"] = ()
-    diverged: Annotated[
-        str | None, "why the run ended early: a loss or an operand that is not finite"
-    ] = None
-    overflows: Annotated[
-        Mapping[str, float], "share of accumulated sums that overflowed in training, by product"
-    ] = field(default_factory=dict)
-
-    def finished(self, recipe: Recipe) -> bool:
-        """Whether nothing is left to do."""
-        return self.diverged is not None or len(self.epochs) == recipe.epochs
-
-    @property
-    def accuracy(self) -> float:
-        """After the last epoch, 0..1; of a run that diverged what guessing gets, NaN unknown."""
-        return self.epochs[-1].accuracy if self.epochs else math.nan
 
 
 def run_path(folder: Path, recipe: Recipe, arm: str, seed: int) -> Path:
@@ -204,9 +155,6 @@ class Trainer:
 
     def restore(self, state: bytes) -> None:
         """Go on from there."""
-        from ...golden.lowering import Kind
-        from ...nn import Sums
-
         parts = torch.load(io.BytesIO(state), weights_only=True)
         self.network.load_state_dict(parts["network"])
         self.optimizer.load_state_dict(parts["optimizer"])
@@ -217,7 +165,7 @@ class Trainer:
         self.run = from_json(Run, parts["run"])
 
 
-def train(folder: Path, recipe: Recipe, data: Data, arm: str, seed: int) -> Run:
+def train(folder: Path, recipe: Recipe, source: Source, arm: str, seed: int) -> Run:
     """Finish a run, from its last whole epoch on; results and a checkpoint are written after each.
 
     Raises: UserError for an arm, OSError.
@@ -225,6 +173,7 @@ def train(folder: Path, recipe: Recipe, data: Data, arm: str, seed: int) -> Run:
     found = kept(folder, recipe, arm, seed)
     if found.finished(recipe):
         return found
+    data = source.load()
     trainer = Trainer(recipe, data, arm, seed)
     results = run_path(folder, recipe, arm, seed)
     checkpoint = results.with_suffix(".pt")
