@@ -8,7 +8,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..golden.quantize import Float32, random_words
+from ..golden import random_words
+from ..golden.quantize import Float32
 
 Generator = torch.Generator | np.random.Generator | None
 """Where random words come from; None: torch's default generator."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..golden.lowering import Kind
 from ..golden.quantize import Grouping, MlsTensor
 from ..golden.quantize import quantize as golden_quantize
+from ..golden.quantize import quantize_values as golden_values
 from ..golden.spec import (
     AUTO,
     MLS_E2M4,
@@ -31,20 +32,6 @@ from ..golden.spec import (
 )
 from .arrays import Generator, from_numpy, rounding_words, to_numpy
 from .products import Products
-
-
-def golden_values(*a, **k):
-    k.pop("tensor_scale")
-    return np.float32(_gq(*a, **k).dequantize())
-
-
-_gq = golden_quantize
-
-
-def golden_quantize(*a, **k):
-    k.pop("tensor_scale", None)
-    return _gq(*a, **k)
-
 
 LETTERS = "wae"
 """Weights, activations, errors (gradients of the loss by a layer's output)."""
