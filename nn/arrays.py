@@ -19,7 +19,7 @@ _RAW_BYTES = 8
 
 def to_numpy(x: Tensor) -> Float32:
     """`x` in C order; shares memory where it can."""
-    return x.detach().contiguous().numpy()
+    return x.detach().contiguous().cpu().numpy()
 
 
 def from_numpy(x: npt.NDArray[Any]) -> Tensor:
@@ -38,7 +38,7 @@ def rounding_words(
     """
     if isinstance(generator, np.random.Generator):
         return random_words(generator, shape, random_bits)
-    seed = int(torch.randint((1 << 63) - 1, (1,), generator=generator))
+    seed = _seed(generator)
     width = 1 if random_bits <= 8 else 2
     count = math.prod(shape)
     raw = np.random.SFC64(seed).random_raw(-(-count * width // _RAW_BYTES))
@@ -47,3 +47,18 @@ def rounding_words(
     if random_bits < 8 * width:
         words >>= np.uint8(8 * width - random_bits)
     return words
+
+
+def device_words(x: Tensor, random_bits: int, generator: Generator) -> Tensor:
+    """The same of a generator on the device of `x`, which `generator` seeds: other words than on
+    the CPU.
+    """
+    own = torch.Generator(x.device).manual_seed(_seed(generator))
+    kind = torch.uint8 if random_bits <= 8 else torch.int32
+    return torch.randint(1 << random_bits, x.shape, generator=own, dtype=kind, device=x.device)
+
+
+def _seed(generator: Generator) -> int:
+    if isinstance(generator, np.random.Generator):
+        return int(generator.integers((1 << 63) - 1))
+    return int(torch.randint((1 << 63) - 1, (1,), generator=generator))

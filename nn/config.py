@@ -30,7 +30,8 @@ from ..golden.spec import (
     choice,
     parse_format,
 )
-from .arrays import Generator, from_numpy, rounding_words, to_numpy
+from . import device
+from .arrays import Generator, device_words, from_numpy, rounding_words, to_numpy
 from .products import Products
 
 LETTERS = "wae"
@@ -95,6 +96,10 @@ class Context:
     tensor_scale: np.float32 | None = None
     name: str = ""
 
+    def told(self, letter: str, error: ValueError) -> str:
+        """What golden refused, and where."""
+        return f"{self.name or 'layer'}, {letter}: {error}"
+
 
 class Float32Config(Config):
     """The baseline: operands as they are."""
@@ -124,7 +129,7 @@ class MlsOperand:
         trains.
         """
         random = None
-        rounding = self.rounding if context.training else Rounding.NEAREST
+        rounding = self._rounding(context)
         if rounding is Rounding.STOCHASTIC:
             random = rounding_words(shape, self.random_bits, context.generator)
         return {
@@ -135,6 +140,15 @@ class MlsOperand:
             "random": random,
             "tensor_scale": context.tensor_scale,
         }
+
+    def device_words(self, x: Tensor, context: Context) -> Tensor | None:
+        """Words on the device of `x`; None for nearest."""
+        if self._rounding(context) is Rounding.NEAREST:
+            return None
+        return device_words(x, self.random_bits, context.generator)
+
+    def _rounding(self, context: Context) -> Rounding:
+        return self.rounding if context.training else Rounding.NEAREST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,6 +243,8 @@ class MlsConfig(Config):
     def code(self, x: Tensor, letter: str, kind: Kind, context: Context) -> Tensor | MlsTensor:
         """Values, or for exact sums codes."""
         if self.exact:
+            if x.device.type != "cpu":
+                raise ValueError(f"exact sums must be on the CPU, not on {x.device}")
             return self.tensor(x, letter, context)
         return self.values(x, letter, context)
 
@@ -237,8 +253,28 @@ class MlsConfig(Config):
         return self._golden(golden_quantize, x, letter, context)
 
     def values(self, x: Tensor, letter: str, context: Context) -> Tensor:
-        """The float32 values of the codes of `x`, by `golden.quantize_values`."""
-        return from_numpy(self._golden(golden_values, x, letter, context))
+        """The float32 values of the codes of `x`, by `golden.quantize_values`, or the same on the
+        device where `x` is.
+        """
+        if x.device.type == "cpu":
+            return from_numpy(self._golden(golden_values, x, letter, context))
+        return self._on_device(x, letter, context)
+
+    def _on_device(self, x: Tensor, letter: str, context: Context) -> Tensor:
+        operand = self.operands[letter]
+        try:
+            return device.quantize_values(
+                x,
+                operand.element,
+                operand.scale,
+                group=operand.group,
+                carry=operand.carry,
+                random_bits=operand.random_bits,
+                words=operand.device_words(x, context),
+                tensor_scale=context.tensor_scale,
+            )
+        except ValueError as error:
+            raise FloatingPointError(context.told(letter, error)) from None
 
     def _golden(self, quantizer: Any, x: Tensor, letter: str, context: Context) -> Any:
         operand = self.operands[letter]
@@ -247,7 +283,7 @@ class MlsConfig(Config):
         try:
             return quantizer(array, operand.element, operand.scale, **arguments)
         except ValueError as error:
-            raise FloatingPointError(f"{context.name or 'layer'}, {letter}: {error}") from None
+            raise FloatingPointError(context.told(letter, error)) from None
 
     def multiply(self, kind: Kind, products: Products, left: Any, right: Any) -> Tensor:
         """In float32, or by golden's convolutions."""

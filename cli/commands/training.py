@@ -54,6 +54,7 @@ def train(
     processes: Annotated[
         int | None, typer.Option(help="Runs at the same time; default: as many as cores.")
     ] = None,
+    device: Annotated[str, typer.Option(help="cpu, or cuda: one run at a time.")] = "cpu",
     finished: Annotated[
         bool, typer.Option("--finished", help="Train nothing: show the runs that are finished.")
     ] = False,
@@ -65,6 +66,8 @@ def train(
     The folder of the output keeps each run after every epoch: the same command goes on from there.
     """
     try:
+        import torch
+
         from ...study.training import study
         from ...study.training.data import Source
         from ...study.training.run import MODELS, SCHEDULES, Recipe
@@ -77,6 +80,7 @@ def train(
     for option, value, allowed in (
         ("--model", model, tuple(MODELS)),
         ("--schedule", schedule, SCHEDULES),
+        ("--device", device, ("cpu", "cuda")),
     ):
         if value not in allowed:
             raise UserError(f"{option} must be {' or '.join(allowed)}, not {value!r}")
@@ -86,6 +90,8 @@ def train(
         check_range("--processes", processes, 1)
     if size is not None:
         check_range("--size", size, 4)
+    if device == "cuda" and not torch.cuda.device_count():
+        raise UserError("--device must be cpu where no CUDA device is, not 'cuda'")
     measuring.check_writable(output)
     source = Source(data, size, data_name)
     images = source.load()
@@ -101,6 +107,7 @@ def train(
         batch=batch,
         schedule=schedule,
         augment=images.augment,
+        device=device,
     )
     runs_in = output / "runs"
     wanted = range(1, seeds + 1)
@@ -115,7 +122,7 @@ def train(
                 source,
                 arms,
                 wanted,
-                processes=processes,
+                processes=processes or (1 if device == "cuda" else None),
                 progress=lambda what, done, total: step(
                     f"{what}{clock.left(done, total)}", done, total
                 ),

@@ -200,12 +200,13 @@ def augmented(images: Tensor, generator: torch.Generator, reach: int = 4) -> Ten
     """
     n, _, height, width = images.shape
     padded = functional.pad(images, (reach,) * 4)
-    top, left = torch.randint(2 * reach + 1, (2, n), generator=generator)
-    mirror = torch.randint(2, (n,), generator=generator).bool()
-    rows = top[:, None] + torch.arange(height)
-    columns = torch.arange(width).expand(n, width)
+    drawn = torch.randint(2 * reach + 1, (2, n), generator=generator).to(images.device)
+    mirror = torch.randint(2, (n,), generator=generator).bool().to(images.device)
+    top, left = drawn
+    rows = top[:, None] + torch.arange(height, device=images.device)
+    columns = torch.arange(width, device=images.device).expand(n, width)
     columns = left[:, None] + torch.where(mirror[:, None], columns.flip(1), columns)
-    sample = torch.arange(n)[:, None, None]
+    sample = torch.arange(n, device=images.device)[:, None, None]
     return padded.permute(0, 2, 3, 1)[sample, rows[:, :, None], columns[:, None, :]].permute(
         0, 3, 1, 2
     )

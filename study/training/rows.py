@@ -25,6 +25,7 @@ class Recipe:
         str, "`cosine` to zero, or `steps`: a tenth from half of the epochs on, then three quarters"
     ] = "cosine"
     augment: Annotated[bool, "whether training images are shifted and mirrored"] = False
+    device: Annotated[str, "`cpu` or `cuda`: float32 sums differ in their last bits"] = "cpu"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -49,15 +50,21 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, data: Data, arm: str, seed: int):
         torch.set_num_threads(1)  # the order of float32 sums depends on it
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as torch asks for, on CUDA
         torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # none is read
         torch.manual_seed(seed)
-        self.recipe, self.data = recipe, data
+        self.recipe = recipe
         self.config = read_config(arm)
         self.words = torch.Generator().manual_seed(seed)
         self.order = torch.Generator().manual_seed(seed)
         make = MODELS[recipe.model]
         network: ResNet = make(channels=data.images.shape[1], classes=data.classes)
-        self.network = self.config.prepare(network, self.words)
+        self.network = self.config.prepare(network, self.words).to(recipe.device)
+        self.images, self.labels, self.test_images, self.test_labels = (
+            x.to(recipe.device)
+            for x in (data.images, data.labels, data.test_images, data.test_labels)
+        )
         self.optimizer = self.config.optimizer(
             self.network,
             lr=recipe.learning_rate,
@@ -71,7 +78,7 @@ class Trainer:
     @property
     def steps(self) -> int:
         """Of an epoch; an incomplete last batch is left out."""
-        return len(self.data.images) // self.recipe.batch
+        return len(self.images) // self.recipe.batch
 
     def epoch(self) -> None:
         """Train one epoch and evaluate; a loss that is not finite ends the run."""
@@ -79,7 +86,7 @@ class Trainer:
         self.network.train()
         total = 0.0
         try:
-            shuffled = torch.randperm(len(self.data.images), generator=self.order)
+            shuffled = torch.randperm(len(self.images), generator=self.order)
             for index in range(self.steps):
                 part = shuffled[index * self.recipe.batch : (index + 1) * self.recipe.batch]
                 total += self.step(part, done + index / self.steps)
@@ -94,12 +101,12 @@ class Trainer:
 
         Raises: FloatingPointError.
         """
-        images = self.data.images[chosen]
+        images = self.images[chosen]
         if self.recipe.augment:
             images = augmented(images, self.order)
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * self._decay(epochs)
-        loss = functional.cross_entropy(self.network(images), self.data.labels[chosen])
+        loss = functional.cross_entropy(self.network(images), self.labels[chosen])
         value = loss.item()
         if not math.isfinite(value):
             raise FloatingPointError(f"the loss must be finite, not {value}")
@@ -119,11 +126,11 @@ class Trainer:
         """Share of the test images that are right, 0..1."""
         self.network.eval()
         right = 0
-        for begin in range(0, len(self.data.test_images), _EVALUATED):
+        for begin in range(0, len(self.test_images), _EVALUATED):
             part = slice(begin, begin + _EVALUATED)
-            logits = self.network(self.data.test_images[part])
-            right += int((logits.argmax(dim=1) == self.data.test_labels[part]).sum())
-        return right / len(self.data.test_images)
+            logits = self.network(self.test_images[part])
+            right += int((logits.argmax(dim=1) == self.test_labels[part]).sum())
+        return right / len(self.test_images)
 
     def _with(self, **changes: Any) -> Run:
         rates: dict[str, list[int]] = {}
@@ -155,7 +162,7 @@ class Trainer:
 
     def restore(self, state: bytes) -> None:
         """Go on from there."""
-        parts = torch.load(io.BytesIO(state), weights_only=True)
+        parts = torch.load(io.BytesIO(state), weights_only=True, map_location="cpu")
         self.network.load_state_dict(parts["network"])
         self.optimizer.load_state_dict(parts["optimizer"])
         self.order.set_state(parts["order"])
