@@ -92,12 +92,12 @@ def train(
         check_range("--size", size, 4)
     if device == "cuda" and not torch.cuda.device_count():
         raise UserError("--device must be cpu where no CUDA device is, not 'cuda'")
-    measuring.check_writable(output)
     source = Source(data, size, data_name)
     images = source.load()
     if batch > len(images.images):
         rule = f"at most {len(images.images)}, the images of the training set"
         raise UserError(f"--batch must be {rule}, not {batch}")
+    measuring.check_writable(output)
     recipe = Recipe(
         data=images.name,
         data_digest=images.digest,
