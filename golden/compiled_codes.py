@@ -14,8 +14,8 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic, overload
 
-from .group_codes import BELOW_TWO, DEEP, LIFT, Coding, Float32, Octets, RowScales, tiles
-from .rounding import WordSource
+from .group_codes import BELOW_TWO, DEEP, LIFT, Coding, Float32, Float64, Octets, RowScales, tiles
+from .rounding import Words, WordSource
 from .spec import ScaleFormat
 
 # Elements worked on at a time, measured: all that is known of them stays in the first cache.
@@ -147,8 +147,7 @@ def values(
     rows: Float32, scales: RowScales, words: WordSource, coding: Coding, out: Float32
 ) -> None:
     """The codes' values in `out`, as `group_codes.values`."""
-    up = np.uint32(23 - coding.element.man_bits)
-    rule = up, np.uint32((127 + coding.low_exp) << 23), np.float32(coding.low)
+    rule = value_rule(coding)
     for part, *steps in _pieces(rows, scales, words, coding):
         _values(*steps, rule, out[part].reshape(-1))
 
@@ -157,6 +156,22 @@ def _pieces(
     rows: Float32, scales: RowScales, words: WordSource, coding: Coding
 ) -> Iterator[tuple[Any, ...]]:
     """Pieces of `rows`, each with what the loops take."""
+    factors = row_factors(scales)
+    rules = rounding_rules(coding)
+    for part in tiles(rows.shape, _PIECE):
+        tile = rows[part]
+        own = (factor[part[0]] for factor in factors)
+        yield part, tile.reshape(-1), taken(words, tile.size), tile.shape[1], *own, *rules
+
+
+def taken(words: WordSource, count: int) -> Words:
+    """The next words, as an array."""
+    found = words(count)
+    return np.full(count, found, np.uint16) if isinstance(found, int) else found
+
+
+def row_factors(scales: RowScales) -> tuple[Float64, Float32, Float32]:
+    """What `_row_factors` makes of scales (R,)."""
     factors = np.empty(len(scales.exp)), *np.empty((2, len(scales.exp)), np.float32)
     _row_factors(
         scales.exp,
@@ -165,17 +180,21 @@ def _pieces(
         0.5**scales.scale.man_bits,
         *factors,
     )
+    return factors
+
+
+def rounding_rules(coding: Coding) -> tuple[Any, Any]:
+    """What `floors` and then rounding take."""
     fraction_bits = coding.fraction_bits
     offset = np.uint32(((1023 + coding.low_exp) << fraction_bits) % (1 << 32))
     floor_rule = coding.low, np.uint64(52 - fraction_bits), offset
-    round_rule = np.uint32(coding.random_bits), np.uint32(coding.ceiling)
-    for part in tiles(rows.shape, _PIECE):
-        tile = rows[part]
-        word = words(tile.size)
-        if isinstance(word, int):
-            word = np.full(tile.size, word, np.uint16)
-        own = (factor[part[0]] for factor in factors)
-        yield part, tile.reshape(-1), word, tile.shape[1], *own, floor_rule, round_rule
+    return floor_rule, (np.uint32(coding.random_bits), np.uint32(coding.ceiling))
+
+
+def value_rule(coding: Coding) -> tuple[Any, Any, Any]:
+    """What `to_values` takes to make a value of a code."""
+    base = np.uint32((127 + coding.low_exp) << 23)
+    return np.uint32(23 - coding.element.man_bits), base, np.float32(coding.low)
 
 
 @njit(cache=True)
@@ -215,16 +234,16 @@ def _values(
         span = _span(start, length, len(x))
         row = start // length
         if length >= _SHORT:
-            _floors(x[span], reciprocal[row], *floor_rule, floors)
+            floors_of(x[span], reciprocal[row], *floor_rule, floors)
             own = x[span], floors, words[span], first[row], second[row]
-            _to_values(*own, *round_rule, *value_rule, out[span])
+            to_values(*own, *round_rule, *value_rule, out[span])
         else:
             _spread(reciprocal, length, span, factor)
             _spread(first, length, span, pair[0])
             _spread(second, length, span, pair[1])
-            _floors(x[span], factor, *floor_rule, floors)
+            floors_of(x[span], factor, *floor_rule, floors)
             spread = x[span], floors, words[span], pair[0], pair[1]
-            _to_values(*spread, *round_rule, *value_rule, out[span])
+            to_values(*spread, *round_rule, *value_rule, out[span])
         start = span.stop
 
 
@@ -247,10 +266,10 @@ def _encode(
     while start < len(x):
         span = _span(start, length, len(x))
         if length >= _SHORT:
-            _floors(x[span], reciprocal[start // length], *floor_rule, floors)
+            floors_of(x[span], reciprocal[start // length], *floor_rule, floors)
         else:
             _spread(reciprocal, length, span, factors)
-            _floors(x[span], factors, *floor_rule, floors)
+            floors_of(x[span], factors, *floor_rule, floors)
         fields = sign[span], exp[span], man[span]
         _to_codes(x[span], floors, words[span], *round_rule, man_bits, *fields)
         start = span.stop
@@ -285,7 +304,7 @@ def _spread(row_factors: Any, length: Any, span: Any, factors: Any) -> None:
 
 
 @njit(cache=True)
-def _floors(x: Any, reciprocal: Any, low: Any, shift: Any, offset: Any, floors: Any) -> None:
+def floors_of(x: Any, reciprocal: Any, low: Any, shift: Any, offset: Any, floors: Any) -> None:
     """`floor(t * 2^k)` behind the exponent field."""
     shift = np.uint64(shift & np.uint64(63))
     for i in range(len(x)):
@@ -303,7 +322,7 @@ def _round(floors: Any, word: Any, random_bits: Any, ceiling: Any) -> Any:
 
 
 @njit(cache=True)
-def _to_values(
+def to_values(
     x: Any,
     floors: Any,
     words: Any,

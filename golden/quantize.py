@@ -28,6 +28,9 @@ from .group_codes import (
 from .rounding import WordSource, word_source
 from .spec import RANDOM_BITS, Carry, ElementFormat, Rounding, ScaleFormat, check_int, choice
 
+# (n, c, h, w) to (n, h, w, c) and back.
+_LAST, _FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
+
 
 class Grouping(enum.Enum):
     """Which elements share a group scale."""
@@ -164,7 +167,7 @@ def quantize(
     """
     given = (x, element, scale, group, rounding, carry, random_bits, rng, random, tensor_scale)
     job = _prepare(*given, worth=0 if "numba" in sys.modules else group_codes.WORTH)
-    fields = job.steps.encode(job.rows, job.row_scales, job.words, job.coding)
+    fields = job.steps.encode(*job.arguments)
     sign, exp, man = (field.reshape(x.shape) for field in fields)
     scale_shape = (job.scale_exp.shape + (1,) * x.ndim)[: x.ndim]
     return MlsTensor(
@@ -198,15 +201,20 @@ def quantize_values(
     A zero keeps its sign as in `dequantize`: -0 where x < 0, else +0. What a given tensor scale
     near the end of float32's range takes beyond it is infinite.
 
+    An x whose memory has its channels last, as PyTorch's `channels_last`, keeps that layout.
+
     Parameters: those of `quantize`, and
         out: C-contiguous float32 of x's shape to put the values into; may be x.
     Raises: TypeError, ValueError, before anything is put into `out`.
     """
-    job = _prepare(
-        x, element, scale, group, rounding, carry, random_bits, rng, random, tensor_scale
-    )
+    given = (x, element, scale, group, rounding, carry, random_bits, rng, random, tensor_scale)
+    job = _prepare(*given, keeps_layout=out is None)
+    if job.channels_last:
+        values = np.empty([x.shape[axis] for axis in _LAST], np.float32)
+        job.steps.values(*job.arguments, values.reshape(job.rows.shape))
+        return values.transpose(_FIRST)
     out = np.empty(x.shape, np.float32) if out is None else _checked_out(out, x)
-    job.steps.values(job.rows, job.row_scales, job.words, job.coding, out.reshape(job.rows.shape))
+    job.steps.values(*job.arguments, out.reshape(job.rows.shape))
     return out
 
 
@@ -214,8 +222,8 @@ def quantize_values(
 class _Job:
     """What is to be quantized, and by which module's functions.
 
-    `rows` (R, P) lie each in one group; `row_scales` are theirs, `scale_exp` and `scale_man` those
-    of groups.
+    `rows` (R, P) lie each in one group, or with channels last columns (N, P, C) do; `row_scales`
+    are theirs, `scale_exp` and `scale_man` those of groups.
     """
 
     steps: Any
@@ -225,6 +233,12 @@ class _Job:
     scale_man: Octets
     words: WordSource
     coding: Coding
+    channels_last: bool
+
+    @property
+    def arguments(self) -> tuple[Float32, RowScales, WordSource, Coding]:
+        """Of `steps.encode` and `steps.values`."""
+        return self.rows, self.row_scales, self.words, self.coding
 
 
 def _prepare(
@@ -240,36 +254,57 @@ def _prepare(
     tensor_scale: np.float32 | None,
     *,
     worth: int = 0,
+    keeps_layout: bool = False,
 ) -> _Job:
-    """The checks, and the scales; compiled from `worth` elements on."""
+    """The checks, and the scales; compiled from `worth` elements on; `keeps_layout`: where that
+    works, channels that are last in memory stay there.
+    """
     grouping = choice("group", Grouping, group)
     rule = choice("rounding", Rounding, rounding)
     coding = Coding(element, random_bits, choice("carry", Carry, carry))
     _check_formats(element, scale, random_bits)
     _check_input(x, grouping)
     _check_tensor_scale(tensor_scale)
-    words = word_source(x.shape, rule, random_bits, rng, random)
-    steps = _steps(x.size >= worth and multiplies(coding, scale))
+    compiled = group_codes.COMPILED and x.size >= worth and multiplies(coding, scale)
+    # Words that are drawn here come in C order.
+    ordered = rule is Rounding.NEAREST or np.shape(random) == x.shape
+    last = keeps_layout and compiled and ordered and _has_channels_last(x)
+    memory = np.ascontiguousarray(x.transpose(_LAST) if last else x)
+    if last and random is not None:
+        random = np.transpose(random, _LAST)
+    words = word_source(memory.shape, rule, random_bits, rng, random)
+    by_column = last and grouping in (Grouping.NC, Grouping.C)
+    steps = _steps(compiled, by_column)
 
-    cells = np.ascontiguousarray(x).reshape(_cell_shape(x.shape, grouping))
-    rows = cells.reshape(-1, cells.shape[2])
-    maxima = steps.row_peaks(rows).reshape(cells.shape[:2])
+    shape = _cell_shape(x.shape, grouping)
+    rows = memory.reshape(shape[0], -1, shape[1]) if by_column else memory.reshape(-1, shape[2])
+    maxima = steps.row_peaks(rows).reshape(shape[:2])
     _check_finite(x, maxima)
     if grouping is Grouping.C:
         maxima = maxima.max(axis=0, keepdims=True)
     top = maxima.max() if tensor_scale is None else tensor_scale
     exp, man = steps.scale_codes(maxima, top, scale)
-    of_rows = (np.broadcast_to(field, cells.shape[:2]).reshape(-1) for field in (exp, man))
-    return _Job(steps, rows, RowScales(*of_rows, top, scale), exp, man, words, coding)
+    of_rows = (np.broadcast_to(field, shape[:2]).reshape(-1) for field in (exp, man))
+    return _Job(steps, rows, RowScales(*of_rows, top, scale), exp, man, words, coding, last)
 
 
-def _steps(compiled: bool) -> Any:
+def _steps(compiled: bool, by_column: bool) -> Any:
     """The module whose functions take the steps: numba's loops where it is installed, or NumPy."""
-    if not (compiled and group_codes.COMPILED):
+    if not compiled:
         return group_codes
+    if by_column:
+        from . import channels_last
+
+        return channels_last
     from . import compiled_codes
 
     return compiled_codes
+
+
+def _has_channels_last(x: Float32) -> bool:
+    if x.ndim != 4 or x.flags.c_contiguous:
+        return False
+    return x.transpose(_LAST).flags.c_contiguous
 
 
 def _check_formats(element: ElementFormat, scale: ScaleFormat, random_bits: int) -> None:

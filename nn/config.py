@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..golden.lowering import Kind
-from ..golden.quantize import Grouping, MlsTensor
+from ..golden.quantize import Float32, Grouping, MlsTensor
 from ..golden.quantize import quantize as golden_quantize
 from ..golden.quantize import quantize_values as golden_values
 from ..golden.spec import (
@@ -124,14 +124,14 @@ class MlsOperand:
     carry: Carry
     random_bits: int
 
-    def arguments(self, shape: tuple[int, ...], context: Context) -> dict[str, Any]:
+    def arguments(self, x: Float32, context: Context) -> dict[str, Any]:
         """Of golden's quantizers. Words are drawn where rounding is stochastic and the layer
         trains.
         """
         random = None
         rounding = self._rounding(context)
         if rounding is Rounding.STOCHASTIC:
-            random = rounding_words(shape, self.random_bits, context.generator)
+            random = rounding_words(x, self.random_bits, context.generator)
         return {
             "group": self.group,
             "rounding": rounding,
@@ -279,7 +279,7 @@ class MlsConfig(Config):
     def _golden(self, quantizer: Any, x: Tensor, letter: str, context: Context) -> Any:
         operand = self.operands[letter]
         array = to_numpy(x)
-        arguments = operand.arguments(array.shape, context)
+        arguments = operand.arguments(array, context)
         try:
             return quantizer(array, operand.element, operand.scale, **arguments)
         except ValueError as error:

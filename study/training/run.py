@@ -60,7 +60,9 @@ class Trainer:
         self.order = torch.Generator().manual_seed(seed)
         make = MODELS[recipe.model]
         network: ResNet = make(channels=data.images.shape[1], classes=data.classes)
-        self.network = self.config.prepare(network, self.words).to(recipe.device)
+        self.network = self.config.prepare(network, self.words).to(
+            recipe.device, memory_format=torch.channels_last
+        )
         self.images, self.labels, self.test_images, self.test_labels = (
             x.to(recipe.device)
             for x in (data.images, data.labels, data.test_images, data.test_labels)

@@ -42,7 +42,9 @@ def table3(report: TrainingReport) -> Table:
         Column("groups", "groups", "group", None),
         Column("E", "E", "exp_bits", None),
         *(
-            Column(f"M={m}", f"M={m}", ("ours", str(m)), 3, error=("errors", str(m)), with_error=True)
+            Column(
+                f"M={m}", f"M={m}", ("ours", str(m)), 3, error=("errors", str(m)), with_error=True
+            )
             for m in _MANTISSAS
         ),
         *(Column(f"paper M={m}", f"paper\nM={m}", ("paper", str(m)), None) for m in _MANTISSAS),

@@ -112,7 +112,9 @@ def test_words_of_a_numpy_generator_are_goldens():
 
 @pytest.mark.parametrize(("bits", "kind"), [(3, np.uint8), (8, np.uint8), (11, np.uint16)])
 def test_words_of_torch_are_uniform_and_come_again(bits, kind):
-    draw = lambda: rounding_words((40, 1001), bits, torch.Generator().manual_seed(3))  # noqa: E731
+    draw = lambda: rounding_words(
+        np.zeros((40, 1001), np.float32), bits, torch.Generator().manual_seed(3)
+    )
     words = draw()
     assert words.dtype == kind
     assert words.shape == (40, 1001)
@@ -124,7 +126,7 @@ def test_words_of_torch_are_uniform_and_come_again(bits, kind):
 
 
 def test_numpys_words_are_goldens():
-    words = rounding_words((7, 3), 8, np.random.default_rng(1))
+    words = rounding_words(np.zeros((7, 3), np.float32), 8, np.random.default_rng(1))
     assert np.array_equal(words, random_words(np.random.default_rng(1), (7, 3), 8))
 
 
