@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..data.networks import NETWORKS, Network
 from ..support.cache import Cache
 from ..synth.liberty.library import load
 from ..units.emit import parameters
 from .builds import Progress, builds, measure_builds
 from .conditions import Conditions
-from .networks import NETWORKS, Network
 from .quantizer_rows import (
     BatchNorm,
     ElementsRow,
