@@ -7,6 +7,7 @@ import typer
 from .commands import inputs, reports, units
 from .commands.export import export
 from .commands.power import power
+from .commands.step import step
 from .commands.sweep import sweep
 from .ending import run
 from .options import UnitCommand
@@ -61,6 +62,7 @@ _OTHERS = (
     inputs.doctor,
     export,
     power,
+    step,
     sweep,
 )
 for _command in _OF_UNIT:

@@ -1,6 +1,6 @@
 """The convolution layers of networks: what a training step multiplies and what it quantizes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 
@@ -57,6 +57,17 @@ class Elements:
     w: float
     a: int
     e: int
+
+    @classmethod
+    def of(cls, layers: Sequence[Convolution], batch: int) -> "Elements":
+        """Of these layers: each W once a step, each A and E once a sample; convolutions share their
+        codes.
+        """
+        return cls(
+            w=sum(layer.weights for layer in layers) / batch,
+            a=sum(layer.inputs for layer in layers if not layer.shortcut),
+            e=sum(layer.outputs for layer in layers),
+        )
 
     @property
     def total(self) -> float:
@@ -122,12 +133,8 @@ class Network:
         return sum(layer.weights for layer in self.layers)
 
     def elements(self, batch: int) -> Elements:
-        """Each W once a step, each A and E once a sample; convolutions share their codes."""
-        return Elements(
-            w=sum(layer.weights for layer in self.quantized) / batch,
-            a=sum(layer.inputs for layer in self.quantized if not layer.shortcut),
-            e=sum(layer.outputs for layer in self.quantized),
-        )
+        """Elements that are quantized."""
+        return Elements.of(self.quantized, batch)
 
 
 def _stages(

@@ -9,6 +9,8 @@ from markupsafe import Markup, escape
 from .compare import Comparison, statement
 from .dot_report import BASELINES as DOT_BASELINES
 from .rows import DotReport, MacReport, Report, TileReport
+from .step.rows import StepReport
+from .step.tables import step_page
 from .sweep.rows import SweepReport
 from .sweep.tables import sweep_page
 from .systems import BASELINES
@@ -51,9 +53,14 @@ def sweep_html(report: SweepReport, plot: str) -> str:
     return _render("sweep", report, sweep_page(report), {}, plot=Markup(plot))
 
 
+def step_html(report: StepReport, plot: str, remarks: Sequence[str]) -> str:
+    """The same of a training step, with what its reader must know."""
+    return _render("step", report, step_page(report), {"step": plot}, remarks=remarks)
+
+
 def _render(
     template: str,
-    report: Report | Comparison | SweepReport,
+    report: Report | Comparison | SweepReport | StepReport,
     tables: Mapping[str, Any],
     plots: Mapping[str, str],
     **more: object,
