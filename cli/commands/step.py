@@ -51,6 +51,7 @@ def step(
     """Show what a training step takes, by part, in FP32, FP8, INT8, MX and MLS."""
     from ...study.step import default_units, make_step_report, read_units
     from ...study.step.memory import pj_per_bit
+    from ...study.step.systems import lane_counts
     from ...study.step.tables import step_tables
     from .. import measuring
 
@@ -59,12 +60,12 @@ def step(
     memory = None if memory_pj_per_bit is None else pj_per_bit(memory_pj_per_bit)
     chosen = _network(network)
     units = read_units(report) if report else default_units()
-    known = sorted({*units.lanes("tiles"), *units.lanes("dots")})
+    known = lane_counts(units)
     if known and lanes not in known:
         told = ", ".join(map(str, known))
         raise UserError(f"--lanes must be one of {told}, which are measured, not {lanes}")
-    measuring.check_writable(output)
     result = make_step_report(chosen, units, batch=batch, lanes=lanes, memory=memory)
+    measuring.check_writable(output)
     paths = write(result, output)
     show(result, as_json, step_tables(result), remarks(result))
     print_paths(paths)
@@ -140,5 +141,6 @@ def _cautions(report: "StepReport") -> Iterator[str]:
         )
     if not own.normalized_elements:
         yield f"{own.network} has no batch normalization: folded into its weights, or left out"
-    for system, unit in report.left_out.items():
-        yield f"left out: {system}, since {unit} is not measured"
+    if report.left_out:
+        every = "; ".join(f"{system} ({unit})" for system, unit in report.left_out.items())
+        yield f"left out, since units are not measured: {every}"

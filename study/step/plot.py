@@ -32,7 +32,7 @@ def step_plot(report: StepReport) -> str:
     panels = [(group, rows) for group, rows in panels if rows]
     heights = [0.3 * len(rows) + 0.7 for _, rows in panels]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, sum(heights) + 0.9), layout="constrained")
+        figure = Figure(figsize=(8.4, max(sum(heights) + 0.9, 2.4)), layout="constrained")
         every = figure.subplots(
             max(len(panels), 1), 1, sharex=True, squeeze=False, height_ratios=heights or None
         )[:, 0]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from ..quantizer_report import ADDER, MULTIPLIER
+from .units import MeasuredUnits
 
 STATISTICS = "statistics, 4"
 PARTS = (MULTIPLIER.label, ADDER.label)
@@ -152,3 +153,8 @@ DOTS = Group(
     ),
 )
 GROUPS = (MACS, TILES, DOT_TILES, DOTS)
+
+
+def lane_counts(units: MeasuredUnits) -> list[int]:
+    """Those that some group has FP32 of."""
+    return sorted(set().union(*(units.lanes(own.table, own.systems[0].unit) for own in GROUPS)))

@@ -53,9 +53,10 @@ class MeasuredUnits:
         """The unit of a table, label and, where there are several, lanes."""
         return self._places.get((table, unit, lanes))
 
-    def lanes(self, table: str) -> list[int]:
-        """Lane counts of a table."""
-        return sorted({unit.lanes for unit in self.units if unit.table == table and unit.lanes})
+    def lanes(self, table: str, label: str) -> set[int]:
+        """Lane counts of a unit, which is of a table that has such."""
+        every = (unit for unit in self.units if (unit.table, unit.unit) == (table, label))
+        return {unit.lanes for unit in every if unit.lanes}
 
     @functools.cached_property
     def _places(self) -> Mapping[tuple[str, str, int | None], MeasuredUnit]:
@@ -112,9 +113,9 @@ def _report(path: Path) -> Report:
         content = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(content, dict) and "networks" in content:
             return from_json(QuantizerReport, content)
-    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError):
+        return read(path)
+    except (UserError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError):
         raise UserError(rule) from None
-    return read(path)
 
 
 def _units(report: Report) -> Iterator[MeasuredUnit]:
