@@ -81,22 +81,14 @@ def traffic(network: Network, batch: int, codes: Codes | None, passes: Passes) -
     made = FLOAT * sum(layer.outputs for layer in network.layers)
     normalized = FLOAT * network.normalized
     is_fused = codes is not None and passes is Passes.FUSED
-    if codes is None:
-        weights = 2 * FLOAT * sum(layer.weights for layer in inner)
-        activations, errors = 2 * inputs, 2 * FLOAT * sum(layer.outputs for layer in inner)
-    else:
-        # Codes are read by two convolutions. Weights are floats somewhere.
-        weights = sum(
-            max(passes.reads, 1) * FLOAT * layer.weights + bits.moves * bits.w(layer)
-            for layer in inner
-        )
-        activations = sum(
-            passes.reads * FLOAT * layer.inputs + (bits.moves - 2) * bits.a(layer) for layer in read
-        )
-        activations += 2 * sum(bits.a(layer) for layer in inner)
-        errors = sum(
-            passes.reads * FLOAT * layer.outputs + bits.moves * bits.e(layer) for layer in inner
-        )
+    floats = 0 if codes is None else FLOAT * passes.reads
+    # Codes are read by two convolutions. What updates weights is not what quantizes them.
+    weights = math.fsum(bits.moves * bits.w(layer) for layer in inner)
+    weights += (floats or (FLOAT if is_fused else 0)) * sum(layer.weights for layer in inner)
+    activations = math.fsum((bits.moves - 2) * bits.a(layer) for layer in read)
+    activations += 2 * math.fsum(bits.a(layer) for layer in inner)
+    activations += floats * sum(layer.inputs for layer in read)
+    errors = math.fsum(bits.moves * bits.e(layer) + floats * layer.outputs for layer in inner)
     return Traffic(
         w=(FLOAT * (first.weights + 2 * last.weights) + weights) / batch,
         # Float32 layers read theirs twice, shortcuts once; written by batch normalization.
@@ -133,8 +125,12 @@ class _Bits:
 
     @property
     def moves(self) -> int:
-        """How often codes are written and read; blocks lie otherwise for the other convolution."""
-        return 4 if self.codes and self.codes.block else 3
+        """How often it is written and read; blocks lie otherwise for the other convolution, and
+        float32 is there.
+        """
+        if self.codes is None:
+            return 2
+        return 4 if self.codes.block else 3
 
     def w(self, layer: Convolution) -> float:
         return self._of(layer.weights, layer.kernels)

@@ -216,14 +216,17 @@ def _with_memory(
     def total(own: System) -> float:
         return steps[own].total * PJ_TO_UJ + moved[own][way]
 
-    ratios = {kind: base and total(base) / total(system) for kind, base in baselines.items()}
-    fp32, fp8 = (ratios[kind] for kind in BASELINES)
-    assert fp32 is not None
+    def ratio(kind: str) -> float | None:
+        base = baselines[kind]
+        return None if base is None else significant(total(base) / total(system), _DIGITS)
+
+    to_fp32, to_fp8 = (ratio(kind) for kind in BASELINES)
+    assert to_fp32 is not None
     return WithMemory(
         memory_uj=significant(moved[system][way], _DIGITS),
         total_uj=significant(total(system), _DIGITS),
-        ratio_to_fp32=significant(fp32, _DIGITS),
-        ratio_to_fp8=fp8 and significant(fp8, _DIGITS),
+        ratio_to_fp32=to_fp32,
+        ratio_to_fp8=to_fp8,
     )
 
 
