@@ -59,12 +59,18 @@ def parse_network(text: str, source: str = "network", name: str = "network") -> 
                 layers.append(_layer(_named(heading, cells, where), where))
             else:
                 heading = _heading(cells, where)
+    found = checked(layers, source)
+    given = about.pop("batch", str(DEFAULT_BATCH))
+    batch = _integer("batch", given, MOST_SAMPLES, source)
+    return Network(**about, batch=batch, convolutions=found[:-1], classifier=found[-1])
+
+
+def checked(layers: Sequence[Convolution], source: str) -> tuple[Convolution, ...]:
+    """Layers that can be a network. Raises: UserError, which names `source`."""
     if len(layers) < 3:
         rule = "must have three layers or more, since the first and the last are not quantized"
         raise UserError(f"{source} {rule}, not {len(layers)}")
-    given = about.pop("batch", str(DEFAULT_BATCH))
-    batch = _integer("batch", given, MOST_SAMPLES, source)
-    return Network(**about, batch=batch, convolutions=tuple(layers[:-1]), classifier=layers[-1])
+    return tuple(layers)
 
 
 def _heading(cells: Sequence[str], where: str) -> list[str]:

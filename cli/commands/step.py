@@ -83,6 +83,10 @@ def _network(text: str) -> "Network":
     path = Path(text)
     if not path.exists():
         raise UserError(f"network must be {', '.join(named)} or a file, and {text!r} is neither")
+    if path.suffix == ".onnx":
+        from ...data.network_onnx import read_onnx
+
+        return read_onnx(path)
     return read_network(path)
 
 
