@@ -123,7 +123,8 @@ def remarks(report: "StepReport") -> list[str]:
         f"{add.additions}, one each way; update, a weight: {update.multiplications} and "
         f"{update.additions} (momentum, weight decay); at the energies of bare FP32 parts",
         "x: how many times less energy than FP32, and than the cheapest FP8 with float32 sums, in "
-        "the same structure; energies with glitches, pre-layout: no wires, ideal clock",
+        "the same structure; in parentheses the standard error, counted in the last digit; energies "
+        "with glitches, pre-layout: no wires, ideal clock",
         "traffic: each operation reads and writes a tensor once; fused: maxima and codes behind "
         f"what makes the tensor, which holds {report.held_bits:,} bits, its largest plane",
     ]

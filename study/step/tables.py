@@ -42,9 +42,9 @@ _MEMORY = tuple(
     )
 )
 _CONVOLUTIONS = (
-    ("wa", "W*A", "W\\*A"),
-    ("we", "W*E", "W\\*E"),
-    ("ae", "A*E", "A\\*E"),
+    ("wa", "W*A", "W*A"),
+    ("we", "W*E", "W*E"),
+    ("ae", "A*E", "A*E"),
     ("first", "first", "first layer"),
     ("classifier", "classifier", "classifier"),
 )
