@@ -99,7 +99,7 @@ def write(report: "StepReport", directory: Path) -> list[Path]:
     plot = step_plot(report)
     texts = {
         "step.json": json_text(report),
-        "step.html": step_html(report, plot, remarks(report)),
+        "step.html": step_html(report, plot, _notes(report)),
         "step.svg": plot,
     }
     files = {directory / name: text for name, text in texts.items()}
@@ -109,11 +109,15 @@ def write(report: "StepReport", directory: Path) -> list[Path]:
 
 def remarks(report: "StepReport") -> list[str]:
     """What the tables' reader must know."""
+    return [*(claim.told for claim in report.claims), *_notes(report)]
+
+
+def _notes(report: "StepReport") -> list[str]:
+    """How the figures come about."""
     own = report.network
     forward, backward = report.batch_norm.forward, report.batch_norm.backward
     add, update = report.add, report.update
-    lines = [claim.told for claim in report.claims]
-    lines += [
+    lines = [
         f"{own.network}, {own.data}, {own.batch} samples a step; a sample: {own.step_macs:,} MACs "
         f"in three convolutions, {own.other_macs:,} of the first layer and the classifier, "
         f"{own.elements.total:,.0f} elements quantized",
@@ -123,8 +127,8 @@ def remarks(report: "StepReport") -> list[str]:
         f"{add.additions}, one each way; update, a weight: {update.multiplications} and "
         f"{update.additions} (momentum, weight decay); at the energies of bare FP32 parts",
         "x: how many times less energy than FP32, and than the cheapest FP8 with float32 sums, in "
-        "the same structure; in parentheses the standard error, counted in the last digit; energies "
-        "with glitches, pre-layout: no wires, ideal clock",
+        "the same structure; in parentheses the standard error, counted in the last digit",
+        "energies with glitches, pre-layout: no wires, ideal clock",
         "traffic: each operation reads and writes a tensor once; fused: maxima and codes behind "
         f"what makes the tensor, which holds {report.held_bits:,} bits, its largest plane",
     ]
