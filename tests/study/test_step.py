@@ -7,7 +7,7 @@ import pytest
 
 from mlsmac.cli.commands.step import remarks, write
 from mlsmac.data.networks import NETWORKS, RESNET_18, RESNET_20, Convolution, Network
-from mlsmac.study.documents import RESULTS, measured_units
+from mlsmac.study.documents import RESULTS, measured_units, quantizers
 from mlsmac.study.records import documented, from_json, to_json
 from mlsmac.study.rows import Batches
 from mlsmac.study.step import StepReport, default_units, make_step_report, read_units
@@ -304,6 +304,21 @@ def test_units_come_along():
     report = make_step_report(RESNET_20, default_units())
     assert report.left_out == {}
     assert len(report.rows) == sum(len(group.systems) for group in GROUPS)
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
+def test_parts_are_those_that_the_quantizers_report_has(network):
+    (other,) = [
+        row
+        for row in quantizers().steps
+        if (row.network, row.unit) == (network.name, "<2,4> stochastic, 4")
+    ]
+    own = row_of(make_step_report(network, default_units()), "macs", "MLS <2,4>").energy_uj
+    # Its stimulus has a few products more of one convolution than of another.
+    assert own.products == pytest.approx(other.energy_uj.macs, rel=2e-3)
+    assert own.statistics == pytest.approx(other.energy_uj.statistics, rel=1e-4)
+    assert own.encoding == pytest.approx(other.energy_uj.quantization, rel=1e-4)
+    assert own.batch_norm == pytest.approx(other.energy_uj.batch_norm, rel=1e-4)
 
 
 def test_reports_of_a_user():
