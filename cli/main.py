@@ -7,6 +7,7 @@ import typer
 from .commands import inputs, reports, units
 from .commands.export import export
 from .commands.power import power
+from .commands.step import step
 from .commands.sweep import sweep
 from .commands.training import train
 from .ending import run
@@ -62,6 +63,7 @@ _OTHERS = (
     inputs.doctor,
     export,
     power,
+    step,
     sweep,
     train,
 )

@@ -1,4 +1,5 @@
-"""Weights, activations and errors of convolution layers, captured while a small network trained.
+"""Weights, activations and errors of convolution layers, captured while a small network trained;
+`networks` has networks by their layers.
 
 `load()` returns the committed capture; `capture.py` made it (extra `train`), README.md says how.
 """

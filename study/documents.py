@@ -19,6 +19,7 @@ from typing import TypeVar
 
 import mdformat
 
+from ..data.networks import NETWORKS
 from . import tables
 from .compare import Change, Compared, Comparison, Standing
 from .netlist_power import NetlistPower
@@ -28,6 +29,11 @@ from .quantizer_rows import NetworkRow, OperationRow, QuantizerReport, Quantizer
 from .question import STANDARD, to_toml
 from .records import documented, from_json
 from .rows import DotReport, DotRow, FpgaRow, MacReport, MacRow, TileReport, TileRow
+from .step import MeasuredUnits, StepReport, make_step_report
+from .step import tables as step_tables
+from .step.plot import step_plot
+from .step.rows import SystemRow
+from .step.units import to_text, units_of
 from .sweep.plot import sweep_plot
 from .sweep.rows import SweepReport, SweepRow
 from .sweep.tables import sweep_tables
@@ -85,6 +91,38 @@ def dots(*names: str) -> Mapping[str, Sequence[DotRow]]:
         for name, file in SETTINGS.items()
         if name in (names or SETTINGS)
     }
+
+
+def measured_units() -> MeasuredUnits:
+    """Units of the results, which `mlsmac step` takes where it is given no others."""
+    return units_of({"report": macs(), "tiles": tiles(), "quantizers": quantizers()})
+
+
+@functools.cache
+def steps() -> Mapping[str, StepReport]:
+    """Training steps by network."""
+    units = measured_units()
+    return {network.name: make_step_report(network, units) for network in NETWORKS}
+
+
+def step_blocks() -> Mapping[str, Callable[[], str]]:
+    """Blocks of a network's step each."""
+
+    def of(network: str) -> Mapping[str, Callable[[], str]]:
+        name = f"step.{network.lower()}"
+        return {
+            name: lambda: _indented(*step_tables.group_tables(steps()[network])),
+            f"{name}.claims": lambda: claim_lines(steps()[network]),
+            f"{name}.traffic": lambda: markdown(step_tables.traffic_table(steps()[network])),
+        }
+
+    return {name: make for own in NETWORKS for name, make in of(own.name).items()}
+
+
+def claim_lines(report: StepReport) -> str:
+    """The table of claims, then why, one a line."""
+    why = "\n".join(f"- {claim.told}." for claim in report.claims)
+    return f"{markdown(step_tables.claims_table(report))}\n\n{why}"
 
 
 def dot_lines(report: MacReport, lanes: int) -> str:
@@ -158,6 +196,10 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "fields.quantizers.steps": lambda: _fields(StepRow),
     "fields.fpga": lambda: _fields(FpgaRow),
     "fields.power": lambda: _fields(NetlistPower),
+    **step_blocks(),
+    "step.equation": lambda: markdown(step_tables.equation_table(steps()[next(iter(steps()))])),
+    "fields.step": lambda: _fields(StepReport),
+    "fields.step.rows": lambda: _fields(SystemRow),
     "sweep": lambda: _indented(sweep_tables(sweep())[1]),
     "fields.sweep": lambda: _fields(
         SweepReport, MacReport, "`report.json` ([report.md](report.md))"
@@ -187,6 +229,8 @@ FILES: Mapping[str, Callable[[], str]] = {
     "docs/dots.svg": lambda: dot_plot(macs().dots),
     "docs/trade.svg": lambda: trade_plot(macs().dots),
     "docs/sweep.svg": lambda: sweep_plot(sweep()),
+    "docs/step.svg": lambda: step_plot(steps()["ResNet-20"]),
+    "study/step/measured.json": lambda: to_text(measured_units()),
 }
 """Whole files of the documentation, by path."""
 

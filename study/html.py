@@ -9,6 +9,8 @@ from markupsafe import Markup, escape
 from .compare import Comparison, statement
 from .dot_report import BASELINES as DOT_BASELINES
 from .rows import DotReport, MacReport, Report, TileReport
+from .step.rows import StepReport
+from .step.tables import step_page
 from .sweep.rows import SweepReport
 from .sweep.tables import sweep_page
 from .systems import BASELINES
@@ -59,9 +61,14 @@ def training_html(report: TrainingReport, plot: str) -> str:
     return _render("training", report, tables, {}, plot=Markup(plot))
 
 
+def step_html(report: StepReport, plot: str, remarks: Sequence[str]) -> str:
+    """The same of a training step, with what its reader must know."""
+    return _render("step", report, step_page(report), {"step": plot}, remarks=remarks)
+
+
 def _render(
     template: str,
-    report: Report | Comparison | SweepReport | TrainingReport,
+    report: Report | Comparison | SweepReport | TrainingReport | StepReport,
     tables: Mapping[str, Any],
     plots: Mapping[str, str],
     **more: object,

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..data.networks import NETWORKS, Network
 from ..support.cache import Cache
 from ..synth.liberty.library import load
 from ..units.emit import parameters
 from .builds import Progress, builds, measure_builds
 from .conditions import Conditions
-from .networks import NETWORKS, Network
 from .quantizer_rows import (
     BatchNorm,
     ElementsRow,
@@ -124,7 +124,7 @@ def make_quantizer_report(
         batch_norm=BATCH_NORM,
         rows=tuple(_unit_row(entry, told[entry.label]) for entry in ENTRIES),
         operations=tuple(OperationRow(**_named(entry, told[entry.label])) for entry in OPERATIONS),
-        networks=tuple(_network_row(network, batch or network.batch) for network in NETWORKS),
+        networks=tuple(network_row(network, batch or network.batch) for network in NETWORKS),
         steps=tuple(steps({label: own.energy_pj for label, own in told.items()}, batch)),
     )
 
@@ -144,7 +144,8 @@ def _unit_row(entry: Entry, measured: Best) -> QuantizerRow:
     )
 
 
-def _network_row(network: Network, batch: int) -> NetworkRow:
+def network_row(network: Network, batch: int) -> NetworkRow:
+    """What a step of a network multiplies and quantizes."""
     elements = network.elements(batch)
     return NetworkRow(
         network=network.name,
@@ -187,10 +188,7 @@ def _step(network: Network, quantizer: Entry, energies: Mapping[str, float], bat
 
     def batch_norm(counts: BatchNorm) -> float:
         """pJ of a step's batch normalizations, a sample."""
-        return network.normalized * sum(
-            way.multiplications * multiplication + way.additions * addition
-            for way in (counts.forward, counts.backward)
-        )
+        return network.normalized * counts.energy(multiplication, addition)
 
     parts = StepParts(
         macs=network.step_macs * mac,

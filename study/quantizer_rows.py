@@ -85,6 +85,10 @@ class Operations:
     multiplications: Annotated[int, "multiplications an element"]
     additions: Annotated[int, "additions an element"]
 
+    def energy(self, multiplication: float, addition: float) -> float:
+        """Of all of them, from the energies of one."""
+        return self.multiplications * multiplication + self.additions * addition
+
 
 @dataclass(frozen=True)
 class BatchNorm:
@@ -92,6 +96,10 @@ class BatchNorm:
 
     forward: Annotated[Operations, "of a forward pass"]
     backward: Annotated[Operations, "of a backward pass"]
+
+    def energy(self, multiplication: float, addition: float) -> float:
+        """Of both passes, an element."""
+        return sum(way.energy(multiplication, addition) for way in (self.forward, self.backward))
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ COMMANDS = (
     "export",
     "pdk",
     "power",
+    "step",
     "doctor",
 )
 
@@ -343,3 +344,19 @@ def test_only_tiles_have_streams() -> None:
     done = run("verify", "mls_mac", "--interface", "stream")
     assert done.returncode == 2
     assert "interface must be wires for mls_mac, not 'stream'" in done.stderr
+
+
+def test_a_step_of_a_network_of_ones_own(tmp_path: Path) -> None:
+    lines = ("in_channels,out_channels,kernel,stride,size", "3,8,3,1,8", "8,8,1,1,8", "8,10,1,1,1")
+    (tmp_path / "net.csv").write_text("\n".join(lines))
+    done = run("step", "net.csv", "--batch", "4", "--lanes", "8", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found == json.loads((tmp_path / "build/step/step.json").read_text())
+    assert (found["network"]["network"], found["network"]["batch"]) == ("net", 4)
+    assert found["network"]["step_macs"] == 3 * 64 * 64
+    assert {row["group"] for row in found["rows"]} == {"macs", "dots"}
+    assert "0 % of the MACs are of 3 x 3 kernels" in done.stderr
+    assert (
+        "left out, since units are not measured: tiles: FP32 (FP32 flush, 8 lanes)" in done.stderr
+    )

@@ -84,6 +84,17 @@ quantize missing.npy -o out.npz | missing.npy: No such file or directory
 quantize dir -o out.npz | dir: Is a directory
 quantize file -o out.npz | file: must be a .npy file, as numpy.save writes it
 quantize file -o dir | --output must be a file in a writable folder, not 'dir'
+step | Missing argument 'NETWORK'
+step alexnet | network must be resnet-20, resnet-18 or a file, and 'alexnet' is neither
+step dir | dir: Is a directory
+step file | file must have three layers or more, since the first and the last are not quantized
+step net.csv | net.csv, line 3: kernel must be an integer in 1..1024, not 'x'
+step resnet-20 --batch 0 | --batch must be in 1..2147483647, not 0
+step resnet-20 --lanes 3 | --lanes must be one of 4, 8, 16, 32, 64, which are measured, not 3
+step resnet-20 --memory-pj-per-bit x | must be a number from 0, or one of sram-8k
+step resnet-20 --report file | file must be a file that report, dots, tiles or quantizers wrote
+step resnet-20 --report missing.json | missing.json: No such file or directory
+step resnet-20 -o file | file: must be a folder, not a file
 quality --scale x | --scale must be exp_bits,man_bits (integers) or one of e8m0
 quality --seed -1 | --seed must be in 0..2147483647, not -1
 pdk | Missing argument 'NAME|FILE...'
@@ -123,6 +134,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     (tmp_path / "dir").mkdir()
     (tmp_path / "tiny.lib").write_text(text)
+    (tmp_path / "net.csv").write_text("in_channels,out_channels,kernel,stride,size\n\n3,8,x,1,8\n")
     (tmp_path / "bad.lib").write_bytes(b"\0\xff")
     (tmp_path / "words.lib").write_text(text.replace("area : 2;", "area : large;"))
     (tmp_path / "cut.lib.gz").write_bytes(gzip.compress(text.encode())[:-40])

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from mlsmac.cli.quantizers import remarks, write
+from mlsmac.data.networks import RESNET_20
 from mlsmac.study.builds import best
 from mlsmac.study.columns import QUANTIZER_STAGES
 from mlsmac.study.conditions import Conditions
 from mlsmac.study.measure import Build, measure
-from mlsmac.study.networks import RESNET_20
 from mlsmac.study.plots import step_plot
 from mlsmac.study.quantizer_report import ENTRIES, OPERATIONS, make_quantizer_report, steps
 from mlsmac.study.records import to_json

@@ -1,15 +1,17 @@
 """The convolution layers of networks: what a training step multiplies and what it quantizes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Convolution:
     """A layer of `kernel` x `kernel` weights and `size` x `size` outputs, padded to
-    `size * stride` squared inputs.
+    `size * stride` squared inputs; a linear one has 1 x 1 weights and outputs.
 
-    `shortcut`: its input is that of the layer before the previous one, which quantizes it.
+    `groups`: that its channels are convolved in, each by itself. `shortcut`: its input is that of
+    the layer before the previous one, which quantizes it. `adds`: to its output that of a shortcut
+    is added. `normalized`: a batch normalization follows.
     """
 
     in_channels: int
@@ -17,12 +19,20 @@ class Convolution:
     kernel: int
     stride: int
     size: int
+    groups: int = 1
     shortcut: bool = False
+    adds: bool = False
+    normalized: bool = True
+
+    @property
+    def kernels(self) -> int:
+        """Kernels of W."""
+        return self.in_channels * self.out_channels // self.groups
 
     @property
     def weights(self) -> int:
         """Elements of W."""
-        return self.in_channels * self.out_channels * self.kernel**2
+        return self.kernels * self.kernel**2
 
     @property
     def inputs(self) -> int:
@@ -48,6 +58,17 @@ class Elements:
     a: int
     e: int
 
+    @classmethod
+    def of(cls, layers: Sequence[Convolution], batch: int) -> "Elements":
+        """Of these layers: each W once a step, each A and E once a sample; convolutions share their
+        codes.
+        """
+        return cls(
+            w=sum(layer.weights for layer in layers) / batch,
+            a=sum(layer.inputs for layer in layers if not layer.shortcut),
+            e=sum(layer.outputs for layer in layers),
+        )
+
     @property
     def total(self) -> float:
         """Of all three tensors."""
@@ -56,16 +77,21 @@ class Elements:
 
 @dataclass(frozen=True)
 class Network:
-    """A network by its convolutions, in order; each is followed by a batch normalization.
+    """A network by its convolutions, in order, and the layer at its end, the `classifier`.
 
-    `batch`: samples of a usual training step. `classifier`: weights of the linear layer at the end.
+    `batch`: samples of a usual training step.
     """
 
     name: str
     data: str
     batch: int
     convolutions: tuple[Convolution, ...]
-    classifier: int
+    classifier: Convolution
+
+    @property
+    def layers(self) -> tuple[Convolution, ...]:
+        """All of them."""
+        return *self.convolutions, self.classifier
 
     @property
     def quantized(self) -> tuple[Convolution, ...]:
@@ -77,7 +103,7 @@ class Network:
     @property
     def forward_macs(self) -> int:
         """MACs of an inference, a sample: all convolutions and the classifier."""
-        return sum(layer.macs for layer in self.convolutions) + self.classifier
+        return sum(layer.macs for layer in self.layers)
 
     @property
     def step_macs(self) -> int:
@@ -89,20 +115,26 @@ class Network:
         """MACs of a step in other arithmetic, a sample: the first layer, which passes no error on,
         and the classifier.
         """
-        return 2 * self.convolutions[0].macs + 3 * self.classifier
+        return 2 * self.convolutions[0].macs + 3 * self.classifier.macs
 
     @property
     def normalized(self) -> int:
         """Elements that batch normalization takes, a sample."""
-        return sum(layer.outputs for layer in self.convolutions)
+        return sum(layer.outputs for layer in self.layers if layer.normalized)
+
+    @property
+    def added(self) -> int:
+        """Elements to which those of a shortcut are added, a sample."""
+        return sum(layer.outputs for layer in self.layers if layer.adds)
+
+    @property
+    def weights(self) -> int:
+        """Weights of all layers."""
+        return sum(layer.weights for layer in self.layers)
 
     def elements(self, batch: int) -> Elements:
-        """Each W once a step, each A and E once a sample; convolutions share their codes."""
-        return Elements(
-            w=sum(layer.weights for layer in self.quantized) / batch,
-            a=sum(layer.inputs for layer in self.quantized if not layer.shortcut),
-            e=sum(layer.outputs for layer in self.quantized),
-        )
+        """Elements that are quantized."""
+        return Elements.of(self.quantized, batch)
 
 
 def _stages(
@@ -117,7 +149,7 @@ def _stages(
         size //= stride
         for block in range(blocks):
             yield Convolution(channels, width, 3, stride, size)
-            yield Convolution(width, width, 3, 1, size)
+            yield Convolution(width, width, 3, 1, size, adds=True)
             if projected and block == 0 and stride > 1:
                 yield Convolution(channels, width, 1, stride, size, shortcut=True)
             channels, stride = width, 1
@@ -128,7 +160,7 @@ RESNET_20 = Network(
     "CIFAR-10",
     128,
     (Convolution(3, 16, 3, 1, 32), *_stages((16, 32, 64), 3, 32, projected=False)),
-    64 * 10,
+    Convolution(64, 10, 1, 1, 1, normalized=False),
 )
 # The first layer's 112 x 112 outputs are pooled to 56 x 56.
 RESNET_18 = Network(
@@ -136,6 +168,6 @@ RESNET_18 = Network(
     "ImageNet",
     256,
     (Convolution(3, 64, 7, 2, 112), *_stages((64, 128, 256, 512), 2, 56, projected=True)),
-    512 * 1000,
+    Convolution(512, 1000, 1, 1, 1, normalized=False),
 )
 NETWORKS = (RESNET_20, RESNET_18)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from mlsmac.study.networks import NETWORKS, RESNET_18, RESNET_20, Convolution
+from mlsmac.data.networks import NETWORKS, RESNET_18, RESNET_20, Convolution
 
 RESNET_18_WEIGHTS = 11_689_512  # parameters of the usual implementation, torchvision's
 RESNET_18_NORMS = 9_600 + 1_000  # scales and offsets of batch normalizations, classifier's biases
@@ -20,8 +20,7 @@ def test_forward_macs_are_the_known_ones():
 def test_layers_and_weights_are_the_known_ones():
     assert len(RESNET_20.convolutions) == 19
     assert len(RESNET_18.convolutions) == 20  # three of them shortcuts
-    weights = sum(layer.weights for layer in RESNET_18.convolutions) + RESNET_18.classifier
-    assert weights == RESNET_18_WEIGHTS - RESNET_18_NORMS
+    assert RESNET_18.weights == RESNET_18_WEIGHTS - RESNET_18_NORMS
     # The paper's Table 1: normalized elements, weight updates of ResNet-20.
     assert RESNET_20.normalized == pytest.approx(1.88e5, rel=0.003)
     weights = sum(layer.weights for layer in RESNET_20.convolutions)
@@ -42,7 +41,7 @@ def test_every_layer_fits_the_one_before(network):
         if place == 0 or layer.stride > 1:
             block = channels, layer.size * layer.stride
         channels, size = layer.out_channels, layer.size
-    assert network.classifier % channels == 0
+    assert network.classifier.in_channels == channels
 
 
 def test_a_step_by_hand():
