@@ -112,9 +112,10 @@ def test_words_of_a_numpy_generator_are_goldens():
 
 @pytest.mark.parametrize(("bits", "kind"), [(3, np.uint8), (8, np.uint8), (11, np.uint16)])
 def test_words_of_torch_are_uniform_and_come_again(bits, kind):
-    draw = lambda: rounding_words(
-        np.zeros((40, 1001), np.float32), bits, torch.Generator().manual_seed(3)
-    )
+    def draw():
+        x = np.zeros((40, 1001), np.float32)
+        return rounding_words(x, bits, torch.Generator().manual_seed(3))
+
     words = draw()
     assert words.dtype == kind
     assert words.shape == (40, 1001)
