@@ -5,6 +5,7 @@ from .convert import convert, everything, quantized_layers, skip_first_and_last
 from .layers import MlsConv2d, MlsLinear, QuantizedConv2d, QuantizedLayer, QuantizedLinear
 from .models import ResNet, resnet8, resnet20
 from .products import Sums
+from .trace import trace_network
 
 __all__ = [
     "Config",
@@ -24,4 +25,5 @@ __all__ = [
     "resnet8",
     "resnet20",
     "skip_first_and_last",
+    "trace_network",
 ]
