@@ -6,6 +6,7 @@ second, once it has compiled for half a minute, Icarus twice as many at once.
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -126,17 +127,23 @@ class MemoryBench:
 
     def _call(self, *command: str) -> str:
         program = str(self._folder / command[0]) if "/" in command[0] else command[0]
-        done = subprocess.run(
+        process = subprocess.Popen(
             [program, *command[1:]],
             cwd=self._folder,
-            env=os.environ,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
+            process_group=0,
         )
-        if done.returncode:
-            raise BenchError(f"{command[0]} failed: {done.stderr.strip()[-300:]}")
-        return done.stdout
+        try:
+            out, error = process.communicate()
+        except BaseException:  # a signal: compilers that Verilator started end too
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            raise
+        if process.returncode:
+            raise BenchError(f"{command[0]} failed: {error.strip()[-300:]}")
+        return out
 
 
 def _words(ports: Mapping[str, Codes], vectors: Vectors) -> bytes:
