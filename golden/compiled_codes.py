@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic, overload
 
-from .group_codes import BELOW_TWO, DEEP, LIFT, Coding, Float32, Float64, Octets, RowScales, tiles
+from .group_codes import DEEP, LIFT, Coding, Float32, Float64, Octets, RowScales, tiles
 from .rounding import Words, WordSource
 from .spec import ScaleFormat
 
@@ -26,7 +26,9 @@ _SHORT = 64
 _WIDE = 8
 # Elements between two looks at the source of random words.
 _PIECE = 1 << 17
-_BELOW_TWO, _DEEPEST, _LIFTED = float(BELOW_TWO), 2.0**-DEEP, 2.0**LIFT
+_DEEPEST, _LIFTED = 2.0**-DEEP, 2.0**LIFT
+# x = 1 and all above it: the largest code, whatever the word.
+_BELOW_TWO = float(np.nextafter(2.0, 0.0))
 
 
 @intrinsic

@@ -285,7 +285,8 @@ def _prepare(
     top = maxima.max() if tensor_scale is None else tensor_scale
     exp, man = steps.scale_codes(maxima, top, scale)
     of_rows = (np.broadcast_to(field, shape[:2]).reshape(-1) for field in (exp, man))
-    return _Job(steps, rows, RowScales(*of_rows, top, scale), exp, man, words, coding, last)
+    row_scales = RowScales(*of_rows, top, scale, saturates=tensor_scale is not None)
+    return _Job(steps, rows, row_scales, exp, man, words, coding, last)
 
 
 def _steps(compiled: bool, by_column: bool) -> Any:
