@@ -134,9 +134,10 @@ def train(
 
 
 def write(report: TrainingReport, directory: Path) -> list[Path]:
-    """Write training.json, .html and .svg into `directory`, all or none."""
+    """Write training.json, .html, .svg and accuracies.json into `directory`, all or none."""
     from ...study.html import training_html
     from ...study.training.plot import training_plot
+    from ...study.training.study import accuracies
     from ...support.files import write_whole
 
     plot = training_plot(report)
@@ -144,6 +145,7 @@ def write(report: TrainingReport, directory: Path) -> list[Path]:
         "training.json": json_text(report),
         "training.html": training_html(report, plot),
         "training.svg": plot,
+        "accuracies.json": json_text(accuracies(report)),
     }
     files = {directory / name: text for name, text in texts.items()}
     write_whole(files)

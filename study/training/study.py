@@ -5,7 +5,11 @@ import statistics
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
+from typing import Any
 
+from ...golden.spec import written
+from ...nn import MlsConfig
+from ...nn.formats import read_config
 from ...support.workers import workers
 from ..builds import Progress
 from .data import Source
@@ -89,6 +93,22 @@ def report(recipe: Recipe, runs: Sequence[Run]) -> TrainingReport:
         rows=tuple(_row(arm, [run for run in finished if run.arm == arm], base) for arm in arms),
         runs=tuple(finished),
     )
+
+
+def accuracies(report: TrainingReport) -> list[dict[str, Any]]:
+    """What `mlsmac sweep --accuracy` takes: the arms in MLS that say no more than an element, a
+    group and a scale.
+    """
+    found = []
+    for row in report.rows:
+        config = read_config(row.arm)
+        if isinstance(config, MlsConfig) and row.accuracy is not None:
+            options = {name: getattr(config, name) for name in ("element", "scale", "group")}
+            if config == MlsConfig(**options):
+                own = config.operands["w"]
+                texts = {"format": written(own.element), "scale": written(own.scale)}
+                found.append({**texts, "group": own.group.value, "accuracy": row.accuracy / 100})
+    return found
 
 
 def _row(arm: str, runs: Sequence[Run], base: dict[int, float]) -> ArmRow:

@@ -38,7 +38,12 @@ def test_a_study_from_nothing_and_again(tmp_path, monkeypatch, capsys):
         own = [run["epochs"][-1]["accuracy"] for run in report["runs"] if run["arm"] == row["arm"]]
         assert row["accuracy"] == pytest.approx(50 * sum(own))
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"runs", "training.json", "training.html", "training.svg"}
+    assert names == {*("runs", "accuracies.json", "training.json", "training.html", "training.svg")}
+    told_to_sweep = json.loads((tmp_path / "out" / "accuracies.json").read_text())
+    assert [(x["format"], x["scale"], x["group"]) for x in told_to_sweep] == [
+        (f"2,{m}", "8,1", group) for m in (1, 2) for group in ("nc", "none")
+    ]
+    assert told_to_sweep[0]["accuracy"] == report["rows"][1]["accuracy"] / 100
     assert "mls --element 2,1 --group none" in (tmp_path / "out" / "training.html").read_text()
 
     again = _run(capsys, f"{asked} --json")
