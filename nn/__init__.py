@@ -5,10 +5,25 @@ from .convert import convert, everything, quantized_layers, skip_first_and_last
 from .layers import MlsConv2d, MlsLinear, QuantizedConv2d, QuantizedLayer, QuantizedLinear
 from .models import ResNet, resnet8, resnet20
 from .products import Sums
+from .rivals import (
+    BlockConfig,
+    DfpConfig,
+    Fp8Config,
+    Int8Config,
+    LnsConfig,
+    Madam,
+    RangeBatchNorm2d,
+)
 
 __all__ = [
+    "BlockConfig",
     "Config",
+    "DfpConfig",
     "Float32Config",
+    "Fp8Config",
+    "Int8Config",
+    "LnsConfig",
+    "Madam",
     "MlsConfig",
     "MlsConv2d",
     "MlsLinear",
@@ -16,6 +31,7 @@ __all__ = [
     "QuantizedConv2d",
     "QuantizedLayer",
     "QuantizedLinear",
+    "RangeBatchNorm2d",
     "ResNet",
     "Sums",
     "convert",
