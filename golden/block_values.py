@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from .blocks import block_scales, check_format, element_values, tensor_scale_of
 from .floats import check_float32
-from .grid import Floats, round_nearest, round_stochastic, working
+from .grid import Floats, largest_magnitude, round_nearest, round_stochastic, working
 from .quantize import Float32, Float64, rounding_words
 from .spec import FP8_E4M3, RANDOM_BITS, BlockFormat, Rounding, ScaleCoding, check_int, choice
 
@@ -46,8 +46,7 @@ def block_values(
     words: Any = rounding_words(x.shape, rule, random_bits, rng, random)
     axis %= x.ndim
     blocks = _blocks(x, axis, format.size)
-    ends = (reduce(blocks, axis=2, keepdims=True) for reduce in (np.max, np.min))
-    peak = np.maximum(*map(np.abs, ends))
+    peak = largest_magnitude(blocks, axis=2)
     if not np.isfinite(peak).all():
         raise ValueError("x must be finite, not infinite or NaN")
     values = element_values(format)
@@ -93,7 +92,7 @@ def _values(
         result = round_nearest(numbers, lowest, man_bits)
     else:
         result = round_stochastic(numbers, lowest, man_bits, words, random_bits)
-    limit = np.asarray(largest, result.dtype)
+    limit: Floats = np.asarray(largest, result.dtype)
     np.minimum(result, limit, out=result)
     np.maximum(result, -limit, out=result)
     if factor is not None:

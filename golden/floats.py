@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..support.words import Codes
-from .grid import round_nearest, working
+from .grid import largest_magnitude, round_nearest, working
 from .spec import FP32, FloatFormat, Specials
 
 Flags = npt.NDArray[np.bool_]
@@ -268,18 +268,18 @@ def float_values(x: npt.NDArray[np.float32], format: FloatFormat) -> npt.NDArray
     check_float32(x)
     if format.man_bits > MAX_GRID_BITS:
         raise ValueError(f"format must have at most {MAX_GRID_BITS} mantissa bits, not {format}")
-    peak = np.maximum(*(abs(reduce(x, initial=np.float32(0))) for reduce in (np.max, np.min)))
-    if not np.isfinite(peak):
+    peak = largest_magnitude(x)
+    if not np.isfinite(peak).all():
         raise ValueError("x must be finite, not infinite or NaN")
     # Below the smallest normal number steps are constant, so how small an element is does not
     # matter; of FP32's range it is no subnormal either.
-    numbers = working(x, np.atleast_1d(peak)) if peak > 1 else x
+    numbers = working(x, peak) if (peak > 1).all() else x
     result = round_nearest(numbers, 2.0**format.min_exp, format.man_bits)
     largest = float(to_float64(format.max_code, format))
-    if peak > largest:
-        beyond = np.inf if format.specials is Specials.IEEE else np.nan
+    if (peak > largest).any():
         outside = np.abs(result) > largest
-        result[outside] = np.copysign(beyond, result[outside]) if beyond == np.inf else beyond
+        infinite = np.copysign(np.inf, result[outside])
+        result[outside] = infinite if format.specials is Specials.IEEE else np.nan
     return result.astype(np.float32, copy=False)
 
 

@@ -19,6 +19,15 @@ _FIELDS: dict[int, tuple[Any, int, int]] = {
 _SMALLEST, _LARGEST = 2.0**-96, 2.0**96
 
 
+def largest_magnitude(x: Float32, axis: int | tuple[int, ...] | None = None) -> Float32:
+    """max |x| over `axis` (None: all), which stays as an axis of one index; 0 of no element, not
+    finite where an element is not.
+    """
+    most = x.max(axis=axis, initial=0, keepdims=True)
+    least = x.min(axis=axis, initial=0, keepdims=True)
+    return np.maximum(np.abs(most), np.abs(least))
+
+
 def working(x: Float32, peak: Floats) -> Floats:
     """`x`, or as float64 where float32 would not do for the functions below: by the largest
     magnitudes of its parts, zeros aside.

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from ..support.words import Codes
 from .floats import check_codes, check_float32
+from .grid import largest_magnitude
 from .mac import MacTrace, accumulate_integers, check_operands
 from .spec import MAX_TABLE_FRACTION, TABLE_FRACTION, LnsFormat, Overflow, check_int
 
@@ -153,8 +154,7 @@ def _largest(
     if axis is not None and not -x.ndim <= axis < x.ndim:
         raise ValueError(f"axis must be one of x's {x.ndim}, not {axis!r}")
     others = None if axis is None else tuple(i for i in range(x.ndim) if i != axis % x.ndim)
-    ends = (reduce(x, axis=others, initial=0.0, keepdims=True) for reduce in (np.max, np.min))
-    largest = np.maximum(*map(np.abs, ends)).astype(np.float64)
+    largest = largest_magnitude(x, others).astype(np.float64)
     if not np.isfinite(largest).all():
         raise ValueError("x must be finite, not infinite or NaN")
     return largest

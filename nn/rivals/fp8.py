@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...golden.floats import MAX_GRID_BITS, float_values, to_float64
+from ...golden.grid import largest_magnitude
 from ...golden.lowering import Kind
 from ...golden.quantize import Float32
 from ...golden.spec import FP8_E4M3, FP8_E5M2, FloatFormat, parse_format
@@ -61,10 +62,10 @@ class Fp8Config(ValuesConfig):
 
     def _scale(self, x: Float32, largest: np.float32) -> np.float32:
         """s; 1 for a tensor of zeros, and finite."""
-        peak = np.maximum(np.abs(x.max(initial=0)), np.abs(x.min(initial=0)))
+        peak = largest_magnitude(x).item()
         if not np.isfinite(peak):
             raise ValueError("x must be finite, not infinite or NaN")
         if self.scaling == "none" or peak == 0:
             return np.float32(1)
         with np.errstate(over="ignore"):
-            return np.minimum(largest / peak, np.finfo(np.float32).max)
+            return np.minimum(largest / np.float32(peak), np.finfo(np.float32).max)
