@@ -92,7 +92,7 @@ def _values(
         result = round_nearest(numbers, lowest, man_bits)
     else:
         result = round_stochastic(numbers, lowest, man_bits, words, random_bits)
-    limit: Floats = np.asarray(largest, result.dtype)
+    limit: Any = np.asarray(largest, result.dtype)
     np.minimum(result, limit, out=result)
     np.maximum(result, -limit, out=result)
     if factor is not None:

@@ -35,8 +35,9 @@ class LnsConfig(ValuesConfig):
             half of a code's exponent fields.
         scale: "tensor", or "channel": each output channel's weights have their own.
         update: "madam": `Madam`, codes of weights without a float copy; "sgd": float32 weights.
-        update_bits: 3..16 of a weight's code in `Madam`, whose steps an octave are `gamma *
-            2^(update_bits - bits)`: the same range. The paper's results have 16, and 10 at least.
+        update_bits: `bits`..16 of a weight's code in `Madam`, whose steps an octave are `gamma *
+            2^(update_bits - bits)`: the same range; None: `bits`, while the paper's results have 16
+            bits, and 10 at least.
         update_rate: `Madam`'s learning rate in octaves; the paper's is 2^-7.
         update_rounding: of exponents in `Madam`: "stochastic" or "nearest".
     Raises: TypeError, ValueError.
@@ -47,7 +48,7 @@ class LnsConfig(ValuesConfig):
     gamma: int = 8
     scale: str = "tensor"
     update: str = "madam"
-    update_bits: int = 8
+    update_bits: int | None = None
     update_rate: float | str = 2.0**-7
     update_rounding: Rounding | str = Rounding.STOCHASTIC
 
@@ -57,7 +58,8 @@ class LnsConfig(ValuesConfig):
         if self.gamma.bit_count() != 1:
             raise ValueError(f"gamma must be a power of two, not {self.gamma!r}")
         self.format  # noqa: B018  checks the two together
-        check_int("update_bits", self.update_bits, self.bits, 16)
+        if self.update_bits is not None:
+            check_int("update_bits", self.update_bits, self.bits, 16)
         one_of("scale", ("tensor", "channel"), self.scale)
         one_of("update", ("madam", "sgd"), self.update)
         choice("update_rounding", Rounding, self.update_rounding)
@@ -82,6 +84,7 @@ class LnsConfig(ValuesConfig):
         """
         if self.update == "sgd":
             return super().optimizer(model, lr=lr, momentum=momentum, weight_decay=weight_decay)
+        bits = self.bits if self.update_bits is None else self.update_bits
         layers = list(quantized_layers(model).values())
         if not layers:
             raise ValueError("model must have a converted layer for update 'madam'")
@@ -94,8 +97,8 @@ class LnsConfig(ValuesConfig):
             lr=lr,
             momentum=momentum,
             weight_decay=weight_decay,
-            bits=self.update_bits,
-            gamma=self.gamma << (self.update_bits - self.bits),
+            bits=bits,
+            gamma=self.gamma << (bits - self.bits),
             rounding=Rounding(self.update_rounding),
             generator=layers[0].generator,
         )

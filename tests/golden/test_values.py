@@ -149,9 +149,7 @@ def test_stochastic_integers_are_the_rational_formula(random_bits: int) -> None:
     pairs = [(Fraction(float(v)), int(r)) for v, r in zip(x, words, strict=True)]
     amax = Fraction(float(np.abs(x).max()))
     codes, scale = quantize_symmetric(x, INT8, **how)
-    steps = [
-        rounded(Fraction(float(v)) * 127 / amax, int(r)) for v, r in zip(x, words, strict=True)
-    ]
+    steps = [rounded(v * 127 / amax, r) for v, r in pairs]
     assert codes.tolist() == [step % 256 for step in steps]
     assert same(symmetric_values(x, INT8, **how), np.array(steps) * scale)
 
