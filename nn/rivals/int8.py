@@ -23,9 +23,9 @@ class Int8Config(ValuesConfig):
     input gradient and of 16 for the weight gradient ("gradients bifurcation"), Range BN.
 
     Of the paper: gemmlowp's affine scheme, bifurcation, rounding of gradients that is stochastic
-    (of W and A it is to nearest), Range BN. Not: scales by channel and averages of extremes over
-    samples, instead of which the tensor's own extremes count; 8 bits inside Range BN and at its
-    gradient; the biases' codes.
+    (of W and A it is to nearest), Range BN. Not: 8 bits inside Range BN and at its gradient, codes
+    of biases; nor what the authors' code has, scales by channel of W and means over samples of the
+    extremes of A and E, instead of which the tensor's own extremes count.
 
     Parameters:
         bits, grad_bits: 2..16, of all operands but one, and of E in A*E.
