@@ -29,6 +29,7 @@ from .spec import (
 _E8M0_BIAS = 127
 # The largest E4M3 numbers lie in [2^8, 2^9).
 _E4M3_TOP_EXP = 8
+_E4M3_MAX = 448.0
 
 
 def element_values(format: BlockFormat) -> Float64:
@@ -56,7 +57,7 @@ class BlockTensor:
     format: BlockFormat
 
     def __post_init__(self) -> None:
-        _check_format(self.format)
+        check_format(self.format)
         check_codes("codes", self.codes, self.format.element.code_width)
         check_codes("scale_codes", self.scale_codes, 8)
         shape, size = np.shape(self.codes), self.format.size
@@ -146,7 +147,7 @@ class BlockTensor:
         Raises: TypeError, ValueError, naming the place, where a scale or an element has no code,
         or the tensor scale none (E8M0 needs a power of two).
         """
-        _check_format(format)
+        check_format(format)
         _check_groups(tensor, format)
         magnitude = tensor.codes() & ((1 << (format.element.code_width - 1)) - 1)
         _refuse("element codes", magnitude, magnitude > format.max_code, "numbers")
@@ -200,7 +201,7 @@ def quantize_blocks(
     Source: OCP MX v1.0, section 6.3; arXiv 2509.25149 (there in float32 with its roundings); for
     stochastic rounding docs/numerics.md section 16.
     """
-    _check_format(format)
+    check_format(format)
     rule = choice("rounding", Rounding, rounding)
     check_int("random_bits", random_bits, 1, 16)
     check_float32(x)
@@ -210,7 +211,7 @@ def quantize_blocks(
     words = rounding_words(x.shape, rule, random_bits, rng, random)
     values = element_values(format)
     peak = np.abs(x).max(axis=-1).astype(np.float64)
-    scale_codes, divisor, tensor_scale = _block_scales(peak, values[-1], format, tensor_scale)
+    scale_codes, divisor, tensor_scale = block_scales(peak, values[-1], format, tensor_scale)
     quotient = _divide(np.abs(x).astype(np.float64), divisor[..., None])
     if rule is Rounding.NEAREST:
         magnitude = _nearest(quotient, values)
@@ -224,11 +225,13 @@ def quantize_blocks(
     return BlockTensor(codes.astype(np.uint8), scale_codes.astype(np.uint8), tensor_scale, format)
 
 
-def _block_scales(
+def block_scales(
     peak: Float64, largest: np.float64, format: BlockFormat, tensor_scale: np.float32 | None
 ) -> tuple[npt.NDArray[np.int64], Float64, np.float32]:
     """Scale code and value of both scales, of each block by its largest magnitude; the tensor's
     scale. `largest` is that of the elements.
+
+    Raises: TypeError, ValueError.
     """
     if format.scale_coding is ScaleCoding.E8M0:
         if tensor_scale is not None:
@@ -237,18 +240,28 @@ def _block_scales(
         exp = np.where(peak == 0, -_E8M0_BIAS, np.maximum(exp, -_E8M0_BIAS))
         return exp + _E8M0_BIAS, np.ldexp(1.0, exp), np.float32(1)
     numbers = to_float64(np.arange(FP8_E4M3.nan), FP8_E4M3)
-    if tensor_scale is None:
-        tensor_scale = np.float32(peak.max()) / np.float32(numbers[-1] * largest)
-    elif not isinstance(tensor_scale, np.float32):
-        raise TypeError(f"tensor_scale must be a float32, not {tensor_scale!r}")
-    elif not 0 <= tensor_scale < np.inf:
-        raise ValueError(f"tensor_scale must be finite and >= 0, not {tensor_scale!r}")
+    tensor_scale = tensor_scale_of(float(peak.max()), largest, tensor_scale)
     own = np.float64(tensor_scale)
     scale_codes = _nearest(_divide(peak, largest * own), numbers)
     return scale_codes, numbers[scale_codes] * own, tensor_scale
 
 
-def _check_format(format: BlockFormat) -> None:
+def tensor_scale_of(peak: float, largest: np.float64, given: np.float32 | None) -> np.float32:
+    """NVFP4's scale of a tensor whose largest magnitude is `peak`, or the one that is given.
+
+    Raises: TypeError, ValueError.
+    """
+    if given is None:
+        return np.float32(peak) / np.float32(_E4M3_MAX * largest)
+    if not isinstance(given, np.float32):
+        raise TypeError(f"tensor_scale must be a float32, not {given!r}")
+    if not 0 <= given < np.inf:
+        raise ValueError(f"tensor_scale must be finite and >= 0, not {given!r}")
+    return given
+
+
+def check_format(format: object) -> None:
+    """Raise TypeError unless `format` is a BlockFormat."""
     if not isinstance(format, BlockFormat):
         raise TypeError(f"format must be a BlockFormat, not {format!r}")
 

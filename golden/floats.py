@@ -15,10 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..support.words import Codes
+from .grid import largest_magnitude, round_nearest, working
 from .spec import FP32, FloatFormat, Specials
 
 Flags = npt.NDArray[np.bool_]
 
+MAX_GRID_BITS = 20
 _NOWHERE = np.int64(-(1 << 20))
 """Below every exponent: where the leading one of zero is."""
 
@@ -255,6 +257,30 @@ def to_float64(codes: npt.ArrayLike, format: FloatFormat) -> npt.NDArray[np.floa
     value = np.ldexp(a.significand.astype(np.float64), a.exponent)
     value = np.where(a.infinite, np.inf, np.where(a.nan, np.nan, value))
     return np.where(a.sign & ~a.nan, -value, value)
+
+
+def float_values(x: npt.NDArray[np.float32], format: FloatFormat) -> npt.NDArray[np.float32]:
+    """`to_float64(from_float32(x, format), format)` in float32, without the codes.
+
+    Parameters: `x`: finite; `format`: of at most 20 mantissa bits.
+    Raises: TypeError, ValueError.
+    """
+    check_float32(x)
+    if format.man_bits > MAX_GRID_BITS:
+        raise ValueError(f"format must have at most {MAX_GRID_BITS} mantissa bits, not {format}")
+    peak = largest_magnitude(x)
+    if not np.isfinite(peak).all():
+        raise ValueError("x must be finite, not infinite or NaN")
+    # Below the smallest normal number steps are constant, so how small an element is does not
+    # matter; of FP32's range it is no subnormal either.
+    numbers = working(x, peak) if (peak > 1).all() else x
+    result = round_nearest(numbers, 2.0**format.min_exp, format.man_bits)
+    largest = float(to_float64(format.max_code, format))
+    if (peak > largest).any():
+        outside = np.abs(result) > largest
+        infinite = np.copysign(np.inf, result[outside])
+        result[outside] = infinite if format.specials is Specials.IEEE else np.nan
+    return result.astype(np.float32, copy=False)
 
 
 def check_codes(name: str, codes: npt.ArrayLike, width: int) -> Codes:

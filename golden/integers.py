@@ -2,17 +2,18 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..support.words import Codes
 from .floats import check_codes, check_float32, check_integers
+from .grid import add_and_floor
 from .mac import MacTrace, accumulate_integers, check_operands, check_start
+from .quantize import Float32, Float64
 from .rounding import rounding_words
 from .spec import MAX_RANDOM_BITS, RANDOM_BITS, IntFormat, Overflow, Rounding, check_int, choice
-
-Float32 = npt.NDArray[np.float32]
 
 MAX_SHIFT = 31
 """Largest shift of a requantizer."""
@@ -136,36 +137,93 @@ def requantize(
     return np.clip(r, low, high), (r < low) | (r > high)
 
 
-def quantize_symmetric(x: Float32, format: IntFormat) -> tuple[Codes, float]:
+def quantize_symmetric(
+    x: Float32,
+    format: IntFormat,
+    *,
+    rounding: Rounding | str = Rounding.NEAREST,
+    random_bits: int = RANDOM_BITS,
+    rng: np.random.Generator | None = None,
+    random: npt.ArrayLike | None = None,
+) -> tuple[Codes, float]:
     """Codes of `rint(x / scale)`, nearest even, with `scale = max|x| / max_code`; and the scale.
 
-    `x = code * scale`: the values -max_code to max_code. All zeros: scale 0.
+    `x = code * scale`: the values -max_code to max_code. All zeros: scale 0. Stochastic:
+    `(floor(q * 2^k) + R) >> k` of the float64 quotient q; k and R as in `quantize`.
     Raises: TypeError, ValueError.
     """
-    _check_tensor(x, format)
-    amax = float(np.abs(x).max())
-    # One rounding: the numerator has at most 39 bits, and no quotient is so near to a tie.
-    steps = np.rint(x.astype(np.float64) * format.max_code / amax) if amax else np.zeros(x.shape)
-    return _codes(steps.astype(np.int64), format), amax / format.max_code
+    draw = _words(x, format, rounding, random_bits, rng, random)
+    steps, scale = _symmetric(x, format, draw)
+    return _codes(steps.astype(np.int64), format), scale
 
 
-def quantize_affine(x: Float32, format: IntFormat) -> tuple[Codes, int, float]:
+def symmetric_values(x: Float32, format: IntFormat, **rounding: Any) -> Float32:
+    """`code * scale` of `quantize_symmetric`, in float64 and then float32. Raises: as it does."""
+    steps, scale = _symmetric(x, format, _words(x, format, **rounding))
+    steps += 0.0  # a code has one zero
+    steps *= scale
+    return steps.astype(np.float32)
+
+
+def _symmetric(x: Float32, format: IntFormat, draw: "_Words") -> tuple[Float64, float]:
+    """Steps, integers, and what one is worth."""
+    amax = max(map(abs, _ends(x)))
+    steps = x.astype(np.float64)
+    if amax:
+        # One rounding: the numerator has at most 39 bits, and no quotient is so near to a tie.
+        steps *= format.max_code
+        steps /= amax
+    return draw.round(steps), amax / format.max_code
+
+
+def quantize_affine(
+    x: Float32,
+    format: IntFormat,
+    *,
+    rounding: Rounding | str = Rounding.NEAREST,
+    random_bits: int = RANDOM_BITS,
+    rng: np.random.Generator | None = None,
+    random: npt.ArrayLike | None = None,
+) -> tuple[Codes, int, float]:
     """Codes of `clip(rint(x / scale) + zero)`, the code of the zero point, and the scale, with
     `low = min(x, 0)`, `high = max(x, 0)`, `scale = (high - low) / (2^width - 1)` and
     `zero = rint(-low / scale) - 2^(width-1)`, all in float64, nearest even.
 
-    `x = (value - zero) * scale`, zero exactly. All zeros: scale 0, zero point 0.
+    `x = (value - zero) * scale`, zero exactly. All zeros: scale 0, zero point 0. Stochastic:
+    `x / scale` as of `quantize_symmetric`.
     Raises: TypeError, ValueError.
     """
-    _check_tensor(x, format)
-    low, high = min(float(x.min()), 0.0), max(float(x.max()), 0.0)
+    draw = _words(x, format, rounding, random_bits, rng, random)
+    steps, zero, scale = _affine(x, format, draw)
+    steps += zero
+    return _codes(steps.astype(np.int64), format), zero & ((1 << format.width) - 1), scale
+
+
+def affine_values(x: Float32, format: IntFormat, **rounding: Any) -> Float32:
+    """`(value - zero) * scale` of `quantize_affine`, in float64 and then float32. Raises: as it
+    does.
+    """
+    steps, _, scale = _affine(x, format, _words(x, format, **rounding))
+    steps *= scale
+    return steps.astype(np.float32)
+
+
+def _affine(x: Float32, format: IntFormat, draw: "_Words") -> tuple[Float64, int, float]:
+    """Steps from the zero point, integers; the zero point; what a step is worth."""
+    least, most = _ends(x)
+    low, high = min(least, 0.0), max(most, 0.0)
     scale = (high - low) / ((1 << format.width) - 1)
     if scale == 0:
-        return np.zeros(x.shape, np.int64), 0, 0.0
+        return np.zeros(x.shape), 0, 0.0
     zero = round(-low / scale) - format.max_code - 1
-    values = np.rint(x.astype(np.float64) / scale).astype(np.int64) + zero
-    codes = _codes(np.clip(values, -format.max_code - 1, format.max_code), format)
-    return codes, zero & ((1 << format.width) - 1), scale
+    steps = x.astype(np.float64)
+    steps /= scale
+    steps = draw.round(steps)
+    # Integers: one of them is +0, which -0 becomes by the sum.
+    steps += zero
+    np.clip(steps, -format.max_code - 1, format.max_code, out=steps)
+    steps -= zero
+    return steps, zero, scale
 
 
 def quantize_fixed_point(
@@ -184,13 +242,70 @@ def quantize_fixed_point(
     2^(k-1) for nearest (ties towards +infinity). All zeros: e = 0.
     Raises: TypeError, ValueError.
     """
-    _check_tensor(x, format)
+    draw = _words(x, format, rounding, random_bits, rng, random)
+    steps, exponent = _fixed_point(x, format, draw)
+    return _codes(steps.astype(np.int64), format), exponent
+
+
+def fixed_point_values(
+    x: Float32, format: IntFormat, rounding: Rounding | str = Rounding.STOCHASTIC, **words: Any
+) -> Float32:
+    """`r * 2^e` of `quantize_fixed_point`, in float64 and then float32. Raises: as it does."""
+    steps, exponent = _fixed_point(x, format, _words(x, format, rounding, **words))
+    steps += 0.0  # a code has one zero
+    steps *= 2.0**exponent
+    return steps.astype(np.float32)
+
+
+def _fixed_point(x: Float32, format: IntFormat, draw: "_Words") -> tuple[Float64, int]:
+    """Steps, integers, and the exponent of what one is worth. All exact: at most 31 bits."""
+    exponent = _shared_exponent(max(map(abs, _ends(x))), format)
+    steps = x.astype(np.float64)
+    steps *= 2.0**-exponent
+    add_and_floor(steps, draw.words, draw.random_bits)
+    return steps, exponent
+
+
+@dataclass(frozen=True)
+class _Words:
+    """How quotients become integers; `words`: R, an integer or an array."""
+
+    rule: Rounding
+    words: Any
+    random_bits: int
+
+    def round(self, steps: Float64) -> Float64:
+        """Nearest, ties to even, or stochastic, in place."""
+        if self.rule is Rounding.NEAREST:
+            return np.rint(steps, out=steps)
+        add_and_floor(steps, self.words, self.random_bits)
+        return steps
+
+
+def _words(
+    x: Float32,
+    format: IntFormat,
+    rounding: Rounding | str = Rounding.NEAREST,
+    random_bits: int = RANDOM_BITS,
+    rng: np.random.Generator | None = None,
+    random: npt.ArrayLike | None = None,
+) -> _Words:
+    """The parameters of a quantizer, checked. Raises: TypeError, ValueError."""
+    _check_format("format", format)
+    check_float32(x)
+    if x.size == 0:
+        raise ValueError(f"x must be of at least one element, not of shape {x.shape!r}")
     check_int("random_bits", random_bits, 1, 16)
     rule = choice("rounding", Rounding, rounding)
-    words = rounding_words(x.shape, rule, random_bits, rng, random)
-    exponent = _shared_exponent(float(np.abs(x).max()), format)
-    scaled = np.floor(np.ldexp(x.astype(np.float64), random_bits - exponent)).astype(np.int64)
-    return _codes((scaled + words) >> random_bits, format), exponent
+    return _Words(rule, rounding_words(x.shape, rule, random_bits, rng, random), random_bits)
+
+
+def _ends(x: Float32) -> tuple[float, float]:
+    """Smallest and largest element. Raises: ValueError for what is not finite."""
+    least, most = float(x.min()), float(x.max())
+    if not (math.isfinite(least) and math.isfinite(most)):
+        raise ValueError("x must be finite, not infinite or NaN")
+    return least, most
 
 
 def _shared_exponent(amax: float, format: IntFormat) -> int:
@@ -224,12 +339,3 @@ def _stream(
 def _check_format(name: str, format: object) -> None:
     if not isinstance(format, IntFormat):
         raise TypeError(f"{name} must be an IntFormat, not {format!r}")
-
-
-def _check_tensor(x: Float32, format: IntFormat) -> None:
-    _check_format("format", format)
-    check_float32(x)
-    if x.size == 0:
-        raise ValueError(f"x must be of at least one element, not of shape {x.shape!r}")
-    if not np.isfinite(x).all():
-        raise ValueError("x must be finite, not infinite or NaN")

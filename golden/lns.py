@@ -9,8 +9,14 @@ import numpy.typing as npt
 
 from ..support.words import Codes
 from .floats import check_codes, check_float32
+from .grid import largest_magnitude
 from .mac import MacTrace, accumulate_integers, check_operands
 from .spec import MAX_TABLE_FRACTION, TABLE_FRACTION, LnsFormat, Overflow, check_int
+
+# Less than any float32 number over another: what zeros are taken for, so that their field is 0.
+_NEXT_TO_NOTHING = 2.0**-1000
+# Elements worked on at a time: their temporaries stay in the second-level cache.
+_TILE = 1 << 15
 
 
 def conversion_table(
@@ -98,26 +104,75 @@ def lns_mac(
     return accumulate_integers(product, begins, acc_width=acc_width, overflow=overflow)
 
 
-def encode(x: npt.NDArray[np.float32], format: LnsFormat) -> Codes:
+def encode(x: npt.NDArray[np.float32], format: LnsFormat, *, axis: int | None = None) -> Codes:
     """Codes (int64, x's shape) of a tensor whose max |x| becomes the largest code:
     `e = 2^E - 1 + round(2^B log2(|x| / max|x|))`, nearest in the logarithm; zero where e < 1.
 
     Zeros have sign 0, an all-zero tensor is all zeros.
-    Raises: TypeError for what is no float32 array or format; ValueError for NaN and infinities.
+
+    Parameters: `axis`: each index of it has a largest code, and so a scale, of its own; None: the
+    whole tensor has one.
+    Raises: TypeError for what is no float32 array or format; ValueError for NaN and infinities, and
+    for an axis that x does not have.
     """
+    exponent = _exponents(x, _largest(x, format, axis), format)
+    sign = (x < 0).astype(np.int64) << format.exp_bits
+    return np.where(exponent > 0, sign | exponent, 0)
+
+
+def lns_values(
+    x: npt.NDArray[np.float32], format: LnsFormat, *, axis: int | None = None
+) -> npt.NDArray[np.float32]:
+    """`decode(encode(x)) * scale` in float64, then float32, where `scale` is `max|x|` over the
+    largest code's value, so that the largest elements stay as they are.
+
+    Raises: as `encode`.
+    """
+    largest = _largest(x, format, axis)
+    numbers = decode(np.arange(1 << format.exp_bits), format)
+    if axis is not None:
+        values = numbers[_exponents(x, largest, format)] * (largest / numbers[-1])
+        values = values.astype(np.float32)
+    else:
+        numbers = (numbers * (largest.item() / numbers[-1])).astype(np.float32)
+        values = np.empty(x.shape, np.float32)
+        source, target = np.ravel(x), values.reshape(-1)
+        for begin in range(0, x.size, _TILE):
+            part = slice(begin, begin + _TILE)
+            np.take(numbers, _exponents(source[part], largest.ravel(), format), out=target[part])
+    np.copysign(values, x, out=values)
+    values += np.float32(0)  # a code of zero has no sign
+    return values
+
+
+def _largest(
+    x: npt.NDArray[np.float32], format: LnsFormat, axis: int | None
+) -> npt.NDArray[np.float64]:
+    """max |x| of each index of `axis`, broadcasting against x."""
     check_lns(format)
     check_float32(x)
-    if not np.isfinite(x).all():
+    if axis is not None and not -x.ndim <= axis < x.ndim:
+        raise ValueError(f"axis must be one of x's {x.ndim}, not {axis!r}")
+    others = None if axis is None else tuple(i for i in range(x.ndim) if i != axis % x.ndim)
+    largest = largest_magnitude(x, others).astype(np.float64)
+    if not np.isfinite(largest).all():
         raise ValueError("x must be finite, not infinite or NaN")
-    magnitude = np.abs(x.astype(np.float64))
-    largest = magnitude.max(initial=0.0)
-    nonzero = magnitude > 0
-    ratio = np.where(nonzero, magnitude, 1.0) / (largest or 1.0)
-    steps = np.rint(np.ldexp(np.log2(ratio), format.fraction_bits)).astype(np.int64)
-    exponent = (1 << format.exp_bits) - 1 + steps
-    kept = nonzero & (exponent >= 1)
-    sign = (x < 0).astype(np.int64) << format.exp_bits
-    return np.where(kept, sign | exponent, 0)
+    return largest
+
+
+def _exponents(
+    x: npt.NDArray[np.float32], largest: npt.NDArray[np.float64], format: LnsFormat
+) -> Codes:
+    """Exponent fields, 0 of zeros."""
+    magnitude = np.abs(x).astype(np.float64)
+    magnitude[magnitude == 0] = _NEXT_TO_NOTHING
+    steps = np.divide(magnitude, np.where(largest > 0, largest, 1.0), out=magnitude)
+    np.log2(steps, out=steps)
+    steps *= 1 << format.fraction_bits
+    np.rint(steps, out=steps)
+    steps += (1 << format.exp_bits) - 1
+    # None exceeds the largest code, as no ratio exceeds 1.
+    return np.maximum(steps, 0, out=steps).astype(np.int64)
 
 
 def decode(codes: npt.ArrayLike, format: LnsFormat) -> npt.NDArray[np.float64]:

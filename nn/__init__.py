@@ -5,11 +5,26 @@ from .convert import convert, everything, quantized_layers, skip_first_and_last
 from .layers import MlsConv2d, MlsLinear, QuantizedConv2d, QuantizedLayer, QuantizedLinear
 from .models import ResNet, resnet8, resnet20
 from .products import Sums
+from .rivals import (
+    BlockConfig,
+    DfpConfig,
+    Fp8Config,
+    Int8Config,
+    LnsConfig,
+    Madam,
+    RangeBatchNorm2d,
+)
 from .trace import trace_network
 
 __all__ = [
+    "BlockConfig",
     "Config",
+    "DfpConfig",
     "Float32Config",
+    "Fp8Config",
+    "Int8Config",
+    "LnsConfig",
+    "Madam",
     "MlsConfig",
     "MlsConv2d",
     "MlsLinear",
@@ -17,6 +32,7 @@ __all__ = [
     "QuantizedConv2d",
     "QuantizedLayer",
     "QuantizedLinear",
+    "RangeBatchNorm2d",
     "ResNet",
     "Sums",
     "convert",

@@ -6,10 +6,16 @@ from collections.abc import Mapping
 from typing import Any, get_args, get_type_hints
 
 from .config import Config, Float32Config, MlsConfig
+from .rivals import BlockConfig, DfpConfig, Fp8Config, Int8Config, LnsConfig
 
 FORMATS: Mapping[str, type[Config]] = {
     "float32": Float32Config,
     "mls": MlsConfig,
+    "int8": Int8Config,
+    "dfp": DfpConfig,
+    "lns": LnsConfig,
+    "fp8": Fp8Config,
+    "block": BlockConfig,
 }
 """By name; options are the fields of the class, of an operand with its letter: `--e.element`."""
 
