@@ -4,7 +4,6 @@
 """
 
 import importlib.resources
-import io
 import json
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -15,14 +14,13 @@ from typing import Any
 import numpy as np
 
 from ..golden.spec import check_int
+from .archive import to_bytes
 
 MAX_STRIDE = 8
 CAPTURE_FILE = "tensors.npz"
 PHASES = ("early", "late")
 OWN = "own"
 """Instead of a phase: tensors that a user brings."""
-
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,14 +88,7 @@ def save(path: Path, layers: Iterable[Layer], metadata: Mapping[str, Any]) -> No
     for layer in layers:
         for key, tensor in layer.tensors().items():
             arrays[f"{layer.phase}/{layer.name}/{key}"] = tensor
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", compresslevel=9) as archive:
-        for name, array in arrays.items():
-            entry = zipfile.ZipInfo(f"{name}.npy", date_time=_EPOCH)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            with archive.open(entry, "w") as file:
-                np.lib.format.write_array(file, np.asarray(array, order="C"), allow_pickle=False)
-    path.write_bytes(content.getvalue())
+    path.write_bytes(to_bytes(arrays))
 
 
 def load(path: Path | None = None) -> tuple[Layer, ...]:

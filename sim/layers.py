@@ -1,15 +1,12 @@
-"""Layers of convolutional networks, quantized, with what golden's convolutions make of them."""
+"""Layers of convolutional networks, quantized: those that the benches of tiles run."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ..data import load
-from ..golden.conv import ConvResult, conv2d, conv2d_input_grad, conv2d_weight_grad
-from ..golden.lowering import Convolution, Kind, convolution
-from ..golden.quantize import Float32, MlsTensor, quantize
+from ..data.quantized import QuantizedLayer
+from ..golden.quantize import Float32, quantize
 from ..golden.spec import MLS_E2M4, SCALE_E8M1, ScaleFormat
 
 # (name, ci, co, plane, kernel, stride): ResNet-20's layers that no capture has, on 32 x 32 images.
@@ -25,39 +22,6 @@ _RESNET20 = (
 )
 _SAMPLES = 2
 _SPREAD = 20
-
-
-@dataclass(frozen=True, eq=False)
-class QuantizedLayer:
-    """Tensors `w`, `a`, `e` by letter, and the geometry of the layer."""
-
-    name: str
-    tensors: Mapping[str, MlsTensor]
-    stride: int
-    padding: int
-
-    def operands(self, kind: Kind) -> tuple[MlsTensor, MlsTensor]:
-        """Tensors on the ports `w` and `a`."""
-        return self.tensors[kind[0]], self.tensors[kind[1]]
-
-    def convolution(self, kind: Kind, segment: int | None = None) -> Convolution:
-        """What an output is made of."""
-        w, a = self.operands(kind)
-        place: dict[str, Any] = {"stride": self.stride, "padding": self.padding}
-        return convolution(kind, w.shape, a.shape, **place, size=self._size(kind), segment=segment)
-
-    def golden(self, kind: Kind, **options: Any) -> ConvResult:
-        """All outputs."""
-        place: dict[str, Any] = {"stride": self.stride, "padding": self.padding, **options}
-        if kind == Kind.WA:
-            return conv2d(*self.operands(kind), **place)
-        if kind == Kind.WE:
-            return conv2d_input_grad(*self.operands(kind), input_size=self._size(kind), **place)
-        return conv2d_weight_grad(*self.operands(kind), kernel_size=self._size(kind), **place)
-
-    def _size(self, kind: Kind) -> Any:
-        planes = {Kind.WA: None, Kind.WE: self.tensors["a"], Kind.AE: self.tensors["w"]}[kind]
-        return None if planes is None else planes.shape[2:]
 
 
 def layers(seed: int, scale: ScaleFormat = SCALE_E8M1) -> Iterator[QuantizedLayer]:

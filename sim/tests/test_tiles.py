@@ -9,9 +9,10 @@ import numpy.typing as npt
 import pytest
 from amaranth.hdl import Shape
 
+from mlsmac.data.quantized import QuantizedLayer
 from mlsmac.golden.lowering import Kind
 from mlsmac.sim.corners import make_vectors
-from mlsmac.sim.layers import QuantizedLayer, layers
+from mlsmac.sim.layers import layers
 from mlsmac.sim.memory_bench import MemoryBench
 from mlsmac.sim.runner import run_bench, simulate
 from mlsmac.sim.schedule import dot_schedule, schedule
