@@ -78,8 +78,8 @@ def train(
         for index in range(STEPS):
             batch = order[index * BATCH : (index + 1) * BATCH]
             if phase := phases.get(epoch * STEPS + index):
-                given = {"layers": CAPTURED, "samples": samples, "phase": phase}
-                layers += capture(network, images[batch], labels[batch], **given)
+                step = images[batch], labels[batch]
+                layers += capture(network, *step, layers=CAPTURED, samples=samples, phase=phase)
             loss = torch.nn.functional.cross_entropy(network(images[batch]), labels[batch])
             optimizer.zero_grad()
             loss.backward()

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import Tensor, nn
 
 from ..data.quantized import QuantizedLayer, save_layer
@@ -46,9 +45,7 @@ def export_layer(
     with twin(model) as own:
         layer = quantized_layers(own)[name]
         layer.config = watched = watching(_Watched, config)
-        outputs = own(batch)
-        if labels is not None or loss is not None:
-            backward(outputs, labels, loss)
+        backward(own(batch), labels, loss)
     try:
         products = watched.products[0]
     except IndexError:
@@ -98,7 +95,7 @@ class _Watched(MlsConfig):
 
     def code(self, x: Tensor, letter: str, kind: Kind, context: Context) -> Tensor | MlsTensor:
         self.tensors[letter] = coded = self.tensor(x, letter, context)
-        return coded if self.exact else from_numpy(np.float32(coded.dequantize()))
+        return coded if self.exact else from_numpy(coded.dequantize())
 
     def multiply(self, kind: Kind, products: Products, left: Any, right: Any) -> Tensor:
         if kind is Kind.WA:

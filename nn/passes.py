@@ -32,9 +32,11 @@ def twin(model: nn.Module) -> Iterator[nn.Module]:
 
 
 def backward(outputs: Any, labels: Tensor | None, loss: Loss | None) -> None:
-    """Of `loss`, or without one of the cross entropy with the labels."""
-    value = functional.cross_entropy(outputs, labels) if loss is None else loss(outputs)
-    value.backward()
+    """Of `loss`, or without one of the cross entropy with the labels, if there are any."""
+    if loss is not None:
+        loss(outputs).backward()
+    elif labels is not None:
+        functional.cross_entropy(outputs, labels).backward()
 
 
 def check_objective(labels: Tensor | None, loss: Loss | None) -> None:

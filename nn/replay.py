@@ -136,8 +136,9 @@ def replay(
         golden has no convolution of; FloatingPointError for operands that are not finite.
     """
     filter = chosen_layers(model) if filter is None else filter
+    exact = config.with_options(accumulate="exact")
     arms: dict[str, Config] = {
-        EXACT: config.with_options(accumulate="exact"),
+        EXACT: exact,
         FLOAT: config.with_options(accumulate="float"),
         FLOAT32: Float32Config(),
     }
@@ -149,13 +150,12 @@ def replay(
             layers = quantized_layers(own)
             if arm == EXACT:
                 for layer in layers.values():
-                    layer.config = watching(_Beside, own_config)
+                    layer.config = watching(_Beside, exact)
             z = own(batch)
             if not isinstance(z, Tensor) or z.ndim < 2:
                 raise TypeError(f"model must return a tensor (n, classes), not {type(z).__name__}")
             if arm == EXACT:
-                if labels is not None or loss is not None:
-                    backward(z, labels, loss)
+                backward(z, labels, loss)
                 rows += [row for name, layer in layers.items() for row in _rows(name, layer)]
             outputs[arm] = to_numpy(z)
     if not rows:
