@@ -134,8 +134,7 @@ def save_layer(path: Path, layer: QuantizedLayer) -> None:
     Raises: OSError; TypeError where `origin` is not of JSON.
     """
     arrays: dict[str, npt.ArrayLike] = {}
-    for letter in sorted(layer.tensors, key="wae".index):
-        tensor = layer.tensors[letter]
+    for letter, tensor in sorted(layer.tensors.items(), key=_place):
         widths = tensor.element.code_width, tensor.scale.code_width
         arrays[letter] = tensor.codes().astype(_unsigned(widths[0]))
         arrays[f"{letter}_scale"] = tensor.scale_codes().astype(_unsigned(widths[1]))
@@ -162,8 +161,12 @@ def load_layer(path: Path) -> QuantizedLayer:
     Raises: OSError for a file that cannot be read, UserError for one that is no layer file.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return _made(archive)
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise ValueError("it is no .npz archive")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                return _made(archive)
     except _BROKEN as error:
         reason = f"there is no {error}" if isinstance(error, KeyError) else str(error)
         raise UserError(
@@ -180,10 +183,15 @@ def _made(archive: Mapping[str, npt.NDArray[Any]]) -> QuantizedLayer:
     check_equal("schema", described["schema"], SCHEMA)
     tensors = {
         letter: _tensor(archive, letter, formats)
-        for letter, formats in described["formats"].items()
+        for letter, formats in sorted(described["formats"].items(), key=_place)
     }
     own = ("name", "stride", "padding", "settings", "origin")
     return QuantizedLayer(tensors=tensors, **{name: described[name] for name in own})
+
+
+def _place(item: tuple[str, Any]) -> int:
+    """Of a letter's entry in the order w, a, e."""
+    return "wae".find(item[0])
 
 
 def _tensor(

