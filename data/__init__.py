@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..golden.spec import check_int
+from ..support.files import write_whole
 from .archive import to_bytes
 
 MAX_STRIDE = 8
@@ -73,10 +74,10 @@ class Layer:
         return {"w": self.w, "a": self.a, "e": self.e}
 
 
-def save(path: Path, layers: Iterable[Layer], metadata: Mapping[str, Any]) -> None:
-    """Write a capture: the same bytes for the same content (fixed time stamps and order).
+def save(path: Path, layers: Iterable[Layer], metadata: Mapping[str, Any] | None = None) -> None:
+    """Write a capture, whole or not at all: the same bytes for the same content.
 
-    Nothing is written unless all of it is ready. Entries `<phase>/<name>/<w|a|e>` (float32) and
+    Entries `<phase>/<name>/<w|a|e>` (float32) and
     `metadata`: a JSON string, the given mapping plus "layers", a list of `name`, `phase`, `stride`
     and `padding`.
     """
@@ -84,12 +85,12 @@ def save(path: Path, layers: Iterable[Layer], metadata: Mapping[str, Any]) -> No
     described = [
         {"name": x.name, "phase": x.phase, "stride": x.stride, "padding": x.padding} for x in layers
     ]
-    text = json.dumps({**metadata, "layers": described}, sort_keys=True)
+    text = json.dumps({**(metadata or {}), "layers": described}, sort_keys=True)
     arrays = {"metadata": np.array(text)}
     for layer in layers:
         for key, tensor in layer.tensors().items():
             arrays[f"{layer.phase}/{layer.name}/{key}"] = tensor
-    path.write_bytes(to_bytes(arrays))
+    write_whole({path: to_bytes(arrays)})
 
 
 def load(path: Path | None = None) -> tuple[Layer, ...]:

@@ -12,27 +12,19 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-try:
-    import sklearn
-    import torch
-    from sklearn.datasets import load_digits
-    from torch import Tensor, nn
-    from torch.nn import functional
-except ImportError as missing:
-    print(f"error: {missing}; install the extra: pip install 'mlsmac[train]'", file=sys.stderr)
-    raise SystemExit(2) from None
-
-from ..data import Layer, save
-from ..golden.quantize import quantize
 from ..golden.spec import MLS_E2M4, SCALE_E8M1
+from . import Layer, save
 
-WIDTHS = (16, 32, 64)
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..nn import Config
+
 BATCH = 64
 DIGITS = 1797
 TEST_SAMPLES = 360
@@ -43,130 +35,37 @@ WEIGHT_DECAY = 5e-4
 # 3x3 at stride 1 on three plane sizes, 3x3 at stride 2, 1x1 at stride 2.
 CAPTURED = ("block1.conv2", "block2.conv1", "block2.conv2", "block3.shortcut", "block3.conv2")
 
-Quantizer = Callable[[Tensor], Tensor]
-"""Tensor to the tensor its codes stand for; the identity is the float32 baseline."""
 
-
-def mls_quantizer(seed: int) -> Quantizer:
-    """The golden quantizer as a map on tensors; every call draws fresh random words."""
-    rng = np.random.default_rng(seed)
-
-    def apply(x: Tensor) -> Tensor:
-        coded = quantize(x.numpy(), MLS_E2M4, SCALE_E8M1, rng=rng)
-        return torch.from_numpy(np.asarray(coded.dequantize(), dtype=np.float32))
-
-    return apply
-
-
-class _Convolve(torch.autograd.Function):
-    """`conv2d(Q(a), Q(w))`; gradients from Q(e), straight through the quantizers of a and w."""
-
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, w: Tensor, layer: "Convolution") -> Tensor:
-        coded_a, coded_w = layer.quantizer(a.detach()), layer.quantizer(w.detach())
-        ctx.save_for_backward(coded_a, coded_w)
-        ctx.layer = layer
-        if layer.tensors is not None:
-            layer.tensors |= {"w": w.detach().clone(), "a": a.detach().clone()}
-        return functional.conv2d(coded_a, coded_w, stride=layer.stride, padding=layer.padding)
-
-    @staticmethod
-    def backward(ctx: Any, e: Tensor) -> tuple[Tensor, Tensor, None]:
-        a, w = ctx.saved_tensors
-        layer = ctx.layer
-        if layer.tensors is not None:
-            layer.tensors["e"] = e.clone()
-        coded_e = layer.quantizer(e.contiguous())
-        shape = {"stride": layer.stride, "padding": layer.padding}
-        return (
-            torch.nn.grad.conv2d_input(a.shape, w, coded_e, **shape),
-            torch.nn.grad.conv2d_weight(a, w.shape, coded_e, **shape),
-            None,
-        )
-
-
-class Convolution(nn.Conv2d):
-    """Convolution without bias, operands passed through `quantizer`; keeps W, A, E on request."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, quantizer: Quantizer):
-        super().__init__(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
-        self.quantizer = quantizer
-        self.tensors: dict[str, Tensor] | None = None
-
-    def forward(self, a: Tensor) -> Tensor:
-        return _Convolve.apply(a, self.weight, self)
-
-
-class Block(nn.Module):
-    """Residual block: conv, norm, ReLU, conv, norm, plus the shortcut, ReLU."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int, quantizer: Quantizer):
-        super().__init__()
-        self.conv1 = Convolution(inputs, outputs, 3, stride, quantizer)
-        self.norm1 = nn.BatchNorm2d(outputs)
-        self.conv2 = Convolution(outputs, outputs, 3, 1, quantizer)
-        self.norm2 = nn.BatchNorm2d(outputs)
-        self.shortcut, self.norm3 = nn.Identity(), nn.Identity()
-        if stride != 1:
-            self.shortcut = Convolution(inputs, outputs, 1, stride, quantizer)
-            self.norm3 = nn.BatchNorm2d(outputs)
-
-    def forward(self, a: Tensor) -> Tensor:
-        inner = torch.relu(self.norm1(self.conv1(a)))
-        return torch.relu(self.norm2(self.conv2(inner)) + self.norm3(self.shortcut(a)))
-
-
-class Network(nn.Module):
-    """ResNet-8: float32 stem, three blocks of 16, 32 and 64 channels, float32 classifier."""
-
-    def __init__(self, quantizer: Quantizer):
-        super().__init__()
-        self.stem = nn.Conv2d(1, WIDTHS[0], 3, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(WIDTHS[0])
-        self.block1 = Block(WIDTHS[0], WIDTHS[0], 1, quantizer)
-        self.block2 = Block(WIDTHS[0], WIDTHS[1], 2, quantizer)
-        self.block3 = Block(WIDTHS[1], WIDTHS[2], 2, quantizer)
-        self.classify = nn.Linear(WIDTHS[2], 10)
-
-    def forward(self, images: Tensor) -> Tensor:
-        a = torch.relu(self.norm(self.stem(images)))
-        a = self.block3(self.block2(self.block1(a)))
-        return self.classify(a.mean(dim=(2, 3)))
-
-
-def digits(seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def digits(seed: int) -> "tuple[Tensor, Tensor, Tensor, Tensor]":
     """Training images (n, 1, 16, 16), normalized, and labels (n), then test images and labels."""
+    import torch
+    from sklearn.datasets import load_digits
+
     pixels, labels = load_digits(return_X_y=True)
     order = np.random.default_rng(seed).permutation(len(labels))
     x = torch.from_numpy(pixels[order].astype(np.float32).reshape(-1, 1, 8, 8))
     y = torch.from_numpy(labels[order].astype(np.int64))
-    x = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+    x = torch.nn.functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
     train = x[:-TEST_SAMPLES]
     x = (x - train.mean()) / train.std()
     return x[:-TEST_SAMPLES], y[:-TEST_SAMPLES], x[-TEST_SAMPLES:], y[-TEST_SAMPLES:]
 
 
-def _recorded(network: Network, phase: str, samples: int) -> list[Layer]:
-    layers = []
-    for name in CAPTURED:
-        module = network.get_submodule(name)
-        w, a, e = (module.tensors[key].numpy().copy() for key in "wae")
-        stride, padding = module.stride[0], module.padding[0]
-        layers.append(Layer(name, phase, w, a[:samples], e[:samples], stride, padding))
-    return layers
-
-
 def train(
-    quantizer: Quantizer, *, seed: int, epochs: int, phases: dict[int, str], samples: int
+    config: "Config", *, seed: int, epochs: int, phases: dict[int, str], samples: int
 ) -> tuple[float, list[Layer]]:
     """Train once: accuracy on the test images in 0..1, and the layers at the steps in `phases`.
 
     Stochastic gradient descent with momentum, cosine learning rate; a step is a batch of 64,
     counted from 0; the incomplete last batch of an epoch is left out.
     """
+    import torch
+
+    from ..nn import capture, quantized_layers, resnet8
+
     torch.manual_seed(seed)
     images, labels, test_images, test_labels = digits(seed)
-    network = Network(quantizer)
+    network = config.prepare(resnet8(channels=1), np.random.default_rng(seed))
     optimizer = torch.optim.SGD(
         network.parameters(), LEARNING_RATE, MOMENTUM, weight_decay=WEIGHT_DECAY, nesterov=True
     )
@@ -177,15 +76,13 @@ def train(
         network.train()
         order, total = torch.randperm(len(images)), 0.0
         for index in range(STEPS):
-            phase = phases.get(epoch * STEPS + index)
-            for name in CAPTURED:
-                network.get_submodule(name).tensors = None if phase is None else {}
             batch = order[index * BATCH : (index + 1) * BATCH]
-            loss = functional.cross_entropy(network(images[batch]), labels[batch])
+            if phase := phases.get(epoch * STEPS + index):
+                step = images[batch], labels[batch]
+                layers += capture(network, *step, layers=CAPTURED, samples=samples, phase=phase)
+            loss = torch.nn.functional.cross_entropy(network(images[batch]), labels[batch])
             optimizer.zero_grad()
             loss.backward()
-            if phase is not None:
-                layers += _recorded(network, phase, samples)
             optimizer.step()
             schedule.step()
             total += loss.item()
@@ -193,6 +90,8 @@ def train(
         progress = f"epoch {epoch + 1}/{epochs}  loss {total / STEPS:.4f}  {spent:.0f} s"
         print(progress, file=sys.stderr, flush=True)
     network.eval()
+    for layer in quantized_layers(network).values():
+        layer.train()  # evaluated as it trains, rounding stochastically
     with torch.no_grad():
         correct = (network(test_images).argmax(dim=1) == test_labels).float().mean().item()
     return correct, layers
@@ -224,17 +123,24 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Train the float32 baseline and the MLS network from one seed; write the latter's capture."""
     given = _arguments(argv)
+    try:
+        import sklearn
+        import torch
+
+        from ..nn import Float32Config, MlsConfig
+    except ImportError as missing:
+        print(f"error: {missing}; install the extra: pip install 'mlsmac[train]'", file=sys.stderr)
+        return 2
     # One thread, or the order of float32 sums and with it the bytes depend on the number of cores.
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     last = given.epochs * STEPS - 1
     shared = {"seed": given.seed, "epochs": given.epochs, "samples": given.samples}
     print("float32 baseline", file=sys.stderr)
-    baseline, _ = train(lambda x: x, phases={}, **shared)
+    baseline, _ = train(Float32Config(), phases={}, **shared)
     print(f"MLS {MLS_E2M4}, scale {SCALE_E8M1}", file=sys.stderr)
-    accuracy, layers = train(
-        mls_quantizer(given.seed), phases={given.early_step: "early", last: "late"}, **shared
-    )
+    config = MlsConfig(element=MLS_E2M4, scale=SCALE_E8M1)
+    accuracy, layers = train(config, phases={given.early_step: "early", last: "late"}, **shared)
     options = f"--seed {given.seed} --epochs {given.epochs} --early-step {given.early_step}"
     described = {
         "command": f"python -m mlsmac.data.capture -o {given.output.name} {options} "

@@ -87,12 +87,22 @@ def test_loading_needs_no_training_libraries() -> None:
     assert (result.returncode, result.stdout) == (0, "[]\n"), result.stderr
 
 
-def test_capture_without_the_extra_is_one_line_and_exit_2() -> None:
-    code = "import sys; sys.modules['sklearn'] = None; import mlsmac.data.capture"
+@pytest.mark.parametrize("missing", ["torch", "sklearn"])
+def test_capture_without_the_extra_is_one_line_and_exit_2(missing: str, tmp_path: Path) -> None:
+    code = f"""
+import sys
+class Missing:
+    def find_spec(self, name, path, target=None):
+        if name == {missing!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}")
+sys.meta_path.insert(0, Missing())
+from mlsmac.data import capture
+sys.exit(capture.main(["-o", {str(tmp_path / "x.npz")!r}]))
+"""
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 2
     (line,) = result.stderr.splitlines()
-    assert line.startswith("error: ")
+    assert line.startswith(f"error: No module named {missing!r}; ")
     assert line.endswith("pip install 'mlsmac[train]'")
 
 
