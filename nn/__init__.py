@@ -7,6 +7,7 @@ from .export import export_layer
 from .layers import MlsConv2d, MlsLinear, QuantizedConv2d, QuantizedLayer, QuantizedLinear
 from .models import ResNet, resnet8, resnet20
 from .products import Sums
+from .quantize import Quantized, quantize
 from .replay import Replay, ReplayRow, replay
 from .rivals import (
     BlockConfig,
@@ -32,6 +33,7 @@ __all__ = [
     "MlsConv2d",
     "MlsLinear",
     "MlsOperand",
+    "Quantized",
     "QuantizedConv2d",
     "QuantizedLayer",
     "QuantizedLinear",
@@ -44,6 +46,7 @@ __all__ = [
     "convert",
     "everything",
     "export_layer",
+    "quantize",
     "quantized_layers",
     "replay",
     "resnet8",
