@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from mlsmac.study.documents import ROOT
 
 EXAMPLES = [
     (page, number, code)
-    for page in ("README.md", "docs/questions.md")
+    for page in ("README.md", "docs/questions.md", "docs/training.md")
     for number, code in enumerate(
         re.findall(r"^```python\n(.*?)^```$", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
     )
@@ -18,10 +19,9 @@ EXAMPLES = [
 
 
 @pytest.mark.parametrize(("page", "number", "code"), EXAMPLES, ids=lambda value: str(value)[:20])
-def test_example_runs(page: str, number: int, code: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True
-    )
+def test_example_runs(page: str, number: int, code: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, f"{page}, example {number}: {done.stderr}"
     assert done.stdout
 
