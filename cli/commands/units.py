@@ -125,8 +125,8 @@ def verify(
     if layer["layer"] is not None:
         without = {"--operations": operations, "--vectors": vectors, "--results": results}
         check_left_out(without | {"--interface": None if interface == "wires" else interface})
-        how = {"simulator": simulator or "verilator", "seed": seed, "directory": directory}
-        verify_layer(unit, options, layer, **how, as_json=as_json)
+        how: dict[str, Any] = {"simulator": simulator or "verilator", "seed": seed}
+        verify_layer(unit, options, layer, directory=directory, as_json=as_json, **how)
         return
     check_alone(layer)
     simulator = simulator or "icarus"
@@ -138,8 +138,7 @@ def verify(
         keep_vectors(configuration, vectors, operations, seed)
     with progress_bar(err, f"preparing {configuration.slug}") as progress:
         place = directory / configuration.slug
-        how: dict[str, Any] = {"simulator": simulator, "operations": operations, "seed": seed}
-        how["progress"] = progress
+        how = {"simulator": simulator, "operations": operations, "seed": seed, "progress": progress}
         if isinstance(configuration, StreamConfiguration):
             result = run_stream_bench(configuration, place, **how)
         else:

@@ -105,10 +105,8 @@ def test_dots_compute_layer(scale: ScaleFormat, options: dict[str, Any], tmp_pat
 
 
 def test_wrong_hardware_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mutation = Mutation(
-        *("tile loaded, not added", TileAccumulator, "elaborate"),
-        *("x.eq(adder.sum)", "x.eq(1 << (_WIDTH - 1))", "mls_tile", {}),
-    )
+    what, new = "tile loaded, not added", "x.eq(1 << (_WIDTH - 1))"
+    mutation = Mutation(what, TileAccumulator, "elaborate", "x.eq(adder.sum)", new, "mls_tile", {})
     mutation.apply(monkeypatch)
     forward, *_ = run(
         replace(made(), tensors={x: made().tensors[x] for x in "wa"}), tmp_path, lanes=4
