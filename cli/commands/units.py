@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -37,6 +37,9 @@ from ..options import (
 )
 from ..output import err, out, print_json, show
 from ..progress import progress_bar
+
+if TYPE_CHECKING:
+    from ...sim.runner import BenchResult
 
 
 def units(as_json: Json = False) -> None:
@@ -143,11 +146,20 @@ def verify(
             result = run_stream_bench(configuration, place, **how)
         else:
             result = run_bench(configuration, place, **how)
+    _show_bench(configuration.slug, result, simulator, seed, as_json=as_json)
+    if result.mismatches:
+        sys.exit(1)
+
+
+def _show_bench(
+    slug: str, result: "BenchResult", simulator: str, seed: int, *, as_json: bool
+) -> None:
+    """Print what a bench checked."""
     waveform = str(result.waveform) if result.waveform else None
     if as_json:
         print_json(
             {
-                "unit": configuration.slug,
+                "unit": slug,
                 "simulator": simulator,
                 "seed": seed,
                 "operations": result.operations,
@@ -161,13 +173,11 @@ def verify(
             err.print(line, highlight=False, soft_wrap=True)
         verdict = f"FAILED, waveform {waveform}" if result.mismatches else "ok"
         out.print(
-            f"{configuration.slug}: {result.operations} operations, {result.checked} outputs, "
+            f"{slug}: {result.operations} operations, {result.checked} outputs, "
             f"seed {seed}, {simulator}: {verdict}",
             highlight=False,
             soft_wrap=True,
         )
-    if result.mismatches:
-        sys.exit(1)
 
 
 @takes(options=OF_UNIT)
