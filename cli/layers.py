@@ -224,5 +224,6 @@ def _line(result: "Convolved") -> str:
         parts.append(f"{result.inexact:,} not as exact sums")
     verdict = "ok"
     if result.mismatches:
-        verdict = f"{result.mismatches:,} MISMATCHES, waveform {result.waveform}"
+        kept = f", waveform {result.waveform}" if result.waveform else ""
+        verdict = f"FAILED, {result.mismatches:,} outputs differ{kept}"
     return f"{', '.join(parts)}: {verdict}"
