@@ -9,10 +9,11 @@ import typer
 
 from ..data.quantized import QuantizedLayer, load_layer
 from ..golden.lowering import Kind
-from ..golden.spec import AUTO, Tree, written
+from ..golden.spec import AUTO, Tree
 from ..sim.vectors import DEFAULT_OPERATIONS
 from ..support.errors import UserError
 from ..units import UNITS, Configuration, Unit
+from ..units.options import shown
 from .options import Options, check_range, configured
 from .output import err, out, print_json
 from .progress import progress_bar
@@ -195,7 +196,7 @@ def _options(
         except ValueError as error:
             raise UserError(str(error)) from None
         if asked != own:
-            rule = f"--{name} must be {written(own)} for {layer.name}, whose codes are of that"
+            rule = f"--{name} must be {shown(own)} for {layer.name}, whose codes are of that"
             raise UserError(f"{rule}, not {given[name]}")
     settings = dict(layer.settings)
     if kind is Kind.AE and "acc_width_wgrad" in settings:
@@ -223,5 +224,6 @@ def _line(result: "Convolved") -> str:
         parts.append(f"{result.inexact:,} not as exact sums")
     verdict = "ok"
     if result.mismatches:
-        verdict = f"{result.mismatches:,} MISMATCHES, waveform {result.waveform}"
+        kept = f", waveform {result.waveform}" if result.waveform else ""
+        verdict = f"FAILED, {result.mismatches:,} outputs differ{kept}"
     return f"{', '.join(parts)}: {verdict}"

@@ -60,7 +60,7 @@ class Convolved:
     inexact: int
     mismatches: int
     described: tuple[str, ...]
-    waveform: Path | None
+    waveform: str | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -271,10 +271,11 @@ class _Runs:
             wrong.setdefault(place, f"{task.kind} z[{index}]: {ports} must be {words}")
         return wrong
 
-    def _waveform(self, task: Task, outputs: Codes, z: Codes, place: int) -> Path | None:
+    def _waveform(self, task: Task, outputs: Codes, z: Codes, place: int) -> str | None:
         """Of a wrong output, behind the one before it; None where it is right then."""
         at = int(np.flatnonzero(outputs == place)[0])
         own = outputs[max(at - 1, 0) : at + 1]
         vectors = task.vectors(own, z[own])
         where = self.directory / task.configuration.slug, "icarus"
-        return simulate(task.configuration, "bench_vectors", vectors, *where).waveform
+        waveform = simulate(task.configuration, "bench_vectors", vectors, *where).waveform
+        return None if waveform is None else str(waveform)

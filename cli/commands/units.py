@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -37,6 +37,9 @@ from ..options import (
 )
 from ..output import err, out, print_json, show
 from ..progress import progress_bar
+
+if TYPE_CHECKING:
+    from ...sim.runner import BenchResult
 
 
 def units(as_json: Json = False) -> None:
@@ -125,8 +128,8 @@ def verify(
     if layer["layer"] is not None:
         without = {"--operations": operations, "--vectors": vectors, "--results": results}
         check_left_out(without | {"--interface": None if interface == "wires" else interface})
-        how = {"simulator": simulator or "verilator", "seed": seed, "directory": directory}
-        verify_layer(unit, options, layer, **how, as_json=as_json)
+        how: dict[str, Any] = {"simulator": simulator or "verilator", "seed": seed}
+        verify_layer(unit, options, layer, directory=directory, as_json=as_json, **how)
         return
     check_alone(layer)
     simulator = simulator or "icarus"
@@ -138,17 +141,25 @@ def verify(
         keep_vectors(configuration, vectors, operations, seed)
     with progress_bar(err, f"preparing {configuration.slug}") as progress:
         place = directory / configuration.slug
-        how: dict[str, Any] = {"simulator": simulator, "operations": operations, "seed": seed}
-        how["progress"] = progress
+        how = {"simulator": simulator, "operations": operations, "seed": seed, "progress": progress}
         if isinstance(configuration, StreamConfiguration):
             result = run_stream_bench(configuration, place, **how)
         else:
             result = run_bench(configuration, place, **how)
+    _show_bench(configuration.slug, result, simulator, seed, as_json=as_json)
+    if result.mismatches:
+        sys.exit(1)
+
+
+def _show_bench(
+    slug: str, result: "BenchResult", simulator: str, seed: int, *, as_json: bool
+) -> None:
+    """Print what a bench checked."""
     waveform = str(result.waveform) if result.waveform else None
     if as_json:
         print_json(
             {
-                "unit": configuration.slug,
+                "unit": slug,
                 "simulator": simulator,
                 "seed": seed,
                 "operations": result.operations,
@@ -162,13 +173,11 @@ def verify(
             err.print(line, highlight=False, soft_wrap=True)
         verdict = f"FAILED, waveform {waveform}" if result.mismatches else "ok"
         out.print(
-            f"{configuration.slug}: {result.operations} operations, {result.checked} outputs, "
+            f"{slug}: {result.operations} operations, {result.checked} outputs, "
             f"seed {seed}, {simulator}: {verdict}",
             highlight=False,
             soft_wrap=True,
         )
-    if result.mismatches:
-        sys.exit(1)
 
 
 @takes(options=OF_UNIT)

@@ -105,10 +105,8 @@ def test_dots_compute_layer(scale: ScaleFormat, options: dict[str, Any], tmp_pat
 
 
 def test_wrong_hardware_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mutation = Mutation(
-        *("tile loaded, not added", TileAccumulator, "elaborate"),
-        *("x.eq(adder.sum)", "x.eq(1 << (_WIDTH - 1))", "mls_tile", {}),
-    )
+    what, new = "tile loaded, not added", "x.eq(1 << (_WIDTH - 1))"
+    mutation = Mutation(what, TileAccumulator, "elaborate", "x.eq(adder.sum)", new, "mls_tile", {})
     mutation.apply(monkeypatch)
     forward, *_ = run(
         replace(made(), tensors={x: made().tensors[x] for x in "wa"}), tmp_path, lanes=4
@@ -116,7 +114,7 @@ def test_wrong_hardware_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert forward.mismatches > forward.outputs / 2
     assert forward.described[0].startswith("wa z[0, 0, 0, ")
     assert forward.waveform is not None
-    assert forward.waveform.stat().st_size > 0
+    assert Path(forward.waveform).stat().st_size > 0
 
 
 def test_a_wrong_output_is_counted_and_named(
@@ -133,10 +131,16 @@ def test_a_wrong_output_is_counted_and_named(
 
     monkeypatch.setattr(Task, "golden", wrong)
     only = replace(layer, tensors={letter: layer.tensors[letter] for letter in "wa"})
-    (result,) = run(only, tmp_path, lanes=4, outputs=288)
-    assert result.outputs == result.of == 288
-    assert result.mismatches == 1
-    assert result.described[0].startswith("wa z[1, 2, 3, 4]: z, valid, overflow must be ")
+    save_layer(tmp_path / "layer.npz", only)
+    command = ["verify", "mls_tile", "--layer", str(tmp_path / "layer.npz"), "--outputs", "all"]
+    command += ["--lanes", "4", "--simulator", "icarus", "--build", str(tmp_path / "build")]
+    done = CliRunner().invoke(app, [*command, "--json"])
+    assert done.exit_code == 1, done.output
+    (result,) = json.loads(done.stdout)["convolutions"]
+    assert (result["outputs"], result["of"], result["mismatches"]) == (288, 288, 1)
+    (line,) = result["described"]
+    assert line.startswith("wa z[1, 2, 3, 4]: z, valid, overflow must be ")
+    assert Path(result["waveform"]).is_file()
 
 
 def test_outputs_are_drawn_alike_with_a_seed() -> None:
