@@ -229,9 +229,9 @@ def _codes(
     offset = integer(((1023 + coding.low_exp) << fraction_bits) % (1 << width))
     shift = np.uint64(52 - fraction_bits)
     divisor = scales.divisor.reshape(-1, 1)
-    operation, operand = np.divide, divisor
-    if multiplies(coding, scales.scale):
-        operation, operand = np.multiply, np.nextafter(1 / divisor, np.inf)
+    product = multiplies(coding, scales.scale)
+    operation: np.ufunc = np.multiply if product else np.divide
+    operand = np.nextafter(1 / divisor, np.inf) if product else divisor
     # NumPy compares whole arrays in half the time of an array and a number, integers in less.
     size = min(rows.size, _TILE)
     buffer, raised = np.empty((2, size))
