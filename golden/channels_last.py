@@ -8,13 +8,13 @@ import numpy as np
 from numba import njit
 
 from .compiled_codes import (
+    binade_rule,
     floors_of,
     rounding_rules,
     row_factors,
     scale_codes,
     taken,
     to_values,
-    value_rule,
 )
 from .group_codes import Coding, Float32, RowScales
 from .rounding import WordSource
@@ -52,30 +52,23 @@ def values(
     count, _, columns = samples.shape
     size = samples[0].size
     factors = [factor.reshape(count, columns) for factor in row_factors(scales)]
-    rules = (*rounding_rules(coding), value_rule(coding))
+    rules, binade = rounding_rules(coding), binade_rule(coding)
     block = -(-_BLOCK // columns) * columns
     step = max(_PIECE // size, 1)
     for begin in range(0, count, step):
         part = slice(begin, begin + step)
         tile = samples[part].reshape(-1, size)
         word = taken(words, tile.size).reshape(tile.shape)
-        own = (factor[part] for factor in factors)
-        _column_values(tile, word, block, *own, *rules, out[part].reshape(-1, size))
+        own = tuple(factor[part] for factor in factors)
+        _values(tile, word, block, own, rules, binade, out[part].reshape(-1, size))
 
 
 @njit(cache=True)
-def _column_values(
-    x: Any,
-    words: Any,
-    block: Any,
-    reciprocal: Any,
-    first: Any,
-    second: Any,
-    floor_rule: Any,
-    round_rule: Any,
-    value_rule: Any,
-    out: Any,
+def _values(
+    x: Any, words: Any, block: Any, factors: Any, rules: Any, binade: Any, out: Any
 ) -> None:
+    reciprocal, first, second = factors
+    floor_rule, round_rule = rules
     floors = np.empty(block, np.uint32)
     factor = np.empty(block)
     pair = np.empty((2, block), np.float32)
@@ -87,6 +80,6 @@ def _column_values(
             pair[1, i : i + columns] = second[n]
         for start in range(0, x.shape[1], block):
             span = slice(start, min(start + block, x.shape[1]))
-            floors_of(x[n, span], factor, *floor_rule, floors)
-            own = x[n, span], floors, words[n, span], pair[0], pair[1]
-            to_values(*own, *round_rule, *value_rule, out[n, span])
+            own, to = x[n, span], out[n, span]
+            floors_of(own, factor, floor_rule, floors)
+            to_values(own, floors, words[n, span], pair[0], pair[1], round_rule, binade, to)

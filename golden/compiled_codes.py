@@ -135,13 +135,12 @@ def encode(
     rows: Float32, scales: RowScales, words: WordSource, coding: Coding
 ) -> tuple[Octets, Octets, npt.NDArray[np.unsignedinteger]]:
     """Sign, exponent and mantissa fields, as `group_codes.encode`."""
+    man_bits = coding.element.man_bits
     sign, exp = np.empty(rows.shape, np.uint8), np.empty(rows.shape, np.uint8)
-    man = np.empty(rows.shape, np.uint8 if coding.element.man_bits <= 8 else np.uint16)
-    for part, *steps in _pieces(rows, scales, words, coding):
-        fields = (field[part].reshape(-1) for field in (sign, exp, man))
-        x, word, length, reciprocal, _, _, *rules = steps
-        man_bits = np.uint32(coding.element.man_bits)
-        _encode(x, word, length, reciprocal, *rules, man_bits, *fields)
+    man = np.empty(rows.shape, np.uint8 if man_bits <= 8 else np.uint16)
+    for part, x, word, length, factors, rules in _pieces(rows, scales, words, coding):
+        fields = tuple(field[part].reshape(-1) for field in (sign, exp, man))
+        _encode(x, word, length, factors[0], rules, np.uint32(man_bits), fields)
     return sign, exp, man
 
 
@@ -149,21 +148,20 @@ def values(
     rows: Float32, scales: RowScales, words: WordSource, coding: Coding, out: Float32
 ) -> None:
     """The codes' values in `out`, as `group_codes.values`."""
-    rule = value_rule(coding)
-    for part, *steps in _pieces(rows, scales, words, coding):
-        _values(*steps, rule, out[part].reshape(-1))
+    binade = binade_rule(coding)
+    for part, x, word, length, factors, rules in _pieces(rows, scales, words, coding):
+        _values(x, word, length, factors, rules, binade, out[part].reshape(-1))
 
 
 def _pieces(
     rows: Float32, scales: RowScales, words: WordSource, coding: Coding
 ) -> Iterator[tuple[Any, ...]]:
-    """Pieces of `rows`, each with what the loops take."""
-    factors = row_factors(scales)
-    rules = rounding_rules(coding)
+    """Pieces of `rows`: where, elements, words, length of a row, rows' factors, rules of codes."""
+    factors, rules = row_factors(scales), rounding_rules(coding)
     for part in tiles(rows.shape, _PIECE):
         tile = rows[part]
-        own = (factor[part[0]] for factor in factors)
-        yield part, tile.reshape(-1), taken(words, tile.size), tile.shape[1], *own, *rules
+        own = tuple(factor[part[0]] for factor in factors)
+        yield part, tile.reshape(-1), taken(words, tile.size), tile.shape[1], own, rules
 
 
 def taken(words: WordSource, count: int) -> Words:
@@ -175,35 +173,29 @@ def taken(words: WordSource, count: int) -> Words:
 def row_factors(scales: RowScales) -> tuple[Float64, Float32, Float32]:
     """What `_row_factors` makes of scales (R,)."""
     factors = np.empty(len(scales.exp)), *np.empty((2, len(scales.exp)), np.float32)
-    _row_factors(
-        scales.exp,
-        scales.man,
-        np.float64(scales.tensor_scale),
-        0.5**scales.scale.man_bits,
-        *factors,
-    )
+    step = 0.5**scales.scale.man_bits
+    _row_factors(scales.exp, scales.man, np.float64(scales.tensor_scale), step, factors)
     return factors
 
 
 def rounding_rules(coding: Coding) -> tuple[Any, Any]:
-    """What `floors` and then rounding take."""
+    """What `floors_of` takes, and then rounding."""
     fraction_bits = coding.fraction_bits
     offset = np.uint32(((1023 + coding.low_exp) << fraction_bits) % (1 << 32))
     floor_rule = coding.low, np.uint64(52 - fraction_bits), offset
     return floor_rule, (np.uint32(coding.random_bits), np.uint32(coding.ceiling))
 
 
-def value_rule(coding: Coding) -> tuple[Any, Any, Any]:
+def binade_rule(coding: Coding) -> tuple[Any, Any, Any]:
     """What `to_values` takes to make a value of a code."""
     base = np.uint32((127 + coding.low_exp) << 23)
     return np.uint32(23 - coding.element.man_bits), base, np.float32(coding.low)
 
 
 @njit(cache=True)
-def _row_factors(
-    exp: Any, man: Any, top: Any, step: Any, reciprocal: Any, first: Any, second: Any
-) -> None:
+def _row_factors(exp: Any, man: Any, top: Any, step: Any, factors: Any) -> None:
     """The reciprocal of `RowScales.divisor`, the next number above, and `RowScales.factors`."""
+    reciprocal, first, second = factors
     positive = top if top > 0 else 1.0
     for r in range(len(exp)):
         fraction = 1 + np.float64(np.int32(man[r])) * step
@@ -217,17 +209,10 @@ def _row_factors(
 
 @njit(cache=True)
 def _values(
-    x: Any,
-    words: Any,
-    length: Any,
-    reciprocal: Any,
-    first: Any,
-    second: Any,
-    floor_rule: Any,
-    round_rule: Any,
-    value_rule: Any,
-    out: Any,
+    x: Any, words: Any, length: Any, row_factors: Any, rules: Any, binade: Any, out: Any
 ) -> None:
+    reciprocal, first, second = row_factors
+    floor_rule, round_rule = rules
     floors = np.empty(_BLOCK, np.uint32)
     factor = np.empty(_BLOCK + _WIDE)
     pair = np.empty((2, _BLOCK + _WIDE), np.float32)
@@ -235,45 +220,37 @@ def _values(
     while start < len(x):
         span = _span(start, length, len(x))
         row = start // length
+        block, word, to = x[span], words[span], out[span]
         if length >= _SHORT:
-            floors_of(x[span], reciprocal[row], *floor_rule, floors)
-            own = x[span], floors, words[span], first[row], second[row]
-            to_values(*own, *round_rule, *value_rule, out[span])
+            floors_of(block, reciprocal[row], floor_rule, floors)
+            to_values(block, floors, word, first[row], second[row], round_rule, binade, to)
         else:
             _spread(reciprocal, length, span, factor)
             _spread(first, length, span, pair[0])
             _spread(second, length, span, pair[1])
-            floors_of(x[span], factor, *floor_rule, floors)
-            spread = x[span], floors, words[span], pair[0], pair[1]
-            to_values(*spread, *round_rule, *value_rule, out[span])
+            floors_of(block, factor, floor_rule, floors)
+            to_values(block, floors, word, pair[0], pair[1], round_rule, binade, to)
         start = span.stop
 
 
 @njit(cache=True)
 def _encode(
-    x: Any,
-    words: Any,
-    length: Any,
-    reciprocal: Any,
-    floor_rule: Any,
-    round_rule: Any,
-    man_bits: Any,
-    sign: Any,
-    exp: Any,
-    man: Any,
+    x: Any, words: Any, length: Any, reciprocal: Any, rules: Any, man_bits: Any, fields: Any
 ) -> None:
+    sign, exp, man = fields
+    floor_rule, round_rule = rules
     floors = np.empty(_BLOCK, np.uint32)
     factors = np.empty(_BLOCK + _WIDE)
     start = 0
     while start < len(x):
         span = _span(start, length, len(x))
         if length >= _SHORT:
-            floors_of(x[span], reciprocal[start // length], *floor_rule, floors)
+            floors_of(x[span], reciprocal[start // length], floor_rule, floors)
         else:
             _spread(reciprocal, length, span, factors)
-            floors_of(x[span], factors, *floor_rule, floors)
-        fields = sign[span], exp[span], man[span]
-        _to_codes(x[span], floors, words[span], *round_rule, man_bits, *fields)
+            floors_of(x[span], factors, floor_rule, floors)
+        own = sign[span], exp[span], man[span]
+        _to_codes(x[span], floors, words[span], round_rule, man_bits, own)
         start = span.stop
 
 
@@ -299,15 +276,16 @@ def _spread(row_factors: Any, length: Any, span: Any, factors: Any) -> None:
     while i < size:
         stop = min(stop, size)
         for j in range(i, stop, _WIDE):
-            _fill(factors, j, row_factors[row])
+            _fill(factors, j, row_factors[row])  # type: ignore[call-arg]
         i = stop
         row += 1
         stop += length
 
 
 @njit(cache=True)
-def floors_of(x: Any, reciprocal: Any, low: Any, shift: Any, offset: Any, floors: Any) -> None:
+def floors_of(x: Any, reciprocal: Any, rule: Any, floors: Any) -> None:
     """`floor(t * 2^k)` behind the exponent field."""
+    low, shift, offset = rule
     shift = np.uint64(shift & np.uint64(63))
     for i in range(len(x)):
         ratio = np.float64(abs(x[i])) * _at(reciprocal, i)
@@ -325,41 +303,24 @@ def _round(floors: Any, word: Any, random_bits: Any, ceiling: Any) -> Any:
 
 @njit(cache=True)
 def to_values(
-    x: Any,
-    floors: Any,
-    words: Any,
-    first: Any,
-    second: Any,
-    random_bits: Any,
-    ceiling: Any,
-    up: Any,
-    base: Any,
-    low: Any,
-    out: Any,
+    x: Any, floors: Any, words: Any, first: Any, second: Any, rule: Any, binade: Any, out: Any
 ) -> None:
-    random_bits = np.uint32(random_bits & np.uint32(31))
-    up = np.uint32(up & np.uint32(31))
+    random_bits, ceiling = rule
+    up, base, low = binade
+    random_bits, up = np.uint32(random_bits & np.uint32(31)), np.uint32(up & np.uint32(31))
     half, zero = np.float32(0.5), np.float32(0)
     for i in range(len(x)):
         code = _round(floors[i], words[i], random_bits, ceiling)
         y = np.uint32(np.uint32(code << up) + base).view(np.float32)
-        x_half = y * half
-        value = (y - (x_half if x_half > low else low)) * _at(first, i) * _at(second, i)
+        half_y = y * half
+        value = (y - (half_y if half_y > low else low)) * _at(first, i) * _at(second, i)
         out[i] = -value if x[i] < zero else value
 
 
 @njit(cache=True)
-def _to_codes(
-    x: Any,
-    floors: Any,
-    words: Any,
-    random_bits: Any,
-    ceiling: Any,
-    man_bits: Any,
-    sign: Any,
-    exp: Any,
-    man: Any,
-) -> None:
+def _to_codes(x: Any, floors: Any, words: Any, rule: Any, man_bits: Any, fields: Any) -> None:
+    random_bits, ceiling = rule
+    sign, exp, man = fields
     random_bits = np.uint32(random_bits & np.uint32(31))
     man_bits = np.uint32(man_bits & np.uint32(31))
     mask = np.uint32((np.uint32(1) << man_bits) - 1)

@@ -146,7 +146,7 @@ class RowScales:
     saturates: bool
     """Whether elements may exceed `S_g * S_t`."""
 
-    @property
+    @functools.cached_property
     def divisor(self) -> Float64:
         """`S_g * S_t`, at most 28 bits; of an all-zero tensor S_g."""
         return scale_value(self.exp, self.man, self.scale) * np.float64(self.tensor_scale or 1)
@@ -194,13 +194,18 @@ def values(
         value = bits.view(np.float32)
         half = value * np.float32(0.5)
         value -= np.maximum(half, low[: half.size].reshape(half.shape), out=half)
-        value *= first[part[0]]
+        value *= _spread(first[part[0]], value.shape[1])
         with np.errstate(over="ignore"):
-            value *= second[part[0]]
+            value *= _spread(second[part[0]], value.shape[1])
         # A negative zero counts as a positive one.
         sign = (rows[part] + np.float32(0)).view(np.uint32)
         sign &= np.uint32(1 << 31)
         np.bitwise_or(bits, sign, out=out[part].view(np.uint32))
+
+
+def _spread(factors: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
+    """Factors (R, 1) of rows as those of elements, where rows are short."""
+    return factors.repeat(length, axis=1) if length < _SHORT else factors
 
 
 def _codes(
@@ -214,10 +219,10 @@ def _codes(
     with a < 2^24, hence d 2^s < 2^25 and n - v >= 1 / (d 2^s).)
 
     The reciprocal is the float64 number above 1/d that follows the nearest one: it exceeds 1/d, by
-    at most 1.5 * 2^-52 of it. So |rows| times it is at least v, and as rounding is monotonic stays
-    so where v reaches a boundary; with the product's rounding it is below v (1 + 2^-50), hence
-    below v + 2^(p-49) for normal x, where 2x is exact, and below, where v < 2^p and the sum rounds
-    by at most 2^(p-53) more. 2^(p-49) < min(1/D, 2^-25) holds for p <= 24 - Mg, so no y passes n.
+    less than 1.6 * 2^-52 of it. So |rows| times it is at least v, and reaches each boundary that v
+    reaches, as rounding is monotonic; rounded it is below v (1 + 2^-50), hence below v + 2^(p-49)
+    for normal x, where 2x is exact, and for smaller ones, where v < 2^p and the sum rounds by at
+    most 2^(p-53) more. 2^(p-49) < min(1/D, 2^-25) holds for p <= 24 - Mg, so no y reaches n.
 
     For larger p the quotient itself: it rounds by at most 2^(p-53) for normal x, and by 2^(p-54)
     below, the sum by at most 2^(p-53) more. 1.5 * 2^(p-53) < 1/D holds as `quantize` limits p.
@@ -229,22 +234,19 @@ def _codes(
     offset = integer(((1023 + coding.low_exp) << fraction_bits) % (1 << width))
     shift = np.uint64(52 - fraction_bits)
     divisor = scales.divisor.reshape(-1, 1)
-    operation, operand = np.divide, divisor
-    if multiplies(coding, scales.scale):
-        operation, operand = np.multiply, np.nextafter(1 / divisor, np.inf)
+    product = multiplies(coding, scales.scale)
+    operation: np.ufunc = np.multiply if product else np.divide
+    operand = np.nextafter(1 / divisor, np.inf) if product else divisor
     # NumPy compares whole arrays in half the time of an array and a number, integers in less.
     size = min(rows.size, _TILE)
     buffer, raised = np.empty((2, size))
     low, largest = np.full(size, coding.low), np.full(size, coding.largest, integer)
     for part in tiles(rows.shape, _TILE):
         tile = rows[part]
-        factor = operand[part[0]]
-        if tile.shape[1] < _SHORT:
-            factor = factor.repeat(tile.shape[1], axis=1)
         y = buffer[: tile.size]
         x = y.reshape(tile.shape)
         x[...] = np.abs(tile)
-        operation(x, factor, out=x)
+        operation(x, _spread(operand[part[0]], tile.shape[1]), out=x)
         if scales.saturates:
             np.minimum(y, 1, out=y)
         own = raised[: y.size]

@@ -284,8 +284,8 @@ def _prepare(
         maxima = maxima.max(axis=0, keepdims=True)
     top = maxima.max() if tensor_scale is None else tensor_scale
     exp, man = steps.scale_codes(maxima, top, scale)
-    of_rows = (np.broadcast_to(field, shape[:2]).reshape(-1) for field in (exp, man))
-    row_scales = RowScales(*of_rows, top, scale, saturates=tensor_scale is not None)
+    row_exp, row_man = (np.broadcast_to(f, shape[:2]).reshape(-1) for f in (exp, man))
+    row_scales = RowScales(row_exp, row_man, top, scale, saturates=tensor_scale is not None)
     return _Job(steps, rows, row_scales, exp, man, words, coding, last)
 
 
