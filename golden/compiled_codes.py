@@ -1,0 +1,349 @@
+"""The steps of `group_codes.py` as plain loops, compiled by numba: the same bits.
+
+`quantize.py` imports this where numba is installed (extra `fast`). Loops are written so that LLVM
+vectorizes them: one width of numbers each, no branches, integers cast back to the width that they
+have (numba widens). No fast-math. Machine code is kept as that of `compiled.py`.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+from .group_codes import BELOW_TWO, DEEP, LIFT, Coding, Float32, Octets, RowScales, tiles
+from .rounding import WordSource
+from .spec import ScaleFormat
+
+# Elements worked on at a time, measured: all that is known of them stays in the first cache.
+_BLOCK = 512
+# Elements that one store fills.
+_WIDE = 8
+# Elements between two looks at the source of random words.
+_PIECE = 1 << 17
+_POWERS = np.ldexp(1.0, -np.arange(256))
+_BELOW_TWO, _DEEPEST, _LIFTED = float(BELOW_TWO), 2.0**-DEEP, 2.0**LIFT
+
+
+@intrinsic
+def _fill(typing: Any, array: Any, index: Any, value: Any) -> Any:
+    """`array[index : index + _WIDE] = value`, unchecked: numba leaves short loops scalar."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        lane = ir.IntType(32)
+        vector = ir.VectorType(arguments[2].type, _WIDE)
+        nothing = ir.Constant(vector, ir.Undefined)
+        first = builder.insert_element(nothing, arguments[2], ir.Constant(lane, 0))
+        zeros = ir.Constant(ir.VectorType(lane, _WIDE), [0] * _WIDE)
+        place = builder.bitcast(builder.gep(data, [arguments[1]]), vector.as_pointer())
+        builder.store(builder.shuffle_vector(first, nothing, zeros), place, align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, array.dtype), codegen
+
+
+def row_peaks(rows: Float32) -> Float32:
+    """Largest magnitude of each row, ordered by bits: infinities and NaN above all numbers."""
+    peaks = np.empty(len(rows), np.uint32)
+    _row_peaks(rows.reshape(-1).view(np.uint32), rows.shape[1], peaks)
+    return peaks.view(np.float32)
+
+
+@njit(cache=True)
+def _row_peaks(bits: Any, length: Any, peaks: Any) -> None:
+    for r in range(len(peaks)):
+        row = bits[r * length : (r + 1) * length]
+        peak = np.uint32(0)
+        for i in range(len(row)):
+            peak = np.uint32(max(peak, np.uint32(row[i] & np.uint32(0x7FFFFFFF))))
+        peaks[r] = peak
+
+
+def scale_codes(
+    peaks: Float32, tensor_scale: np.float32, scale: ScaleFormat
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Exponent and mantissa codes of S_g, as `group_codes.scale_codes`."""
+    exp, man = np.empty(peaks.shape, np.uint8), np.empty(peaks.shape, np.uint8)
+    _scale_codes(
+        peaks.reshape(-1),
+        np.float64(tensor_scale),
+        1 << scale.man_bits,
+        scale.max_exp,
+        exp.reshape(-1),
+        man.reshape(-1),
+    )
+    return exp, man
+
+
+@njit(cache=True)
+def _scale_codes(peaks: Any, top: Any, steps: Any, max_exp: Any, exp: Any, man: Any) -> None:
+    """By exponent and fraction fields of float64, in which no float32 is subnormal."""
+    one, fraction = np.uint64(1023 << 52), np.uint64((1 << 52) - 1)
+    top_bits = np.float64(top).view(np.uint64)
+    top_part = np.uint64(top_bits & fraction)
+    unit = np.uint64(top_part | one).view(np.float64) / steps
+    for i in range(len(peaks)):
+        bits = np.float64(peaks[i]).view(np.uint64)
+        part = np.uint64(bits & fraction)
+        e = np.int64(top_bits >> np.uint64(52)) - np.int64(bits >> np.uint64(52))
+        ratio = np.uint64(part | one).view(np.float64)
+        if part <= top_part:
+            e += 1
+            ratio *= 2
+        m = 0
+        for step in range(steps):
+            m += (steps + step) * unit < ratio
+        if m == steps:
+            e, m = e - 1, 0
+        if e < 0:
+            e, m = 0, steps - 1
+        if e > max_exp or peaks[i] == 0:
+            e, m = max_exp, 0
+        exp[i], man[i] = e, m
+
+
+def encode(
+    rows: Float32, scales: RowScales, words: WordSource, coding: Coding
+) -> tuple[Octets, Octets, npt.NDArray[np.unsignedinteger]]:
+    """Sign, exponent and mantissa fields, as `group_codes.encode`."""
+    sign, exp = np.empty(rows.shape, np.uint8), np.empty(rows.shape, np.uint8)
+    man = np.empty(rows.shape, np.uint8 if coding.element.man_bits <= 8 else np.uint16)
+    for part, *steps in _pieces(rows, scales, words, coding):
+        fields = (field[part].reshape(-1) for field in (sign, exp, man))
+        _encode(*steps, np.uint32(coding.element.man_bits), *fields)
+    return sign, exp, man
+
+
+def values(
+    rows: Float32, scales: RowScales, words: WordSource, coding: Coding, out: Float32
+) -> None:
+    """The codes' values in `out`, as `group_codes.values`."""
+    up = np.uint32(23 - coding.element.man_bits)
+    base = np.uint32((127 + coding.low_exp) << 23)
+    for part, *steps in _pieces(rows, scales, words, coding):
+        _values(*steps, up, base, out[part].reshape(-1))
+
+
+def _pieces(
+    rows: Float32, scales: RowScales, words: WordSource, coding: Coding
+) -> Iterator[tuple[Any, ...]]:
+    """Pieces of `rows`, each with what the loops take."""
+    factors = np.empty(len(scales.exp)), *np.empty((2, len(scales.exp)), np.float32)
+    _row_factors(
+        scales.exp,
+        scales.man,
+        np.float64(scales.tensor_scale),
+        1 << scales.scale.man_bits,
+        _POWERS,
+        *factors,
+    )
+    fraction_bits = coding.fraction_bits
+    offset = np.uint32(((1023 + coding.low_exp) << fraction_bits) % (1 << 32))
+    rules = (
+        coding.low,
+        np.uint64(52 - fraction_bits),
+        offset,
+        np.uint32(coding.random_bits),
+        np.uint32(coding.ceiling),
+    )
+    for part in tiles(rows.shape, _PIECE):
+        tile = rows[part]
+        word = words(tile.size)
+        if isinstance(word, int):
+            word = np.full(tile.size, word, np.uint16)
+        own = (factor[part[0]] for factor in factors)
+        yield part, tile.reshape(-1), word, tile.shape[1], *own, *rules
+
+
+@njit(cache=True)
+def _row_factors(
+    exp: Any, man: Any, top: Any, steps: Any, powers: Any, reciprocal: Any, first: Any, second: Any
+) -> None:
+    """The reciprocal of `RowScales.divisor`, the next number above, and `RowScales.factors`."""
+    for r in range(len(exp)):
+        fraction = 1 + man[r] / steps
+        power = powers[exp[r]]
+        divisor = fraction * power * (top if top > 0 else 1.0)
+        bits = np.float64(1 / divisor).view(np.uint64)
+        reciprocal[r] = np.uint64(bits + np.uint64(1)).view(np.float64)
+        lift = _LIFTED if divisor < _DEEPEST else 1.0
+        first[r] = fraction / lift
+        second[r] = top * power * lift
+
+
+@njit(cache=True)
+def _values(
+    x: Any,
+    words: Any,
+    length: Any,
+    reciprocal: Any,
+    first: Any,
+    second: Any,
+    low: Any,
+    shift: Any,
+    offset: Any,
+    random_bits: Any,
+    ceiling: Any,
+    up: Any,
+    base: Any,
+    out: Any,
+) -> None:  # format: skip
+    floors = np.empty(_BLOCK, np.uint32)
+    factor = np.empty(_BLOCK + _WIDE)
+    factors = np.empty((2, _BLOCK + _WIDE), np.float32)
+    held = -1
+    for start in range(0, len(x), _BLOCK):
+        size = min(_BLOCK, len(x) - start)
+        span = slice(start, start + size)
+        row = start // length
+        alone = start + size <= (row + 1) * length
+        if not alone or row != held:
+            _spread(reciprocal, length, start, size, factor)
+            _spread(first, length, start, size, factors[0])
+            _spread(second, length, start, size, factors[1])
+            held = row if alone else -1
+        _floors(x[span], factor, low, shift, offset, floors)
+        _to_values(
+            x[span],
+            floors,
+            words[span],
+            random_bits,
+            ceiling,
+            up,
+            base,
+            np.float32(low),
+            factors[0],
+            factors[1],
+            out[span],
+        )
+
+
+@njit(cache=True)
+def _encode(
+    x: Any,
+    words: Any,
+    length: Any,
+    reciprocal: Any,
+    first: Any,
+    second: Any,
+    low: Any,
+    shift: Any,
+    offset: Any,
+    random_bits: Any,
+    ceiling: Any,
+    man_bits: Any,
+    sign: Any,
+    exp: Any,
+    man: Any,
+) -> None:  # format: skip
+    floors = np.empty(_BLOCK, np.uint32)
+    factor = np.empty(_BLOCK + _WIDE)
+    held = -1
+    for start in range(0, len(x), _BLOCK):
+        size = min(_BLOCK, len(x) - start)
+        span = slice(start, start + size)
+        row = start // length
+        alone = start + size <= (row + 1) * length
+        if not alone or row != held:
+            _spread(reciprocal, length, start, size, factor)
+            held = row if alone else -1
+        _floors(x[span], factor, low, shift, offset, floors)
+        _to_codes(
+            x[span],
+            floors,
+            words[span],
+            random_bits,
+            ceiling,
+            man_bits,
+            sign[span],
+            exp[span],
+            man[span],
+        )
+
+
+@njit(cache=True)
+def _spread(row_factors: Any, length: Any, start: Any, size: Any, factors: Any) -> None:
+    """Elements' factors from those of rows of `length`, for `size` elements from `start` on.
+
+    A store that passes a row's end is made good by the next row's.
+    """
+    row = start // length
+    stop = (row + 1) * length - start
+    i = 0
+    while i < size:
+        stop = min(stop, size)
+        for j in range(i, stop, _WIDE):
+            _fill(factors, j, row_factors[row])
+        i = stop
+        row += 1
+        stop += length
+
+
+@njit(cache=True)
+def _floors(x: Any, reciprocal: Any, low: Any, shift: Any, offset: Any, floors: Any) -> None:
+    """`floor(t * 2^k)` behind the exponent field."""
+    shift = np.uint64(shift & np.uint64(63))
+    for i in range(len(x)):
+        ratio = np.float64(abs(x[i])) * reciprocal[i]
+        y = ratio + (ratio if ratio > low else low)
+        y = y if y < _BELOW_TWO else _BELOW_TWO
+        floors[i] = np.uint32(np.uint32(np.float64(y).view(np.uint64) >> shift) - offset)
+
+
+@njit(cache=True)
+def _round(floors: Any, word: Any, random_bits: Any, ceiling: Any) -> Any:
+    """The code: `(floors + word) >> k`, clipped or carried."""
+    code = np.uint32(np.uint32(floors + np.uint32(word)) >> random_bits)
+    return np.uint32(min(code, np.uint32(np.uint32(floors >> random_bits) | ceiling)))
+
+
+@njit(cache=True)
+def _to_values(
+    x: Any,
+    floors: Any,
+    words: Any,
+    random_bits: Any,
+    ceiling: Any,
+    up: Any,
+    base: Any,
+    low: Any,
+    first: Any,
+    second: Any,
+    out: Any,
+) -> None:  # format: skip
+    random_bits = np.uint32(random_bits & np.uint32(31))
+    up = np.uint32(up & np.uint32(31))
+    half, zero = np.float32(0.5), np.float32(0)
+    for i in range(len(x)):
+        code = _round(floors[i], words[i], random_bits, ceiling)
+        y = np.uint32(np.uint32(code << up) + base).view(np.float32)
+        x_half = y * half
+        value = (y - (x_half if x_half > low else low)) * first[i] * second[i]
+        out[i] = -value if x[i] < zero else value
+
+
+@njit(cache=True)
+def _to_codes(
+    x: Any,
+    floors: Any,
+    words: Any,
+    random_bits: Any,
+    ceiling: Any,
+    man_bits: Any,
+    sign: Any,
+    exp: Any,
+    man: Any,
+) -> None:  # format: skip
+    random_bits = np.uint32(random_bits & np.uint32(31))
+    man_bits = np.uint32(man_bits & np.uint32(31))
+    mask = np.uint32((np.uint32(1) << man_bits) - 1)
+    zero = np.float32(0)
+    for i in range(len(x)):
+        code = _round(floors[i], words[i], random_bits, ceiling)
+        sign[i] = x[i] < zero
+        exp[i] = code >> man_bits
+        man[i] = code & mask
