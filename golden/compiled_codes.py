@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 from numba import njit, types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
 from .group_codes import BELOW_TWO, DEEP, LIFT, Coding, Float32, Octets, RowScales, tiles
 from .rounding import WordSource
@@ -20,11 +20,12 @@ from .spec import ScaleFormat
 
 # Elements worked on at a time, measured: all that is known of them stays in the first cache.
 _BLOCK = 512
+# Rows of fewer elements are not worth a loop of their own.
+_SHORT = 64
 # Elements that one store fills.
 _WIDE = 8
 # Elements between two looks at the source of random words.
 _PIECE = 1 << 17
-_POWERS = np.ldexp(1.0, -np.arange(256))
 _BELOW_TWO, _DEEPEST, _LIFTED = float(BELOW_TWO), 2.0**-DEEP, 2.0**LIFT
 
 
@@ -44,6 +45,21 @@ def _fill(typing: Any, array: Any, index: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.intp, array.dtype), codegen
+
+
+def _at(factors: Any, index: Any) -> Any:
+    """Entry of an array, or the one number."""
+
+
+@overload(_at)
+def _choose_at(factors: Any, index: Any) -> Any:
+    def entry(factors: Any, index: Any) -> Any:
+        return factors[index]
+
+    def number(factors: Any, index: Any) -> Any:
+        return factors
+
+    return entry if isinstance(factors, types.Array) else number
 
 
 def row_peaks(rows: Float32) -> Float32:
@@ -82,28 +98,35 @@ def scale_codes(
 @njit(cache=True)
 def _scale_codes(peaks: Any, top: Any, steps: Any, max_exp: Any, exp: Any, man: Any) -> None:
     """By exponent and fraction fields of float64, in which no float32 is subnormal."""
-    one, fraction = np.uint64(1023 << 52), np.uint64((1 << 52) - 1)
-    top_bits = np.float64(top).view(np.uint64)
-    top_part = np.uint64(top_bits & fraction)
-    unit = np.uint64(top_part | one).view(np.float64) / steps
-    for i in range(len(peaks)):
-        bits = np.float64(peaks[i]).view(np.uint64)
-        part = np.uint64(bits & fraction)
-        e = np.int64(top_bits >> np.uint64(52)) - np.int64(bits >> np.uint64(52))
-        ratio = np.uint64(part | one).view(np.float64)
-        if part <= top_part:
-            e += 1
-            ratio *= 2
-        m = 0
+    one, fraction = np.int64(1023 << 52), np.int64((1 << 52) - 1)
+    top_bits = np.float64(top).view(np.int64)
+    top_part = top_bits & fraction
+    unit = np.int64(top_part | one).view(np.float64) / steps
+    ratio = np.empty(_BLOCK)
+    e, m = np.empty((2, _BLOCK), np.int64)
+    for start in range(0, len(peaks), _BLOCK):
+        peak = peaks[start : start + _BLOCK]
+        for i in range(len(peak)):
+            bits = np.float64(peak[i]).view(np.int64)
+            part = bits & fraction
+            above = np.int64(part <= top_part)
+            # In (1, 2] times `top`'s fraction: 2^-e times this is S_r / S_t.
+            ratio[i] = np.int64((part | one) + (above << 52)).view(np.float64)
+            e[i] = (top_bits >> 52) - (bits >> 52) + above
+            m[i] = 0
         for step in range(steps):
-            m += (steps + step) * unit < ratio
-        if m == steps:
-            e, m = e - 1, 0
-        if e < 0:
-            e, m = 0, steps - 1
-        if e > max_exp or peaks[i] == 0:
-            e, m = max_exp, 0
-        exp[i], man[i] = e, m
+            bound = (steps + step) * unit
+            for i in range(len(peak)):
+                m[i] += bound < ratio[i]
+        part_exp, part_man = exp[start : start + _BLOCK], man[start : start + _BLOCK]
+        for i in range(len(peak)):
+            full = m[i] == steps
+            e_i = e[i] - full
+            m_i = 0 if full else m[i]
+            m_i = steps - 1 if e_i < 0 else m_i
+            below = (e_i > max_exp) | (peak[i] == np.float32(0))
+            part_exp[i] = max_exp if below else max(e_i, 0)
+            part_man[i] = 0 if below else m_i
 
 
 def encode(
@@ -114,7 +137,9 @@ def encode(
     man = np.empty(rows.shape, np.uint8 if coding.element.man_bits <= 8 else np.uint16)
     for part, *steps in _pieces(rows, scales, words, coding):
         fields = (field[part].reshape(-1) for field in (sign, exp, man))
-        _encode(*steps, np.uint32(coding.element.man_bits), *fields)
+        x, word, length, reciprocal, _, _, *rules = steps
+        man_bits = np.uint32(coding.element.man_bits)
+        _encode(x, word, length, reciprocal, *rules, man_bits, *fields)
     return sign, exp, man
 
 
@@ -123,9 +148,9 @@ def values(
 ) -> None:
     """The codes' values in `out`, as `group_codes.values`."""
     up = np.uint32(23 - coding.element.man_bits)
-    base = np.uint32((127 + coding.low_exp) << 23)
+    rule = up, np.uint32((127 + coding.low_exp) << 23), np.float32(coding.low)
     for part, *steps in _pieces(rows, scales, words, coding):
-        _values(*steps, up, base, out[part].reshape(-1))
+        _values(*steps, rule, out[part].reshape(-1))
 
 
 def _pieces(
@@ -137,42 +162,36 @@ def _pieces(
         scales.exp,
         scales.man,
         np.float64(scales.tensor_scale),
-        1 << scales.scale.man_bits,
-        _POWERS,
+        0.5**scales.scale.man_bits,
         *factors,
     )
     fraction_bits = coding.fraction_bits
     offset = np.uint32(((1023 + coding.low_exp) << fraction_bits) % (1 << 32))
-    rules = (
-        coding.low,
-        np.uint64(52 - fraction_bits),
-        offset,
-        np.uint32(coding.random_bits),
-        np.uint32(coding.ceiling),
-    )
+    floor_rule = coding.low, np.uint64(52 - fraction_bits), offset
+    round_rule = np.uint32(coding.random_bits), np.uint32(coding.ceiling)
     for part in tiles(rows.shape, _PIECE):
         tile = rows[part]
         word = words(tile.size)
         if isinstance(word, int):
             word = np.full(tile.size, word, np.uint16)
         own = (factor[part[0]] for factor in factors)
-        yield part, tile.reshape(-1), word, tile.shape[1], *own, *rules
+        yield part, tile.reshape(-1), word, tile.shape[1], *own, floor_rule, round_rule
 
 
 @njit(cache=True)
 def _row_factors(
-    exp: Any, man: Any, top: Any, steps: Any, powers: Any, reciprocal: Any, first: Any, second: Any
+    exp: Any, man: Any, top: Any, step: Any, reciprocal: Any, first: Any, second: Any
 ) -> None:
     """The reciprocal of `RowScales.divisor`, the next number above, and `RowScales.factors`."""
+    positive = top if top > 0 else 1.0
     for r in range(len(exp)):
-        fraction = 1 + man[r] / steps
-        power = powers[exp[r]]
-        divisor = fraction * power * (top if top > 0 else 1.0)
-        bits = np.float64(1 / divisor).view(np.uint64)
-        reciprocal[r] = np.uint64(bits + np.uint64(1)).view(np.float64)
-        lift = _LIFTED if divisor < _DEEPEST else 1.0
-        first[r] = fraction / lift
-        second[r] = top * power * lift
+        fraction = 1 + np.float64(np.int32(man[r])) * step
+        power = np.int64(np.int64(1023 - np.int64(exp[r])) << 52).view(np.float64)
+        divisor = fraction * power * positive
+        reciprocal[r] = np.int64(np.float64(1 / divisor).view(np.int64) + 1).view(np.float64)
+        deep = divisor < _DEEPEST
+        first[r] = fraction * (1 / _LIFTED if deep else 1.0)
+        second[r] = top * power * (_LIFTED if deep else 1.0)
 
 
 @njit(cache=True)
@@ -183,43 +202,30 @@ def _values(
     reciprocal: Any,
     first: Any,
     second: Any,
-    low: Any,
-    shift: Any,
-    offset: Any,
-    random_bits: Any,
-    ceiling: Any,
-    up: Any,
-    base: Any,
+    floor_rule: Any,
+    round_rule: Any,
+    value_rule: Any,
     out: Any,
-) -> None:  # format: skip
+) -> None:
     floors = np.empty(_BLOCK, np.uint32)
     factor = np.empty(_BLOCK + _WIDE)
-    factors = np.empty((2, _BLOCK + _WIDE), np.float32)
-    held = -1
-    for start in range(0, len(x), _BLOCK):
-        size = min(_BLOCK, len(x) - start)
-        span = slice(start, start + size)
+    pair = np.empty((2, _BLOCK + _WIDE), np.float32)
+    start = 0
+    while start < len(x):
+        span = _span(start, length, len(x))
         row = start // length
-        alone = start + size <= (row + 1) * length
-        if not alone or row != held:
-            _spread(reciprocal, length, start, size, factor)
-            _spread(first, length, start, size, factors[0])
-            _spread(second, length, start, size, factors[1])
-            held = row if alone else -1
-        _floors(x[span], factor, low, shift, offset, floors)
-        _to_values(
-            x[span],
-            floors,
-            words[span],
-            random_bits,
-            ceiling,
-            up,
-            base,
-            np.float32(low),
-            factors[0],
-            factors[1],
-            out[span],
-        )
+        if length >= _SHORT:
+            _floors(x[span], reciprocal[row], *floor_rule, floors)
+            own = x[span], floors, words[span], first[row], second[row]
+            _to_values(*own, *round_rule, *value_rule, out[span])
+        else:
+            _spread(reciprocal, length, span, factor)
+            _spread(first, length, span, pair[0])
+            _spread(second, length, span, pair[1])
+            _floors(x[span], factor, *floor_rule, floors)
+            spread = x[span], floors, words[span], pair[0], pair[1]
+            _to_values(*spread, *round_rule, *value_rule, out[span])
+        start = span.stop
 
 
 @njit(cache=True)
@@ -228,51 +234,46 @@ def _encode(
     words: Any,
     length: Any,
     reciprocal: Any,
-    first: Any,
-    second: Any,
-    low: Any,
-    shift: Any,
-    offset: Any,
-    random_bits: Any,
-    ceiling: Any,
+    floor_rule: Any,
+    round_rule: Any,
     man_bits: Any,
     sign: Any,
     exp: Any,
     man: Any,
-) -> None:  # format: skip
+) -> None:
     floors = np.empty(_BLOCK, np.uint32)
-    factor = np.empty(_BLOCK + _WIDE)
-    held = -1
-    for start in range(0, len(x), _BLOCK):
-        size = min(_BLOCK, len(x) - start)
-        span = slice(start, start + size)
-        row = start // length
-        alone = start + size <= (row + 1) * length
-        if not alone or row != held:
-            _spread(reciprocal, length, start, size, factor)
-            held = row if alone else -1
-        _floors(x[span], factor, low, shift, offset, floors)
-        _to_codes(
-            x[span],
-            floors,
-            words[span],
-            random_bits,
-            ceiling,
-            man_bits,
-            sign[span],
-            exp[span],
-            man[span],
-        )
+    factors = np.empty(_BLOCK + _WIDE)
+    start = 0
+    while start < len(x):
+        span = _span(start, length, len(x))
+        if length >= _SHORT:
+            _floors(x[span], reciprocal[start // length], *floor_rule, floors)
+        else:
+            _spread(reciprocal, length, span, factors)
+            _floors(x[span], factors, *floor_rule, floors)
+        fields = sign[span], exp[span], man[span]
+        _to_codes(x[span], floors, words[span], *round_rule, man_bits, *fields)
+        start = span.stop
 
 
 @njit(cache=True)
-def _spread(row_factors: Any, length: Any, start: Any, size: Any, factors: Any) -> None:
-    """Elements' factors from those of rows of `length`, for `size` elements from `start` on.
+def _span(start: Any, length: Any, total: Any) -> Any:
+    """A block from `start` on; where rows are long, of one row."""
+    stop = min(start + _BLOCK, total)
+    if length >= _SHORT:
+        stop = min(stop, (start // length + 1) * length)
+    return slice(start, stop)
+
+
+@njit(cache=True)
+def _spread(row_factors: Any, length: Any, span: Any, factors: Any) -> None:
+    """Elements' factors from those of rows of `length`, for a `span` of elements.
 
     A store that passes a row's end is made good by the next row's.
     """
-    row = start // length
-    stop = (row + 1) * length - start
+    row = span.start // length
+    stop = (row + 1) * length - span.start
+    size = span.stop - span.start
     i = 0
     while i < size:
         stop = min(stop, size)
@@ -288,7 +289,7 @@ def _floors(x: Any, reciprocal: Any, low: Any, shift: Any, offset: Any, floors: 
     """`floor(t * 2^k)` behind the exponent field."""
     shift = np.uint64(shift & np.uint64(63))
     for i in range(len(x)):
-        ratio = np.float64(abs(x[i])) * reciprocal[i]
+        ratio = np.float64(abs(x[i])) * _at(reciprocal, i)
         y = ratio + (ratio if ratio > low else low)
         y = y if y < _BELOW_TWO else _BELOW_TWO
         floors[i] = np.uint32(np.uint32(np.float64(y).view(np.uint64) >> shift) - offset)
@@ -306,15 +307,15 @@ def _to_values(
     x: Any,
     floors: Any,
     words: Any,
+    first: Any,
+    second: Any,
     random_bits: Any,
     ceiling: Any,
     up: Any,
     base: Any,
     low: Any,
-    first: Any,
-    second: Any,
     out: Any,
-) -> None:  # format: skip
+) -> None:
     random_bits = np.uint32(random_bits & np.uint32(31))
     up = np.uint32(up & np.uint32(31))
     half, zero = np.float32(0.5), np.float32(0)
@@ -322,7 +323,7 @@ def _to_values(
         code = _round(floors[i], words[i], random_bits, ceiling)
         y = np.uint32(np.uint32(code << up) + base).view(np.float32)
         x_half = y * half
-        value = (y - (x_half if x_half > low else low)) * first[i] * second[i]
+        value = (y - (x_half if x_half > low else low)) * _at(first, i) * _at(second, i)
         out[i] = -value if x[i] < zero else value
 
 
@@ -337,7 +338,7 @@ def _to_codes(
     sign: Any,
     exp: Any,
     man: Any,
-) -> None:  # format: skip
+) -> None:
     random_bits = np.uint32(random_bits & np.uint32(31))
     man_bits = np.uint32(man_bits & np.uint32(31))
     mask = np.uint32((np.uint32(1) << man_bits) - 1)

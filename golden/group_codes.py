@@ -8,6 +8,7 @@ their error (see `_ratios`).
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,10 @@ Float64 = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.integer]
 Octets = npt.NDArray[np.uint8]
 
+# Numba's loops where it is installed (extra `fast`), NumPy elsewhere: the same bits.
+COMPILED = find_spec("numba") is not None
+# Elements from which on codes are worth the second that numba takes to load.
+WORTH = 1 << 24
 # Elements worked on at a time: the float64 temporaries of a tile stay in the second-level cache.
 _TILE = 1 << 15
 # NumPy's loops along so few elements cost more than the elements: work along the other axis.
@@ -186,7 +191,8 @@ def values(
         value = y.view(np.float32)
         value -= np.maximum(value * np.float32(0.5), np.float32(coding.low))
         value *= first[part[0]]
-        value *= second[part[0]]
+        with np.errstate(over="ignore"):
+            value *= second[part[0]]
         # A negative zero counts as a positive one.
         np.copysign(value, rows[part] + np.float32(0), out=out[part])
 

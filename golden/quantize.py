@@ -8,7 +8,6 @@ import enum
 import math
 import sys
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -28,11 +27,6 @@ from .group_codes import (
 )
 from .rounding import WordSource, word_source
 from .spec import RANDOM_BITS, Carry, ElementFormat, Rounding, ScaleFormat, check_int, choice
-
-# Numba's loops where it is installed (extra `fast`), NumPy elsewhere: the same bits.
-_COMPILED = find_spec("numba") is not None
-# Elements from which on codes are worth the second that numba takes to load.
-_WORTH = 1 << 24
 
 
 class Grouping(enum.Enum):
@@ -169,7 +163,7 @@ def quantize(
     Source: Algorithm 1 of the MLS paper as fixed in docs/numerics.md section 3.
     """
     given = (x, element, scale, group, rounding, carry, random_bits, rng, random, tensor_scale)
-    job = _prepare(*given, worth=0 if "numba" in sys.modules else _WORTH)
+    job = _prepare(*given, worth=0 if "numba" in sys.modules else group_codes.WORTH)
     fields = job.steps.encode(job.rows, job.row_scales, job.words, job.coding)
     sign, exp, man = (field.reshape(x.shape) for field in fields)
     scale_shape = (job.scale_exp.shape + (1,) * x.ndim)[: x.ndim]
@@ -201,7 +195,8 @@ def quantize_values(
 ) -> Float32:
     """`quantize(x, ...).dequantize()` rounded once to float32, nearest even, without the codes.
 
-    A zero keeps its sign as in `dequantize`: -0 where x < 0, else +0.
+    A zero keeps its sign as in `dequantize`: -0 where x < 0, else +0. What a given tensor scale
+    near the end of float32's range takes beyond it is infinite.
 
     Parameters: those of `quantize`, and
         out: C-contiguous float32 of x's shape to put the values into; may be x.
@@ -270,7 +265,7 @@ def _prepare(
 
 def _steps(compiled: bool) -> Any:
     """The module whose functions take the steps: numba's loops where it is installed, or NumPy."""
-    if not (compiled and _COMPILED):
+    if not (compiled and group_codes.COMPILED):
         return group_codes
     from . import compiled_codes
 
