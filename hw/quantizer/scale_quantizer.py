@@ -114,8 +114,10 @@ class ScaleQuantizer(Component):
         carry = below[steps - 1]
         exact = named(m, "exact", (ratio - carry)[: _RATIO.width].as_signed())
         clipped = named(m, "clipped", zero | (exact > fmt.max_exp))
-        exponent = named(m, "scale_exponent", Mux(clipped, fmt.max_exp, exact)[: fmt.exp_bits])
-        chosen = [
+        exponent: Value = named(
+            m, "scale_exponent", Mux(clipped, fmt.max_exp, exact)[: fmt.exp_bits]
+        )
+        chosen: list[Value] = [
             named(m, f"chosen{i}", below[i - 1] & ~below[i] & ~clipped) for i in range(1, steps)
         ]
         if self.scaling is Scaling.DELAYED:
