@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic, overload
 
-from .group_codes import BELOW_TWO, DEEP, LIFT, Coding, Float32, Octets, RowScales, tiles
+from .group_codes import DEEP, LIFT, Coding, Float32, Octets, RowScales, tiles
 from .rounding import WordSource
 from .spec import ScaleFormat
 
@@ -26,7 +26,9 @@ _SHORT = 64
 _WIDE = 8
 # Elements between two looks at the source of random words.
 _PIECE = 1 << 17
-_BELOW_TWO, _DEEPEST, _LIFTED = float(BELOW_TWO), 2.0**-DEEP, 2.0**LIFT
+_DEEPEST, _LIFTED = 2.0**-DEEP, 2.0**LIFT
+# x = 1 and all above it: the largest code, whatever the word.
+_BELOW_TWO = float(np.nextafter(2.0, 0.0))
 
 
 @intrinsic
@@ -133,13 +135,12 @@ def encode(
     rows: Float32, scales: RowScales, words: WordSource, coding: Coding
 ) -> tuple[Octets, Octets, npt.NDArray[np.unsignedinteger]]:
     """Sign, exponent and mantissa fields, as `group_codes.encode`."""
+    man_bits = coding.element.man_bits
     sign, exp = np.empty(rows.shape, np.uint8), np.empty(rows.shape, np.uint8)
-    man = np.empty(rows.shape, np.uint8 if coding.element.man_bits <= 8 else np.uint16)
-    for part, *steps in _pieces(rows, scales, words, coding):
-        fields = (field[part].reshape(-1) for field in (sign, exp, man))
-        x, word, length, reciprocal, _, _, *rules = steps
-        man_bits = np.uint32(coding.element.man_bits)
-        _encode(x, word, length, reciprocal, *rules, man_bits, *fields)
+    man = np.empty(rows.shape, np.uint8 if man_bits <= 8 else np.uint16)
+    for part, x, word, length, factors, rules in _pieces(rows, scales, words, coding):
+        fields = tuple(field[part].reshape(-1) for field in (sign, exp, man))
+        _encode(x, word, length, factors[0], rules, np.uint32(man_bits), fields)
     return sign, exp, man
 
 
@@ -148,23 +149,18 @@ def values(
 ) -> None:
     """The codes' values in `out`, as `group_codes.values`."""
     up = np.uint32(23 - coding.element.man_bits)
-    rule = up, np.uint32((127 + coding.low_exp) << 23), np.float32(coding.low)
-    for part, *steps in _pieces(rows, scales, words, coding):
-        _values(*steps, rule, out[part].reshape(-1))
+    binade = up, np.uint32((127 + coding.low_exp) << 23), np.float32(coding.low)
+    for part, x, word, length, factors, rules in _pieces(rows, scales, words, coding):
+        _values(x, word, length, factors, rules, binade, out[part].reshape(-1))
 
 
 def _pieces(
     rows: Float32, scales: RowScales, words: WordSource, coding: Coding
 ) -> Iterator[tuple[Any, ...]]:
-    """Pieces of `rows`, each with what the loops take."""
+    """Pieces of `rows`: where, elements, words, length of a row, rows' factors, rules of codes."""
     factors = np.empty(len(scales.exp)), *np.empty((2, len(scales.exp)), np.float32)
-    _row_factors(
-        scales.exp,
-        scales.man,
-        np.float64(scales.tensor_scale),
-        0.5**scales.scale.man_bits,
-        *factors,
-    )
+    step = 0.5**scales.scale.man_bits
+    _row_factors(scales.exp, scales.man, np.float64(scales.tensor_scale), step, factors)
     fraction_bits = coding.fraction_bits
     offset = np.uint32(((1023 + coding.low_exp) << fraction_bits) % (1 << 32))
     floor_rule = coding.low, np.uint64(52 - fraction_bits), offset
@@ -174,15 +170,14 @@ def _pieces(
         word = words(tile.size)
         if isinstance(word, int):
             word = np.full(tile.size, word, np.uint16)
-        own = (factor[part[0]] for factor in factors)
-        yield part, tile.reshape(-1), word, tile.shape[1], *own, floor_rule, round_rule
+        own = tuple(factor[part[0]] for factor in factors)
+        yield part, tile.reshape(-1), word, tile.shape[1], own, (floor_rule, round_rule)
 
 
 @njit(cache=True)
-def _row_factors(
-    exp: Any, man: Any, top: Any, step: Any, reciprocal: Any, first: Any, second: Any
-) -> None:
+def _row_factors(exp: Any, man: Any, top: Any, step: Any, factors: Any) -> None:
     """The reciprocal of `RowScales.divisor`, the next number above, and `RowScales.factors`."""
+    reciprocal, first, second = factors
     positive = top if top > 0 else 1.0
     for r in range(len(exp)):
         fraction = 1 + np.float64(np.int32(man[r])) * step
@@ -196,17 +191,10 @@ def _row_factors(
 
 @njit(cache=True)
 def _values(
-    x: Any,
-    words: Any,
-    length: Any,
-    reciprocal: Any,
-    first: Any,
-    second: Any,
-    floor_rule: Any,
-    round_rule: Any,
-    value_rule: Any,
-    out: Any,
+    x: Any, words: Any, length: Any, row_factors: Any, rules: Any, binade: Any, out: Any
 ) -> None:
+    reciprocal, first, second = row_factors
+    floor_rule, round_rule = rules
     floors = np.empty(_BLOCK, np.uint32)
     factor = np.empty(_BLOCK + _WIDE)
     pair = np.empty((2, _BLOCK + _WIDE), np.float32)
@@ -214,45 +202,37 @@ def _values(
     while start < len(x):
         span = _span(start, length, len(x))
         row = start // length
+        block, word, to = x[span], words[span], out[span]
         if length >= _SHORT:
-            _floors(x[span], reciprocal[row], *floor_rule, floors)
-            own = x[span], floors, words[span], first[row], second[row]
-            _to_values(*own, *round_rule, *value_rule, out[span])
+            _floors(block, reciprocal[row], floor_rule, floors)
+            _to_values(block, floors, word, first[row], second[row], round_rule, binade, to)
         else:
             _spread(reciprocal, length, span, factor)
             _spread(first, length, span, pair[0])
             _spread(second, length, span, pair[1])
-            _floors(x[span], factor, *floor_rule, floors)
-            spread = x[span], floors, words[span], pair[0], pair[1]
-            _to_values(*spread, *round_rule, *value_rule, out[span])
+            _floors(block, factor, floor_rule, floors)
+            _to_values(block, floors, word, pair[0], pair[1], round_rule, binade, to)
         start = span.stop
 
 
 @njit(cache=True)
 def _encode(
-    x: Any,
-    words: Any,
-    length: Any,
-    reciprocal: Any,
-    floor_rule: Any,
-    round_rule: Any,
-    man_bits: Any,
-    sign: Any,
-    exp: Any,
-    man: Any,
+    x: Any, words: Any, length: Any, reciprocal: Any, rules: Any, man_bits: Any, fields: Any
 ) -> None:
+    sign, exp, man = fields
+    floor_rule, round_rule = rules
     floors = np.empty(_BLOCK, np.uint32)
     factors = np.empty(_BLOCK + _WIDE)
     start = 0
     while start < len(x):
         span = _span(start, length, len(x))
         if length >= _SHORT:
-            _floors(x[span], reciprocal[start // length], *floor_rule, floors)
+            _floors(x[span], reciprocal[start // length], floor_rule, floors)
         else:
             _spread(reciprocal, length, span, factors)
-            _floors(x[span], factors, *floor_rule, floors)
-        fields = sign[span], exp[span], man[span]
-        _to_codes(x[span], floors, words[span], *round_rule, man_bits, *fields)
+            _floors(x[span], factors, floor_rule, floors)
+        own = sign[span], exp[span], man[span]
+        _to_codes(x[span], floors, words[span], round_rule, man_bits, own)
         start = span.stop
 
 
@@ -278,15 +258,16 @@ def _spread(row_factors: Any, length: Any, span: Any, factors: Any) -> None:
     while i < size:
         stop = min(stop, size)
         for j in range(i, stop, _WIDE):
-            _fill(factors, j, row_factors[row])
+            _fill(factors, j, row_factors[row])  # type: ignore[call-arg]
         i = stop
         row += 1
         stop += length
 
 
 @njit(cache=True)
-def _floors(x: Any, reciprocal: Any, low: Any, shift: Any, offset: Any, floors: Any) -> None:
+def _floors(x: Any, reciprocal: Any, rule: Any, floors: Any) -> None:
     """`floor(t * 2^k)` behind the exponent field."""
+    low, shift, offset = rule
     shift = np.uint64(shift & np.uint64(63))
     for i in range(len(x)):
         ratio = np.float64(abs(x[i])) * _at(reciprocal, i)
@@ -304,41 +285,24 @@ def _round(floors: Any, word: Any, random_bits: Any, ceiling: Any) -> Any:
 
 @njit(cache=True)
 def _to_values(
-    x: Any,
-    floors: Any,
-    words: Any,
-    first: Any,
-    second: Any,
-    random_bits: Any,
-    ceiling: Any,
-    up: Any,
-    base: Any,
-    low: Any,
-    out: Any,
+    x: Any, floors: Any, words: Any, first: Any, second: Any, rule: Any, binade: Any, out: Any
 ) -> None:
-    random_bits = np.uint32(random_bits & np.uint32(31))
-    up = np.uint32(up & np.uint32(31))
+    random_bits, ceiling = rule
+    up, base, low = binade
+    random_bits, up = np.uint32(random_bits & np.uint32(31)), np.uint32(up & np.uint32(31))
     half, zero = np.float32(0.5), np.float32(0)
     for i in range(len(x)):
         code = _round(floors[i], words[i], random_bits, ceiling)
         y = np.uint32(np.uint32(code << up) + base).view(np.float32)
-        x_half = y * half
-        value = (y - (x_half if x_half > low else low)) * _at(first, i) * _at(second, i)
+        half_y = y * half
+        value = (y - (half_y if half_y > low else low)) * _at(first, i) * _at(second, i)
         out[i] = -value if x[i] < zero else value
 
 
 @njit(cache=True)
-def _to_codes(
-    x: Any,
-    floors: Any,
-    words: Any,
-    random_bits: Any,
-    ceiling: Any,
-    man_bits: Any,
-    sign: Any,
-    exp: Any,
-    man: Any,
-) -> None:
+def _to_codes(x: Any, floors: Any, words: Any, rule: Any, man_bits: Any, fields: Any) -> None:
+    random_bits, ceiling = rule
+    sign, exp, man = fields
     random_bits = np.uint32(random_bits & np.uint32(31))
     man_bits = np.uint32(man_bits & np.uint32(31))
     mask = np.uint32((np.uint32(1) << man_bits) - 1)

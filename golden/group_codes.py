@@ -2,7 +2,7 @@
 
 With numba, `compiled_codes.py` has the same functions. Everything is exact: float64 only carries
 numbers that fit it, or quotients whose distance from the next rounding boundary is proven to exceed
-their error (see `_ratios`).
+their error (see `_codes`).
 """
 
 import functools
@@ -26,15 +26,13 @@ Octets = npt.NDArray[np.uint8]
 COMPILED = find_spec("numba") is not None
 # Elements from which on codes are worth the second that numba takes to load.
 WORTH = 1 << 24
-# Elements worked on at a time: the float64 temporaries of a tile stay in the second-level cache.
-_TILE = 1 << 15
+# Elements worked on at a time, measured: fewer cost calls, more leave the caches.
+_TILE = 1 << 16
 # NumPy's loops along so few elements cost more than the elements: work along the other axis.
 _SHORT = 64
 # A scale S_g * S_t below 2^-DEEP is applied to values that are LIFT binades smaller.
 DEEP = 40
 LIFT = 80
-# x = 1 and all above it become the largest code, whatever the word.
-BELOW_TWO = np.nextafter(2.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -145,6 +143,8 @@ class RowScales:
     man: Octets
     tensor_scale: np.float32
     scale: ScaleFormat
+    saturates: bool
+    """Whether elements may exceed `S_g * S_t`."""
 
     @property
     def divisor(self) -> Float64:
@@ -186,15 +186,21 @@ def values(
     first, second = (factor.reshape(-1, 1) for factor in scales.factors)
     man_bits = coding.element.man_bits
     base = np.uint32((127 + coding.low_exp) << 23)
+    low = np.full(min(rows.size, _TILE), coding.low, np.float32)
     for part, code in _codes(rows, scales, words, coding):
-        y = (code.astype(np.uint32) << np.uint32(23 - man_bits)) + base
-        value = y.view(np.float32)
-        value -= np.maximum(value * np.float32(0.5), np.float32(coding.low))
+        bits = code.astype(np.uint32)
+        bits <<= np.uint32(23 - man_bits)
+        bits += base
+        value = bits.view(np.float32)
+        half = value * np.float32(0.5)
+        value -= np.maximum(half, low[: half.size].reshape(half.shape), out=half)
         value *= first[part[0]]
         with np.errstate(over="ignore"):
             value *= second[part[0]]
         # A negative zero counts as a positive one.
-        np.copysign(value, rows[part] + np.float32(0), out=out[part])
+        sign = (rows[part] + np.float32(0)).view(np.uint32)
+        sign &= np.uint32(1 << 31)
+        np.bitwise_or(bits, sign, out=out[part].view(np.uint32))
 
 
 def _codes(
@@ -217,31 +223,41 @@ def _codes(
     below, the sum by at most 2^(p-53) more. 1.5 * 2^(p-53) < 1/D holds as `quantize` limits p.
     """
     fraction_bits, random_bits = coding.fraction_bits, coding.random_bits
-    # A code before rounding stays below 2^(E+p), plus a word below 2^k.
+    # A code before rounding reaches 2^(E+p) at x = 1, plus a word below 2^k.
     width = 16 if coding.element.exp_bits + fraction_bits <= 15 else 32
     integer: type[np.unsignedinteger] = np.uint16 if width == 16 else np.uint32
     offset = integer(((1023 + coding.low_exp) << fraction_bits) % (1 << width))
     shift = np.uint64(52 - fraction_bits)
-    ceiling = integer(coding.ceiling)
     divisor = scales.divisor.reshape(-1, 1)
-    operation, operand = np.divide, divisor
-    if multiplies(coding, scales.scale):
-        operation, operand = np.multiply, np.nextafter(1 / divisor, np.inf)
+    product = multiplies(coding, scales.scale)
+    operation: np.ufunc = np.multiply if product else np.divide
+    operand = np.nextafter(1 / divisor, np.inf) if product else divisor
+    # NumPy compares whole arrays in half the time of an array and a number, integers in less.
+    size = min(rows.size, _TILE)
+    buffer, raised = np.empty((2, size))
+    low, largest = np.full(size, coding.low), np.full(size, coding.largest, integer)
     for part in tiles(rows.shape, _TILE):
         tile = rows[part]
         factor = operand[part[0]]
         if tile.shape[1] < _SHORT:
             factor = factor.repeat(tile.shape[1], axis=1)
-        y = np.abs(tile).astype(np.float64)
-        operation(y, factor, out=y)
-        y += np.maximum(y, coding.low)
-        np.minimum(y, BELOW_TWO, out=y)
-        exact = (y.view(np.uint64) >> shift).astype(integer)  # drops the exponent's top bits
+        y = buffer[: tile.size]
+        x = y.reshape(tile.shape)
+        x[...] = np.abs(tile)
+        operation(x, factor, out=x)
+        if scales.saturates:
+            np.minimum(y, 1, out=y)
+        own = raised[: y.size]
+        np.maximum(y.view(np.int64), low[: y.size].view(np.int64), out=own.view(np.int64))
+        y += own
+        bits = y.view(np.uint64)
+        bits >>= shift
+        exact = bits.astype(integer)  # drops the exponent's top bits
         exact -= offset
-        word = words(tile.size)
-        if not isinstance(word, int):
-            word = word.reshape(tile.shape)
-        code = np.right_shift(np.add(exact, word, dtype=integer), random_bits)
+        code = np.add(exact, words(tile.size), dtype=integer)
+        code >>= integer(random_bits)
         exact >>= integer(random_bits)
-        exact |= ceiling
-        yield part, np.minimum(code, exact, out=exact)
+        exact |= integer(coding.ceiling)
+        np.minimum(code, exact, out=code)
+        np.minimum(code, largest[: code.size], out=code)
+        yield part, code.reshape(tile.shape)

@@ -259,8 +259,9 @@ def _prepare(
         maxima = maxima.max(axis=0, keepdims=True)
     top = maxima.max() if tensor_scale is None else tensor_scale
     exp, man = steps.scale_codes(maxima, top, scale)
-    of_rows = (np.broadcast_to(field, cells.shape[:2]).reshape(-1) for field in (exp, man))
-    return _Job(steps, rows, RowScales(*of_rows, top, scale), exp, man, words, coding)
+    row_exp, row_man = (np.broadcast_to(f, cells.shape[:2]).reshape(-1) for f in (exp, man))
+    row_scales = RowScales(row_exp, row_man, top, scale, saturates=tensor_scale is not None)
+    return _Job(steps, rows, row_scales, exp, man, words, coding)
 
 
 def _steps(compiled: bool) -> Any:

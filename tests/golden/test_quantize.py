@@ -361,11 +361,11 @@ def test_group_maxima_over_tiles():
 
 
 @pytest.mark.parametrize(("element", "scale", "k"), FORMATS)
-@pytest.mark.parametrize("ratio", [0.3, 0.7, 0.999, 1.0, 1.001, 5.0, 2.0**-40, 2.0**40])
+@pytest.mark.parametrize("ratio", [0.3, 0.7, 1.0, 5.0, 2.0**-40])
 def test_a_given_tensor_scale(element, scale, k, ratio):
     """Below the tensor's largest element, groups meet the grid's end and elements saturate."""
     rng = np.random.default_rng([*element, *scale, k])
-    for group, carry in (("nc", "clip"), ("nc", "carry"), ("c", "clip"), ("none", "carry")):
+    for group, carry in (("nc", "clip"), ("c", "carry")):
         x = random_tensor(rng, (3, 4, 2, 5))
         given = np.float32(np.abs(x).max() * ratio)
         formats = ElementFormat(*element), ScaleFormat(*scale)
@@ -373,10 +373,10 @@ def test_a_given_tensor_scale(element, scale, k, ratio):
 
 
 @pytest.mark.parametrize("name", directed_tensors())
-@pytest.mark.parametrize("given", [1e-45, 1e-40, 2.0**-60, 0.75, 1.0, 3.3e38])
+@pytest.mark.parametrize("given", [1e-45, 2.0**-60, 0.75, 3.3e38])
 def test_a_given_tensor_scale_of_any_size(name, given):
     x = directed_tensors()[name][..., ::3]
-    for element, scale in [((2, 4), (8, 1)), ((0, 2), (1, 0)), ((5, 10), (8, 3))]:
+    for element, scale in [((2, 4), (8, 1)), ((5, 10), (8, 3))]:
         formats = ElementFormat(*element), ScaleFormat(*scale)
         check(x, *formats, tensor_scale=np.float32(given))
 
