@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from ..support.words import Codes
 from .quantize import quantize, scale_value
-from .spec import FP32, Carry, ElementFormat, Rounding, ScaleFormat, check_int
+from .spec import FP32, Carry, ElementFormat, Rounding, ScaleFormat, Scaling, check_int
 
 Float64 = npt.NDArray[np.float64]
 
@@ -81,6 +81,7 @@ def mls_quantizer(
     carry: Carry,
     random_bits: int,
     reciprocal_bits: int = 0,
+    scaling: Scaling = Scaling.CURRENT,
 ) -> dict[str, Codes]:
     """Codes and scale code of every beat, by `quantize` alone where they are exact.
 
@@ -89,11 +90,13 @@ def mls_quantizer(
     nearest. A beat is invalid from the one on whose element exceeds the group's maximum; where the
     maxima are not finite or the group's is the larger, the whole group is. Its codes are 0.
     `reciprocal_bits`: 0, or the bits p, 4..16, of a reciprocal whose product is the quotient.
+    `scaling`: delayed, the group's maximum may be the larger unless the tensor's is 0.
     """
     begins = np.flatnonzero(start)
     group = np.cumsum(start) - 1
     peak, top = group_max[begins], tensor_max[begins]
-    no_group = (top >= FP32.infinity) | (peak > top)
+    no_group = np.maximum(peak, top) >= FP32.infinity
+    no_group |= (peak > top) & ((scaling is Scaling.CURRENT) | (top == 0))
     beyond = ((x & (_SIGN - 1)) > peak[group][:, np.newaxis]).any(axis=1) | no_group[group]
     invalid = _running_max(beyond.astype(np.int64), start.astype(bool))
     codes, scale_codes = np.zeros_like(x), np.zeros_like(start)
@@ -163,7 +166,7 @@ def _by_reciprocal(
         r = np.minimum(r, (1 << man_bits) * (1 + normal) - 1)
     largest = (1 << (element.code_width - 1)) - 1
     code = np.minimum(np.where(normal, (field - 1) << man_bits, 0) + r, largest)
-    code = np.where((distance == 0) & (first == 1), largest, code)
+    code = np.where((distance < 0) | ((distance == 0) & (first == 1)), largest, code)
     sign = (x > _SIGN).astype(np.int64) << (element.code_width - 1)
     return sign | np.where(x & (_SIGN - 1), code, 0)
 
@@ -188,17 +191,16 @@ def _rows(
     carry: Carry,
     random_bits: int,
 ) -> tuple[Codes, Codes]:
-    """Quantize groups, a row each: their maxima as a further element, the tensor's as a further
-    group.
+    """Quantize groups, a row each: their maxima as a further element. A tensor of zeros has none,
+    and any other scale the same codes.
     """
-    groups = np.zeros((len(rows) + 1, rows.shape[1] + 1), np.uint32)
-    groups[:-1, :-1] = rows
-    groups[:-1, -1] = peaks
-    groups[-1, -1] = top
+    groups = np.zeros((len(rows), rows.shape[1] + 1), np.uint32)
+    groups[:, :-1] = rows
+    groups[:, -1] = peaks
     word = None
     if random is not None:
         word = np.zeros(groups.shape, np.int64)
-        word[:-1, :-1] = random
+        word[:, :-1] = random
     tensor = quantize(
         groups.view(np.float32),
         element,
@@ -208,5 +210,6 @@ def _rows(
         carry=carry,
         random_bits=random_bits,
         random=word,
+        tensor_scale=np.uint32(top or 1).view(np.float32),
     )
-    return tensor.codes()[:-1, :-1].astype(np.int64), tensor.scale_codes()[:-1, 0].astype(np.int64)
+    return tensor.codes()[:, :-1].astype(np.int64), tensor.scale_codes()[:, 0].astype(np.int64)

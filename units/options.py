@@ -238,6 +238,12 @@ OPTIONS: Mapping[str, Option] = {
             slug=_value,
             help="Rounding: stochastic, or nearest (ties away from zero, of blocks to even).",
         ),
+        Option(
+            name="scaling",
+            slug=_value,
+            quiet=True,
+            help="Tensor scale: current (the tensor's own) or delayed (of an earlier step).",
+        ),
         Option(name="random_bits", slug="random{}".format, help="Bits of a random word."),
         Option(
             name="lfsr_seed",

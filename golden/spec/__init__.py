@@ -12,7 +12,7 @@ from .dots import (
     Operands,
 )
 from .formats import ElementFormat, FloatFormat, IntFormat, LnsFormat, ScaleFormat, Specials
-from .policies import Carry, Overflow, Rounding, Tree
+from .policies import Carry, Overflow, Rounding, Scaling, Tree
 from .presets import (
     BF16,
     BLOCK_PRESETS,
@@ -130,6 +130,7 @@ __all__ = [
     "Rounding",
     "ScaleCoding",
     "ScaleFormat",
+    "Scaling",
     "Specials",
     "Tree",
     "check_int",

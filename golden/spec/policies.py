@@ -33,6 +33,16 @@ class Carry(enum.Enum):
     """It moves to the next binade's smallest; the largest code saturates (like IEEE 754)."""
 
 
+class Scaling(enum.Enum):
+    """Whose largest magnitude the tensor scale S_t is."""
+
+    CURRENT = "current"
+    """The tensor's own, which must be known before the first code: two passes."""
+
+    DELAYED = "delayed"
+    """That of an earlier step: one pass. What exceeds it saturates."""
+
+
 class Tree(enum.Enum):
     """How the scaled sums of groups add up."""
 

@@ -6,7 +6,7 @@ from amaranth.hdl import signed, unsigned
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
-from ...golden.spec import FP32, Carry, ElementFormat, Rounding, ScaleFormat
+from ...golden.spec import FP32, Carry, ElementFormat, Rounding, ScaleFormat, Scaling
 from ..parts.component import Component, parameter
 from ..parts.lfsr import Lfsr
 from ..parts.magnitude import MAGNITUDE_BITS
@@ -41,6 +41,7 @@ class QuantizerLanes(Component):
     reciprocal_bits: int = QuantizerLane.reciprocal_bits
     levels: int = QuantizerLane.levels
     division: Division = QuantizerLane.division
+    scaling: Scaling = ScaleQuantizer.scaling
 
     def rules(self):
         check_reciprocal_bits(self.reciprocal_bits)
@@ -55,6 +56,7 @@ class QuantizerLanes(Component):
                 reciprocal_bits=self.reciprocal_bits,
                 levels=self.levels,
                 division=self.division,
+                scaling=self.scaling,
             )
             for _ in range(self.lanes)
         ]
@@ -135,6 +137,11 @@ class MlsQuantizer(Component):
     (as NaN does), or the maxima are no finite `S_r <= S_t`, `invalid` is 1 from that beat to its
     group's last one, and these beats' codes are 0.
 
+    Delayed scaling: `tensor_max` is that of an earlier step, so that only a group must be held
+    until its own maximum is known. Ratios above the scales get the largest scale, elements above
+    the codes the largest code; of `S_r > S_t` only `S_t = 0` is invalid. Fed the tensor's own
+    maximum it computes what the other build does.
+
     Throughput one beat a cycle, latency that of a `QuantizerLane`. No reset: `start` defines the
     scale and the flag, `seed` the words. An idle cycle is a beat of zeros. Source: docs/numerics.md
     section 15.
@@ -166,12 +173,13 @@ class MlsQuantizer(Component):
     reciprocal_bits: int = QuantizerLane.reciprocal_bits
     levels: int = QuantizerLane.levels
     division: Division = QuantizerLane.division
+    scaling: Scaling = ScaleQuantizer.scaling
 
     def rules(self):
         check_reciprocal_bits(self.reciprocal_bits)
 
     def ports(self):
-        self._scale = ScaleQuantizer(scale=self.scale)
+        self._scale = ScaleQuantizer(scale=self.scale, scaling=self.scaling)
         self._reciprocal = self._generator = None
         if self.reciprocal_bits:
             self._reciprocal = Reciprocal(
@@ -194,6 +202,7 @@ class MlsQuantizer(Component):
             reciprocal_bits=self.reciprocal_bits,
             levels=self.levels,
             division=self.division,
+            scaling=self.scaling,
         )
         outputs = self._elements.signature.members
         return {

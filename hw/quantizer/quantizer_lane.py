@@ -6,13 +6,14 @@ from amaranth.hdl import Value, signed
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
-from ...golden.spec import FP32, Carry, ElementFormat
+from ...golden.spec import FP32, Carry, ElementFormat, Scaling
 from ..parts.component import Component, parameter
 from ..parts.lfsr import Lfsr
 from ..parts.magnitude import MAGNITUDE_BITS, normalised
 from ..parts.values import named, registered
 from .quotients import Divided, Division, Element, Quotient, choose_quotient
 from .reciprocal import MOST_BITS, Reciprocal, check_reciprocal_bits
+from .scale_quantizer import ScaleQuantizer
 
 
 class QuantizerLane(Component):
@@ -23,7 +24,8 @@ class QuantizerLane(Component):
     gives its digits from the one of 2^0 on, and says whether t rounds up. floor(floor(a) / 2^s) =
     floor(a / 2^s): the shift right comes after the division, on its few digits, and no operand is
     aligned. How far the exponents lie apart and the first digit are the code's exponent; what lies
-    farther than the digits reach is zero.
+    farther than the digits reach is zero. With delayed scaling an element may exceed its divisor:
+    it becomes the largest code.
 
     Latency `2 + cycles`: input, significand, those of the quotient, the last of which is the code.
     `peak` is read a cycle after x, `exponent` and `divisor[0]` 2 cycles (with a reciprocal
@@ -61,6 +63,7 @@ class QuantizerLane(Component):
     division: Division = parameter(
         "how t's fraction meets R; unused with a reciprocal", default=Division.PRODUCT
     )
+    scaling: Scaling = ScaleQuantizer.scaling
 
     def rules(self):
         check_reciprocal_bits(self.reciprocal_bits)
@@ -73,6 +76,7 @@ class QuantizerLane(Component):
             reciprocal_bits=self.reciprocal_bits,
             levels=self.levels,
             division=self.division,
+            scaling=self.scaling,
         )
         return {
             "x": In(FP32.code_width),
@@ -116,8 +120,11 @@ class QuantizerLane(Component):
         nonzero = significand[-1]
         farthest = self.quotient.farthest
         far = named(m, "far", ~nonzero | (apart >= farthest))
-        width = farthest.bit_length()
-        distance = named(m, "distance", Mux(far, farthest, apart[:width])[:width])
+        width = self.quotient.distance_width
+        within = Mux(far, farthest, apart[:width])
+        if self.scaling is Scaling.DELAYED:
+            within |= (nonzero & apart[-1]).replicate(width)
+        distance = named(m, "distance", within[:width])
         element = Element(significand, distance, sign & nonzero)
         divided = self.quotient.divide(m, element, self.divisor, self.random)
         code = Cat(self._round(m, divided), divided.sign)
@@ -139,6 +146,9 @@ class QuantizerLane(Component):
         exact = named(m, "exact", Cat(mantissa, exponent))
         full = mantissa if self.carry is Carry.CLIP else exact
         rounded = exact + (divided.up & ~Cat(full, Const(1, 1)).all())
-        # x = 1 becomes the largest code.
-        one = named(m, "one", first & ~distance.any())
+        # x = 1 becomes the largest code, and what lies above it.
+        one = first & ~distance.any()
+        if self.scaling is Scaling.DELAYED:
+            one |= distance.all()
+        one = named(m, "one", one)
         return named(m, "rounded", rounded[: len(exact)]) | one.replicate(len(exact))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from amaranth import Cat, Const, Module, Mux
 from amaranth.hdl import Value, ValueLike, signed
 
-from ...golden.spec import FP32, ElementFormat
+from ...golden.spec import FP32, ElementFormat, Scaling
 from ..parts.signed_multiplier import SignedMultiplier
 from ..parts.unsigned_multiplier import UnsignedMultiplier
 from ..parts.values import named, registered
@@ -32,7 +32,7 @@ class Division(enum.Enum):
 
 class Element(NamedTuple):
     """What is divided: `significand`, X; `distance`, how far its exponent lies below the divisor's,
-    at most `farthest`; `sign`.
+    at most `farthest`, or all ones where it lies above (delayed scaling); `sign`.
     """
 
     significand: Value
@@ -61,6 +61,7 @@ class Quotient:
     ----------
     format: of the code.
     random_bits: k.
+    scaling: whose maximum the divisor has; with a delayed one x may exceed 1.
 
     Members
     -------
@@ -74,6 +75,7 @@ class Quotient:
 
     format: ElementFormat
     random_bits: int
+    scaling: Scaling = Scaling.CURRENT
 
     significand_width = FP32.significand_width
 
@@ -106,9 +108,14 @@ class Quotient:
         return reach + (1 << self.format.exp_bits) - 2
 
     @property
+    def distance_width(self) -> int:
+        """Bits of a distance: up to `farthest`; with delayed scaling all ones lie beyond it."""
+        return (self.farthest + (self.scaling is Scaling.DELAYED)).bit_length()
+
+    @property
     def _beside(self) -> int:
         """Bits of distance and sign, which travel beside the digits."""
-        return self.farthest.bit_length() + 1
+        return self.distance_width + 1
 
     def _shift(self, m, first, distance, *, name="shift"):
         """s: how many of the digits lie below the last mantissa bit and the k bits behind it."""
@@ -350,9 +357,15 @@ def choose_quotient(
     reciprocal_bits: int,
     levels: int,
     division: Division,
+    scaling: Scaling,
 ) -> Quotient:
     """The quotient of a lane's parameters."""
-    common: dict[str, Any] = {"format": format, "random_bits": random_bits, "levels": levels}
+    common: dict[str, Any] = {
+        "format": format,
+        "random_bits": random_bits,
+        "levels": levels,
+        "scaling": scaling,
+    }
     if reciprocal_bits:
         return ReciprocalQuotient(**common, reciprocal_bits=reciprocal_bits)
     kind = {Division.DIGITS: DigitQuotient, Division.PRODUCT: ProductQuotient}[division]

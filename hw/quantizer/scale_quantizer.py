@@ -5,7 +5,7 @@ from amaranth import Cat, Const, Module, Mux
 from amaranth.hdl import Value, signed
 from amaranth.lib.wiring import In, Out
 
-from ...golden.spec import FP32, ScaleFormat
+from ...golden.spec import FP32, ScaleFormat, Scaling
 from ..parts.component import Component, parameter
 from ..parts.magnitude import MAGNITUDE_BITS, normalised
 from ..parts.values import named, registered
@@ -30,6 +30,8 @@ class ScaleQuantizer(Component):
     `2^Mg * R'`. The multiple that is not is the divisor, its top bit set. Ratios below the grid get
     its smallest value; so does `S_r = 0`. Exact, subnormal maxima included.
 
+    Delayed scaling: `S_r` may exceed `S_t`, and ratios above the grid get its largest value.
+
     Latency 2 cycles from the maxima to the scale code; the maxima are compared before their
     registers. Source: docs/numerics.md sections 3 and 15.
 
@@ -38,13 +40,15 @@ class ScaleQuantizer(Component):
     start: In, the maxima belong to a new group; otherwise those of the last one stay.
     group_max, tensor_max: In, 31 bits, `S_r` and `S_t` as float32 magnitudes.
     peak: Out, 31 bits: `group_max`, a cycle later, held.
-    invalid: Out, beside `peak`: a maximum is NaN or infinite, or `S_r > S_t`.
+    invalid: Out, beside `peak`: a maximum is NaN or infinite; or `S_r > S_t`, with delayed scaling
+        only where `S_t = 0`.
     scale_code: Out, `scale.code_width` bits; 0 where invalid.
     divisor: Out, `divisor_width` bits, beside `scale_code`.
     exponent: Out, signed 10 bits, beside `scale_code`.
     """
 
     scale: ScaleFormat = parameter("of `S_g`, a group's scale")
+    scaling: Scaling = parameter("whose maximum `S_t` is", default=Scaling.CURRENT)
 
     def ports(self):
         return {
@@ -77,8 +81,12 @@ class ScaleQuantizer(Component):
         at_most = named(m, "at_most", peak <= top)
         ratio = (top_exponent - peak_exponent + at_most)[: _RATIO.width].as_signed()
         ratio = named(m, "ratio", ratio)
-        # S_r <= S_t: the exponents differ, or they do not and R <= T.
-        invalid = self.tensor_max[FP32.man_bits :].all() | (ratio <= 0)
+        if self.scaling is Scaling.DELAYED:
+            wrong = self.group_max[FP32.man_bits :].all() | (peak[-1] & ~top[-1])
+        else:
+            # S_r <= S_t: the exponents differ, or they do not and R <= T.
+            wrong = ratio <= 0
+        invalid = self.tensor_max[FP32.man_bits :].all() | wrong
         m.d.comb += [
             self.peak.eq(registered(m, "s1_peak", self.group_max, self.start)),
             self.invalid.eq(registered(m, "s1_invalid", invalid, self.start)),
@@ -106,10 +114,19 @@ class ScaleQuantizer(Component):
         carry = below[steps - 1]
         exact = named(m, "exact", (ratio - carry)[: _RATIO.width].as_signed())
         clipped = named(m, "clipped", zero | (exact > fmt.max_exp))
-        exponent = named(m, "scale_exponent", Mux(clipped, fmt.max_exp, exact)[: fmt.exp_bits])
-        chosen = [
+        exponent: Value = named(
+            m, "scale_exponent", Mux(clipped, fmt.max_exp, exact)[: fmt.exp_bits]
+        )
+        chosen: list[Value] = [
             named(m, f"chosen{i}", below[i - 1] & ~below[i] & ~clipped) for i in range(1, steps)
         ]
+        if self.scaling is Scaling.DELAYED:
+            above = named(m, "above", exact[-1])
+            exponent &= ~above.replicate(fmt.exp_bits)
+            # The largest mantissa, where there is one.
+            chosen = [each & ~above for each in chosen[:-1]] + [
+                each | above for each in chosen[-1:]
+            ]
         mantissa: Value = Const(0, fmt.man_bits)
         multiple: Value = multiples[0]
         for i, this in enumerate(chosen, 1):

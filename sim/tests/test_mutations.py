@@ -105,6 +105,7 @@ SHARED = {"lanes": 2, "sharing": 2}
 INTS = {"acc_width": 32}
 CODES: dict[str, Any] = {}
 DIGITS = {"division": "digits"}
+DELAYED = {"scaling": "delayed"}
 RECIPROCAL = {"reciprocal_bits": 8}
 DOT: dict[str, Any] = {"lanes": 4}
 DECODER = DOT | {"operands": "decoder"}
@@ -209,6 +210,14 @@ MUTATIONS = [Mutation(*row) for row in (
     ("digits lose the last bit", Quotient, "_add_random", "(digits >> shift)[:k]", "(digits >> shift)[:k] & ~1", "mls_quantizer", DIGITS, FEW),
     ("clip carries", QuantizerLane, "_round", "(divided.up & ~Cat(full, Const(1, 1)).all())", "divided.up", "mls_quantizer", CODES, FEW),
     ("the largest becomes half", QuantizerLane, "_round", "first & ~distance.any()", "first & 0", "mls_quantizer", CODES, FEW),
+    ("ratio above the grid wraps", ScaleQuantizer, "_choose", "~above.replicate", "~(above & 0).replicate", "mls_quantizer", DELAYED, FEW),
+    ("ratio above the grid gets 1", ScaleQuantizer, "_choose", "each | above for", "each & ~above for", "mls_quantizer", DELAYED, FEW),
+    ("largest scale too soon", ScaleQuantizer, "_choose", 'named(m, "above", exact[-1])', 'named(m, "above", exact <= 0)', "mls_quantizer", DELAYED | {"scale": "8,2"}, FEW),
+    ("no tensor maximum unseen", ScaleQuantizer, E, " | (peak[-1] & ~top[-1])", "", "mls_quantizer", DELAYED, FEW),
+    ("group of infinity unseen", ScaleQuantizer, E, "self.group_max[FP32.man_bits :].all() | ", "", "mls_quantizer", DELAYED, 6_000),
+    ("larger elements wrap", QuantizerLane, E, "nonzero & apart[-1]", "nonzero & 0", "mls_quantizer", DELAYED, FEW),
+    ("zeros are larger elements", QuantizerLane, E, "nonzero & apart[-1]", "apart[-1]", "mls_quantizer", DELAYED, FEW),
+    ("larger elements not the largest", QuantizerLane, "_round", "one |= distance.all()", "pass", "mls_quantizer", DELAYED, FEW),
     ("divisor cut off, not halved", Reciprocal, E, "minuend - divisor", "minuend - part * 2", "mls_quantizer", RECIPROCAL, FEW),
     ("element cut off, not halved", ReciprocalQuotient, "divide", "Cat(one, significand)", "Cat(Const(0, 1), significand)", "mls_quantizer", RECIPROCAL, FEW),
     ("too few leading zeros", BlockNumbers, "_shorten", "range(self._grid.places.bit_length())", "range(self._grid.places.bit_length() - 1)", "block_quantizer", BEATS, FEW),

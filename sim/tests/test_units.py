@@ -149,6 +149,22 @@ QUANTIZERS: list[tuple[str, dict[str, Any]]] = [
     ),
     ("mls_quantizer", {"format": "4,3", "scale": "8,0", "carry": "carry", "levels": 6}),
     ("mls_quantizer", {"reciprocal_bits": 8, "lanes": 2}),
+    ("mls_quantizer", {"scaling": "delayed"}),
+    (
+        "mls_quantizer",
+        {
+            "scaling": "delayed",
+            "format": "2,1",
+            "scale": "8,2",
+            "carry": "carry",
+            "random_bits": 10,
+        },
+    ),
+    (
+        "mls_quantizer",
+        {"scaling": "delayed", "format": "0,4", "scale": "4,0", "division": "digits", "lanes": 2},
+    ),
+    ("mls_quantizer", {"scaling": "delayed", "reciprocal_bits": 8, "rounding": "nearest"}),
     ("mls_quantizer", {"reciprocal_bits": 4, "format": "0,4", "carry": "carry", "levels": 8}),
     ("mls_quantizer", {"reciprocal_bits": 13, "format": "4,3", "rounding": "nearest"}),
     ("block_quantizer", {}),

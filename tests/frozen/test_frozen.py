@@ -89,6 +89,7 @@ MORE: list[tuple[str, dict[str, Any]]] = [
     ("mls_quantizer", {"format": "4,3", "scale": "8,0", "carry": "carry", "levels": 6}),
     ("mls_quantizer", {"reciprocal_bits": 8, "lanes": 2}),
     ("mls_quantizer", {"reciprocal_bits": 4, "format": "0,4", "carry": "carry", "levels": 8}),
+    ("mls_quantizer", {"scaling": "delayed", "scale": "8,2", "lanes": 2}),
     ("block_quantizer", {"format": "mxint8", "lanes": 4, "rounding": "stochastic"}),
     ("block_quantizer", {"format": "mxfp8_e4m3", "lanes": 32}),
     ("block_quantizer", {"format": "nvfp4", "lanes": 4}),

@@ -4,12 +4,14 @@
 import random
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
+from mlsmac.golden import quantize
 from mlsmac.golden.spec import (
     MLS_E2M1,
     MLS_E2M4,
@@ -18,6 +20,7 @@ from mlsmac.golden.spec import (
     Carry,
     Rounding,
     ScaleFormat,
+    Scaling,
 )
 from mlsmac.hw import (
     Division,
@@ -28,11 +31,13 @@ from mlsmac.hw import (
     TensorStatistics,
 )
 from mlsmac.hw.parts.magnitude import normalised
+from mlsmac.hw.quantizer.block_buffer import BlockBuffer
 from mlsmac.units import configure
 
 SUBNORMALS = [*range(9), *(1 << bit for bit in range(23)), (1 << 23) - 1]
 LANE = {"format": MLS_E2M4, "divisor_width": 26}
 UNIT = {"format": MLS_E2M4, "scale": SCALE_E8M1}
+ELEMENTS = {"element": MLS_E2M4, "scale": SCALE_E8M1}
 EDGES = [*SUBNORMALS, 1 << 23, (1 << 23) + 1, 0x3F800000, 0x3FC00000, 0x7F7FFFFF]
 
 
@@ -81,15 +86,23 @@ def scales(scale: ScaleFormat) -> list[tuple[Fraction, int]]:
     ]
 
 
+@pytest.mark.parametrize("scaling", Scaling)
 @pytest.mark.parametrize("scale", [SCALE_E8M1, SCALE_E8M0, ScaleFormat(3, 3)], ids=str)
-def test_scale_and_divisor(scale):
-    part = ScaleQuantizer(scale=scale)
+def test_scale_and_divisor(scale, scaling):
+    part = ScaleQuantizer(scale=scale, scaling=scaling)
     table = scales(scale)
     rng = random.Random(2)
-    pairs = [(peak, top) for top in EDGES for peak in rng.choices(EDGES, k=4) if peak <= top]
+    pairs = [(peak, top) for top in EDGES for peak in rng.choices(EDGES, k=4)]
     for top in (0x3F800000, 0x3FABCDEF, 0x00012345):
         pairs += [(rng.randrange(top + 1), top) for _ in range(10)]
-        pairs += [(peak, top) for peak in range(max(top - 3, 0), top + 1)]
+        pairs += [(peak, top) for peak in range(max(top - 3, 0), top + 4)]
+        pairs += [(rng.randrange(top, 0x7F800000), top) for _ in range(10)]
+    # Of 1: every value of the grid up to 2 and the numbers beside it, of any S_t alike.
+    for step in range(9):
+        pairs += [(0x3F800000 + (step << 20) + near, 0x3F800000) for near in (-1, 0, 1)]
+        pairs += [(8 + step + near, 8) for near in (-1, 0, 1)]
+    delayed = scaling is Scaling.DELAYED
+    pairs = [(peak, top) for peak, top in pairs if peak <= top or (delayed and top)]
     extra = part.divisor_width - 24
 
     async def bench(ctx):
@@ -101,7 +114,7 @@ def test_scale_and_divisor(scale):
             assert not ctx.get(part.invalid)
             ratio = value(peak) / (value(top) or 1)
             fits = (entry for entry in table if entry[0] >= ratio)
-            expected, code = next(fits) if peak else table[0]
+            expected, code = next(fits, table[-1]) if peak else table[0]
             assert ctx.get(part.scale_code) == code, (hex(peak), hex(top))
             power = Fraction(2) ** (ctx.get(part.exponent) - 150 - extra)
             assert ctx.get(part.divisor) * power == expected * value(top)
@@ -113,11 +126,20 @@ def test_scale_and_divisor(scale):
 
 
 @pytest.mark.parametrize(
-    ("peak", "top"),
-    [(2, 1), (0x3F800001, 0x3F800000), (1, 0), (0, 0x7F800000), (5, 0x7FC00000), (0x7F800000, 9)],
+    ("peak", "top", "scaling"),
+    [
+        (2, 1, Scaling.CURRENT),
+        (0x3F800001, 0x3F800000, Scaling.CURRENT),
+        (0x7F7FFFFF, 0, Scaling.DELAYED),
+        *(
+            (peak, top, scaling)
+            for peak, top in ((1, 0), (0, 0x7F800000), (5, 0x7FC00000), (0x7F800000, 9))
+            for scaling in Scaling
+        ),
+    ],
 )
-def test_wrong_maxima_are_invalid(peak, top):
-    part = ScaleQuantizer(scale=SCALE_E8M1)
+def test_wrong_maxima_are_invalid(peak, top, scaling):
+    part = ScaleQuantizer(scale=SCALE_E8M1, scaling=scaling)
 
     async def bench(ctx):
         ctx.set(part.start, 1)
@@ -176,6 +198,14 @@ def test_structure_with_a_reciprocal():
     assert (quantizer.reciprocal_bits, MlsQuantizer(**UNIT).reciprocal_bits) == (8, 0)
 
 
+def test_an_element_above_its_divisor_has_a_distance_of_its_own():
+    """All ones, which is no distance of any other: one more bit where 15 is one."""
+    for bits, widths in ((7, (4, 5)), (8, (5, 5))):
+        lanes = [QuantizerLane(**LANE, random_bits=bits, scaling=own) for own in Scaling]
+        assert tuple(lane.quotient.distance_width for lane in lanes) == widths
+        assert lanes[1].registers - lanes[0].registers == 2 * (widths[1] - widths[0])
+
+
 def test_structure_of_the_units():
     assert [TensorStatistics(lanes=n).latency for n in (1, 2, 3, 4, 5, 16)] == [1, 1, 2, 2, 2, 3]
     assert TensorStatistics(lanes=1).registers == 64
@@ -186,6 +216,86 @@ def test_structure_of_the_units():
     assert nearest.stages == ("group_scale", "lanes")
     assert not hasattr(nearest, "seed")
     assert isinstance(quantizer.carry, Carry)
+
+
+class OnePass(wiring.Component):
+    """Delayed scaling: a group waits until its maximum is known, and nothing is read twice."""
+
+    def __init__(self, lanes: int, beats: int, **options):
+        self.statistics = TensorStatistics(lanes=lanes)
+        behind = self.statistics.latency - 1
+        self.buffer = BlockBuffer(beats=beats, width=32 * lanes, behind=behind)
+        self.quantizer = MlsQuantizer(lanes=lanes, scaling="delayed", **options)
+        self.latency = self.buffer.latency + self.quantizer.latency
+        members = {name: In(1) for name in ("first", "last", "start")}
+        members |= {name: In(31) for name in ("tensor_max",)}
+        outputs = {name: self.quantizer.signature.members[name] for name in ("codes", "scale_code")}
+        super().__init__({"x": In(32 * lanes), **members, **outputs, "next_max": Out(31)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.statistics = statistics = self.statistics
+        m.submodules.buffer = buffer = self.buffer
+        m.submodules.quantizer = quantizer = self.quantizer
+        m.d.comb += [
+            statistics.x.as_value().eq(self.x),
+            statistics.valid.eq(1),
+            statistics.first.eq(self.first),
+            statistics.last.eq(self.last),
+            buffer.i.eq(self.x),
+            buffer.start.eq(self.start),
+            quantizer.x.as_value().eq(buffer.o),
+            quantizer.start.eq(statistics.group_valid),
+            quantizer.group_max.eq(statistics.group_max),
+            quantizer.tensor_max.eq(self.tensor_max),
+            self.codes.eq(quantizer.codes),
+            self.scale_code.eq(quantizer.scale_code),
+            self.next_max.eq(statistics.tensor_max),
+        ]
+        return m
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4])
+def test_one_pass_reads_a_tensor_once(lanes):
+    """Two steps: the first with a guess, the second with the maximum that the first one left."""
+    rng = np.random.default_rng(lanes)
+    steps = [rng.normal(0, deviation, (2, 3, 3, 4)).astype(np.float32) for deviation in (1, 1.3)]
+    beats = 12 // lanes
+    part = OnePass(lanes, beats, **UNIT, rounding="nearest")
+    guess = np.float32(0.7)
+
+    async def bench(ctx):
+        known = guess
+        for tensor in steps:
+            expected = quantize(tensor, **ELEMENTS, rounding="nearest", tensor_scale=known)
+            codes = expected.codes().reshape(-1, lanes)
+            scale_codes = expected.scale_codes().reshape(-1).repeat(beats)
+            feed = tensor.view(np.uint32).reshape(-1, lanes).tolist()
+            ctx.set(part.tensor_max, int(known.view(np.uint32)))
+            seen = []
+            for step in range(len(feed) + part.latency):
+                own = step < len(feed)
+                word = sum(code << 32 * lane for lane, code in enumerate(feed[step])) if own else 0
+                ctx.set(part.x, word)
+                ctx.set(part.start, step == 0)
+                ctx.set(part.first, step in (0, len(feed)))
+                ctx.set(part.last, step % beats == beats - 1)
+                if step == len(feed) - 1 + part.statistics.latency:
+                    largest = ctx.get(part.next_max)
+                seen.append((ctx.get(part.codes.as_value()), ctx.get(part.scale_code)))
+                await ctx.tick()
+            width = part.codes.shape().elem_shape.width
+            told = [
+                sum(int(code) << width * lane for lane, code in enumerate(row)) for row in codes
+            ]
+            assert seen[part.latency :] == [*zip(told, scale_codes.tolist(), strict=True)]
+            known = np.uint32(largest).view(np.float32)
+            assert known == np.abs(tensor).max()
+
+    simulator = Simulator(part)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
 
 
 @pytest.mark.parametrize(
@@ -201,6 +311,11 @@ def test_structure_of_the_units():
             "mls_quantizer",
             {"reciprocal_bits": 12},
             "mls_quantizer_e2m4_s8m1_lanes1_clip_stochastic_random8_reciprocal12",
+        ),
+        (
+            "mls_quantizer",
+            {"scaling": "delayed"},
+            "mls_quantizer_e2m4_s8m1_lanes1_clip_stochastic_random8_delayed",
         ),
     ],
 )
@@ -286,6 +401,12 @@ def test_slugs(name, options, slug):
             {"reciprocal_bits": 8, "divisor_width": 26, "levels": 0},
             ValueError,
             "levels must be in 1..64, not 0",
+        ),
+        (
+            MlsQuantizer,
+            UNIT | {"scaling": "dynamic"},
+            ValueError,
+            "scaling must be one of 'current', 'delayed', not 'dynamic'",
         ),
         (
             MlsQuantizer,

@@ -142,7 +142,7 @@ def test_all_is_written_and_shown(made, tmp_path):
     assert sorted(path.name for path in paths) == ["quantizers.json", "quantizers.svg"]
     assert json.loads((tmp_path / "quantizers.json").read_text()) == to_json(made)
     assert (tmp_path / "quantizers.svg").read_text().startswith("<svg")
-    assert [len(table.rows) for table in quantizer_tables(made)] == [29, 29, 4, 2, 6, 6]
+    assert [len(table.rows) for table in quantizer_tables(made)] == [33, 33, 4, 2, 6, 6]
     assert any("comparable with a batch normalization" in line for line in remarks(made))
     assert not any("WRONG" in line for line in remarks(made))
 

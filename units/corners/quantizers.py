@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ...golden.spec import FP32
+from ...golden.spec import FP32, Scaling
 from ...support.words import Codes
 
 _LARGEST = FP32.max_code
@@ -14,6 +14,12 @@ _MEAN_RUN = 300
 """Mean beats between the first words of a quantizer's generators."""
 
 _GROUPS_A_TENSOR = 6
+
+_LARGER_SHARE = 0.5
+"""Groups whose maximum exceeds the tensor's, with delayed scaling."""
+
+_ABOVE = 3
+"""Binades above the tensor's maximum in which edges of delayed scaling lie."""
 
 
 def _marks(rng: np.random.Generator, size: int, share: float) -> Codes:
@@ -52,12 +58,15 @@ def _magnitude(value: np.ndarray) -> Codes:
     return limited.view(np.uint32).astype(np.int64)
 
 
-def _grid_multiple(rng: np.random.Generator, top: Codes, steps: int, reach: int) -> Codes:
-    """A number `top * (1 + i / steps) / 2^n`, i below `steps` and n up to `reach`; or one of its
-    neighbours.
+def _grid_multiple(
+    rng: np.random.Generator, top: Codes, steps: int, reach: int, above: int = 0
+) -> Codes:
+    """A number `top * (1 + i / steps) / 2^n`, i below `steps` and n from `-above` up to `reach`; or
+    one of its neighbours.
     """
     factor = 1 + rng.integers(0, steps, len(top)) / steps
-    edge = _magnitude(np.ldexp(_value(top) * factor, -rng.integers(0, reach + 1, len(top))))
+    power = above - rng.integers(0, above + reach + 1, len(top))
+    edge = _magnitude(np.ldexp(_value(top) * factor, power))
     return np.clip(edge + rng.integers(-1, 2, len(top)), 0, _LARGEST)
 
 
@@ -79,6 +88,21 @@ def _group_maxima(component: Any, rng: np.random.Generator, top: Codes) -> Codes
     wrong = rng.random(len(top))
     peak = np.where(wrong < 0.01, np.minimum(top + 1, (1 << 31) - 1), peak)
     return np.where((wrong >= 0.01) & (wrong < 0.02), rng.choice(_SPECIAL, len(top)), peak)
+
+
+def _beyond(component: Any, rng: np.random.Generator, top: Codes) -> Codes:
+    """A group's maximum above the tensor's, as delayed scaling has it: at edges of the scale grid
+    and beyond it (most), the largest of all, any larger one; few infinities and NaN.
+    """
+    steps = 1 << component.scale.man_bits
+    kinds = [
+        _grid_multiple(rng, top, steps, 0, _ABOVE),
+        _LARGEST - rng.integers(0, 3, len(top)),
+        rng.integers(top, _LARGEST + 1),
+        np.maximum(_magnitudes(rng, len(top)), top),
+        rng.choice(_SPECIAL, len(top)),
+    ]
+    return np.choose(rng.choice(len(kinds), len(top), p=[0.5, 0.1, 0.2, 0.15, 0.05]), kinds)
 
 
 def _elements(component: Any, rng: np.random.Generator, peak: Codes, top: Codes) -> Codes:
@@ -117,6 +141,9 @@ def quantizer(component: Any, operations: int, rng: np.random.Generator) -> dict
     top = np.where(wrong, rng.choice(_SPECIAL, len(tops)), tops)[tensor]
     finite = np.minimum(top, _LARGEST)
     peak = _group_maxima(component, rng, finite)
+    if component.scaling is Scaling.DELAYED:
+        larger = rng.random(count) < _LARGER_SHARE
+        peak = np.where(larger, _beyond(component, rng, finite), peak)
     peak_here, top_here = (np.repeat(values[group], lanes) for values in (peak, finite))
     magnitude = _elements(component, rng, peak_here, top_here)
     equal = np.repeat((rng.random(count) < 0.05)[group], lanes)  # all elements of a group
