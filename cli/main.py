@@ -8,6 +8,7 @@ from .commands import inputs, reports, units
 from .commands.export import export
 from .commands.power import power
 from .commands.sweep import sweep
+from .commands.training import train
 from .ending import run
 from .options import UnitCommand
 from .output import out
@@ -62,6 +63,7 @@ _OTHERS = (
     export,
     power,
     sweep,
+    train,
 )
 for _command in _OF_UNIT:
     app.command(cls=UnitCommand)(_command)

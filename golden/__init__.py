@@ -28,7 +28,8 @@ from .mac import (
     fused_mac,
     mls_mac,
 )
-from .quantize import Grouping, MlsTensor, quantize, random_words, significand
+from .quantize import Grouping, MlsTensor, quantize, quantize_values, significand
+from .rounding import random_words
 from .spec import (
     BF16,
     BLOCK_PRESETS,
@@ -164,6 +165,7 @@ __all__ = [
     "quantize_blocks",
     "quantize_fixed_point",
     "quantize_symmetric",
+    "quantize_values",
     "random_words",
     "range_statistic",
     "requantize",

@@ -12,14 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .floats import check_codes, check_float32, to_float64
-from .quantize import (
-    Float32,
-    Float64,
-    MlsTensor,
-    element_fields,
-    rounding_words,
-    significand,
-)
+from .quantize import Float32, Float64, MlsTensor, element_fields, significand
+from .rounding import rounding_words
 from .spec import (
     FP8_E4M3,
     NVFP4_SCALE,

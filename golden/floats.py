@@ -274,9 +274,14 @@ def check_integers(name: str, values: npt.ArrayLike, low: int, high: int) -> Cod
     array = np.asarray(values)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name} must be an array of integers, not of {array.dtype!r}")
+    check_range(name, array, low, high)
+    return array.astype(np.int64)
+
+
+def check_range(name: str, array: npt.NDArray[np.integer], low: int, high: int) -> None:
+    """Raise ValueError unless each of `array` is in [low, high]."""
     if array.size and (int(array.min()) < low or int(array.max()) > high):
         raise ValueError(f"{name} must be in {low}..{high}, not {array.min()}..{array.max()}")
-    return array.astype(np.int64)
 
 
 def check_float32(x: object) -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ..support.words import Codes
 from .floats import check_codes, check_float32, check_integers
 from .mac import MacTrace, accumulate_integers, check_operands, check_start
-from .quantize import rounding_words
+from .rounding import rounding_words
 from .spec import MAX_RANDOM_BITS, RANDOM_BITS, IntFormat, Overflow, Rounding, check_int, choice
 
 Float32 = npt.NDArray[np.float32]

@@ -8,7 +8,8 @@ from typing import Protocol
 import numpy as np
 
 from .floats import check_float32
-from .quantize import Carry, Float32, Float64, Grouping, quantize, random_words
+from .quantize import Carry, Float32, Float64, Grouping, quantize
+from .rounding import random_words
 from .spec import RANDOM_BITS, ElementFormat, Rounding, ScaleFormat, check_int
 
 

@@ -1,29 +1,35 @@
 """Dynamic quantization of float32 tensors to MLS elements with group scales (docs/numerics.md 3).
 
-Everything here is exact: float64 only carries numbers that fit it, or quotients whose distance from
-the next rounding boundary is proven to exceed the float64 error (see `_encode`).
+Checks, groups and results; the arithmetic is that of `group_codes.py`, or, with numba, of
+`compiled_codes.py`.
 """
 
 import enum
-import functools
 import math
-from collections.abc import Iterator
+import sys
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .floats import check_float32, check_integers
+from . import group_codes
+from .floats import check_float32
+from .group_codes import (
+    Coding,
+    Float32,
+    Float64,
+    Integers,
+    Octets,
+    RowScales,
+    multiplies,
+    scale_value,
+)
+from .rounding import WordSource, word_source
 from .spec import RANDOM_BITS, Carry, ElementFormat, Rounding, ScaleFormat, check_int, choice
 
-Float32 = npt.NDArray[np.float32]
-Float64 = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.integer]
-
-# Elements worked on at a time: the float64 temporaries of a tile stay in the second-level cache.
-_TILE = 1 << 15
-# NumPy's loops along so few elements cost more than the elements: work along the other axis.
-_SHORT = 64
+# (n, c, h, w) to (n, h, w, c) and back.
+_LAST, _FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 
 
 class Grouping(enum.Enum):
@@ -127,21 +133,6 @@ class MlsTensor:
         return np.where(self.sign != 0, -value, value)
 
 
-def random_words(
-    rng: np.random.Generator, shape: tuple[int, ...], random_bits: int
-) -> npt.NDArray[np.unsignedinteger]:
-    """The words R that `quantize(..., rng=rng)` uses: uniform in [0, 2^random_bits), C order.
-
-    Bytes of `rng`, little endian, 1 a word up to 8 bits, else 2; the upper `random_bits` of each.
-    """
-    width = 1 if random_bits <= 8 else 2
-    count = math.prod(shape)
-    words: npt.NDArray[np.unsignedinteger] = np.frombuffer(rng.bytes(count * width), f"<u{width}")
-    if random_bits < 8 * width:
-        words = words >> np.uint8(8 * width - random_bits)
-    return words.reshape(shape)
-
-
 def quantize(
     x: Float32,
     element: ElementFormat,
@@ -153,6 +144,7 @@ def quantize(
     random_bits: int = RANDOM_BITS,
     rng: np.random.Generator | None = None,
     random: npt.ArrayLike | None = None,
+    tensor_scale: np.float32 | None = None,
 ) -> MlsTensor:
     """Quantize `x` to `element` codes with one `scale` per group and one float32 per tensor.
 
@@ -167,37 +159,152 @@ def quantize(
         random_bits: k, 1..16; `man_bits + k` at most 25 (24) for scales with 2 (3) mantissa bits.
         rng: source of R for stochastic rounding; a fresh, unseeded one if neither is given.
         random: the words R themselves, integers in [0, 2^k) in x's shape, instead of `rng`.
+        tensor_scale: S_t, finite and > 0, instead of x's own, as that of an earlier tensor: `S_g`
+            is then the largest grid value where the ratio is above the grid, and what exceeds the
+            largest code saturates.
     Raises: TypeError for a wrong kind, ValueError for a wrong value, a NaN or an infinity.
     Source: Algorithm 1 of the MLS paper as fixed in docs/numerics.md section 3.
     """
-    grouping = choice("group", Grouping, group)
-    rule = choice("rounding", Rounding, rounding)
-    carry_rule = choice("carry", Carry, carry)
-    _check_formats(element, scale, random_bits)
-    _check_input(x, grouping)
-    words = rounding_words(x.shape, rule, random_bits, rng, random)
-    cells = np.ascontiguousarray(x).reshape(_cell_shape(x.shape, grouping))
-    maxima = _group_maxima(cells, grouping)
-    _check_finite(x, maxima)
-    tensor_scale = maxima.max()
-    scale_exp, scale_man = _scale_codes(maxima, tensor_scale, scale)
-    divisor = scale_value(scale_exp, scale_man, scale) * np.float64(tensor_scale or 1)
-
-    rows = cells.reshape(-1, cells.shape[2])
-    divisors = np.broadcast_to(divisor, cells.shape[:2]).reshape(-1, 1)
-    fields = _encode(rows, divisors, words, element, random_bits, carry_rule)
+    given = (x, element, scale, group, rounding, carry, random_bits, rng, random, tensor_scale)
+    job = _prepare(*given, worth=0 if "numba" in sys.modules else group_codes.WORTH)
+    fields = job.steps.encode(*job.arguments)
     sign, exp, man = (field.reshape(x.shape) for field in fields)
-    scale_shape = (maxima.shape + (1,) * x.ndim)[: x.ndim]
+    scale_shape = (job.scale_exp.shape + (1,) * x.ndim)[: x.ndim]
     return MlsTensor(
         sign=sign,
         exp=exp,
         man=man,
-        scale_exp=scale_exp.reshape(scale_shape),
-        scale_man=scale_man.reshape(scale_shape),
-        tensor_scale=tensor_scale,
+        scale_exp=job.scale_exp.reshape(scale_shape),
+        scale_man=job.scale_man.reshape(scale_shape),
+        tensor_scale=job.row_scales.tensor_scale,
         element=element,
         scale=scale,
     )
+
+
+def quantize_values(
+    x: Float32,
+    element: ElementFormat,
+    scale: ScaleFormat,
+    *,
+    group: Grouping | str = Grouping.NC,
+    rounding: Rounding | str = Rounding.STOCHASTIC,
+    carry: Carry | str = Carry.CLIP,
+    random_bits: int = RANDOM_BITS,
+    rng: np.random.Generator | None = None,
+    random: npt.ArrayLike | None = None,
+    tensor_scale: np.float32 | None = None,
+    out: Float32 | None = None,
+) -> Float32:
+    """`quantize(x, ...).dequantize()` rounded once to float32, nearest even, without the codes.
+
+    A zero keeps its sign as in `dequantize`: -0 where x < 0, else +0. What a given tensor scale
+    near the end of float32's range takes beyond it is infinite.
+
+    An x whose memory has its channels last, as PyTorch's `channels_last`, keeps that layout.
+
+    Parameters: those of `quantize`, and
+        out: C-contiguous float32 of x's shape to put the values into; may be x.
+    Raises: TypeError, ValueError, before anything is put into `out`.
+    """
+    given = (x, element, scale, group, rounding, carry, random_bits, rng, random, tensor_scale)
+    job = _prepare(*given, keeps_layout=out is None)
+    if job.channels_last:
+        values = np.empty([x.shape[axis] for axis in _LAST], np.float32)
+        job.steps.values(*job.arguments, values.reshape(job.rows.shape))
+        return values.transpose(_FIRST)
+    out = np.empty(x.shape, np.float32) if out is None else _checked_out(out, x)
+    job.steps.values(*job.arguments, out.reshape(job.rows.shape))
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """What is to be quantized, and by which module's functions.
+
+    `rows` (R, P) lie each in one group, or with channels last columns (N, P, C) do; `row_scales`
+    are theirs, `scale_exp` and `scale_man` those of groups.
+    """
+
+    steps: Any
+    rows: Float32
+    row_scales: RowScales
+    scale_exp: Octets
+    scale_man: Octets
+    words: WordSource
+    coding: Coding
+    channels_last: bool
+
+    @property
+    def arguments(self) -> tuple[Float32, RowScales, WordSource, Coding]:
+        """Of `steps.encode` and `steps.values`."""
+        return self.rows, self.row_scales, self.words, self.coding
+
+
+def _prepare(
+    x: Float32,
+    element: ElementFormat,
+    scale: ScaleFormat,
+    group: Grouping | str,
+    rounding: Rounding | str,
+    carry: Carry | str,
+    random_bits: int,
+    rng: np.random.Generator | None,
+    random: npt.ArrayLike | None,
+    tensor_scale: np.float32 | None,
+    *,
+    worth: int = 0,
+    keeps_layout: bool = False,
+) -> _Job:
+    """The checks, and the scales; compiled from `worth` elements on; `keeps_layout`: where that
+    works, channels that are last in memory stay there.
+    """
+    grouping = choice("group", Grouping, group)
+    rule = choice("rounding", Rounding, rounding)
+    coding = Coding(element, random_bits, choice("carry", Carry, carry))
+    _check_formats(element, scale, random_bits)
+    _check_input(x, grouping)
+    _check_tensor_scale(tensor_scale)
+    compiled = group_codes.COMPILED and x.size >= worth and multiplies(coding, scale)
+    # Words that are drawn here come in C order.
+    ordered = rule is Rounding.NEAREST or np.shape(random) == x.shape
+    last = keeps_layout and compiled and ordered and _has_channels_last(x)
+    memory = np.ascontiguousarray(x.transpose(_LAST) if last else x)
+    if last and random is not None:
+        random = np.transpose(random, _LAST)
+    words = word_source(memory.shape, rule, random_bits, rng, random)
+    by_column = last and grouping in (Grouping.NC, Grouping.C)
+    steps = _steps(compiled, by_column)
+
+    shape = _cell_shape(x.shape, grouping)
+    rows = memory.reshape(shape[0], -1, shape[1]) if by_column else memory.reshape(-1, shape[2])
+    maxima = steps.row_peaks(rows).reshape(shape[:2])
+    _check_finite(x, maxima)
+    if grouping is Grouping.C:
+        maxima = maxima.max(axis=0, keepdims=True)
+    top = maxima.max() if tensor_scale is None else tensor_scale
+    exp, man = steps.scale_codes(maxima, top, scale)
+    of_rows = (np.broadcast_to(field, shape[:2]).reshape(-1) for field in (exp, man))
+    return _Job(steps, rows, RowScales(*of_rows, top, scale), exp, man, words, coding, last)
+
+
+def _steps(compiled: bool, by_column: bool) -> Any:
+    """The module whose functions take the steps: numba's loops where it is installed, or NumPy."""
+    if not compiled:
+        return group_codes
+    if by_column:
+        from . import channels_last
+
+        return channels_last
+    from . import compiled_codes
+
+    return compiled_codes
+
+
+def _has_channels_last(x: Float32) -> bool:
+    if x.ndim != 4 or x.flags.c_contiguous:
+        return False
+    return x.transpose(_LAST).flags.c_contiguous
 
 
 def _check_formats(element: ElementFormat, scale: ScaleFormat, random_bits: int) -> None:
@@ -206,7 +313,7 @@ def _check_formats(element: ElementFormat, scale: ScaleFormat, random_bits: int)
     if not isinstance(scale, ScaleFormat):
         raise TypeError(f"scale must be a ScaleFormat, not {scale!r}")
     check_int("random_bits", random_bits, 1, 16)
-    # The largest M + k for which the proof in `_encode` holds.
+    # The largest M + k for which the proof in `group_codes` holds.
     limit = min(26, 27 - scale.man_bits)
     if element.man_bits + random_bits > limit:
         raise ValueError(
@@ -226,28 +333,27 @@ def _check_input(x: Float32, grouping: Grouping) -> None:
         raise ValueError(f"x must be of at least one element, not of shape {x.shape!r}")
 
 
-def rounding_words(
-    shape: tuple[int, ...],
-    rule: Rounding,
-    random_bits: int,
-    rng: np.random.Generator | None,
-    random: npt.ArrayLike | None,
-) -> int | Integers:
-    """R as one integer (nearest) or an array of x's shape."""
-    if random is None:
-        if rule is Rounding.NEAREST:
-            return 1 << (random_bits - 1)
-        if rng is not None and not isinstance(rng, np.random.Generator):
-            raise TypeError(f"rng must be a numpy.random.Generator, not {rng!r}")
-        return random_words(rng or np.random.default_rng(), shape, random_bits)
-    if rule is Rounding.NEAREST:
-        raise ValueError("random must be None for nearest rounding, not an array")
-    if rng is not None:
-        raise ValueError("random must be None where rng is given, not an array")
-    words = check_integers("random", random, 0, (1 << random_bits) - 1)
-    if words.shape != shape:
-        raise ValueError(f"random must be of x's shape {shape!r}, not {words.shape!r}")
-    return words.astype(np.uint16)
+def _check_tensor_scale(tensor_scale: object) -> None:
+    if tensor_scale is None:
+        return
+    if not isinstance(tensor_scale, np.float32):
+        raise TypeError(f"tensor_scale must be a float32, not {tensor_scale!r}")
+    if not 0 < tensor_scale < np.inf:
+        raise ValueError(f"tensor_scale must be finite and > 0, not {tensor_scale!r}")
+
+
+def _checked_out(out: object, x: Float32) -> Float32:
+    if not isinstance(out, np.ndarray) or out.dtype != np.float32:
+        raise TypeError(f"out must be a float32 array, not {getattr(out, 'dtype', type(out))!r}")
+    if out.shape != x.shape:
+        raise ValueError(f"out must be of x's shape {x.shape!r}, not {out.shape!r}")
+    if not (out.flags.c_contiguous and out.flags.writeable):
+        raise ValueError("out must be C-contiguous and writeable, not another array")
+    if np.may_share_memory(x, out) and (
+        x.__array_interface__["data"] != out.__array_interface__["data"] or x.strides != out.strides
+    ):
+        raise ValueError("out must be x itself or apart from it, not a part that overlaps")
+    return out
 
 
 def _cell_shape(shape: tuple[int, ...], grouping: Grouping) -> tuple[int, int, int]:
@@ -257,121 +363,8 @@ def _cell_shape(shape: tuple[int, ...], grouping: Grouping) -> tuple[int, int, i
     return rows, columns, math.prod(shape) // (rows * columns)
 
 
-def _tiles(shape: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
-    """Cut a matrix into pieces of about `_TILE` elements."""
-    rows, columns = shape
-    row_step = max(_TILE // columns, 1)
-    for row in range(0, rows, row_step):
-        for column in range(0, columns, _TILE):
-            yield slice(row, row + row_step), slice(column, column + _TILE)
-
-
-def _group_maxima(cells: Float32, grouping: Grouping) -> Float32:
-    """`S_r` of shape (N or 1, C or 1); `cells` is (N, C, P), finite or not.
-
-    Magnitude bits of float32 order like the magnitudes, with infinities and NaN above all numbers.
-    """
-    bits = cells.view(np.uint32).reshape(-1, cells.shape[2])
-    peaks = np.zeros(len(bits), np.uint32)
-    for rows, columns in _tiles(bits.shape):
-        tile = bits[rows, columns] & np.uint32(0x7FFFFFFF)
-        short = tile.shape[1] < _SHORT
-        peak = functools.reduce(np.maximum, tile.T) if short else tile.max(axis=1)
-        np.maximum(peaks[rows], peak, out=peaks[rows])
-    maxima = peaks.view(np.float32).reshape(cells.shape[:2])
-    return maxima.max(axis=0, keepdims=True) if grouping is Grouping.C else maxima
-
-
 def _check_finite(x: Float32, maxima: Float32) -> None:
     if np.isfinite(maxima).all():
         return
     index = tuple(int(axis[0]) for axis in np.nonzero(~np.isfinite(x)))
     raise ValueError(f"x must be finite, not {float(x[index])!r} at index {index!r}")
-
-
-def _scale_codes(
-    maxima: Float32, tensor_scale: np.float32, scale: ScaleFormat
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Exponent and mantissa codes of the smallest `S_g >= S_r / S_t`, or of the smallest `S_g`.
-
-    `frexp` gives the e with `2^-e < S_r / S_t <= 2^(1-e)`; within that binade the mantissa is the
-    number of grid values below the ratio. Each comparison `grid * S_t < S_r` is exact: grid values
-    have at most 4 bits and S_t 24, which float64 holds, and their exponents stay above -450.
-    """
-    top = np.float64(tensor_scale)
-    peaks = maxima.astype(np.float64)
-    peak_fraction, peak_exp = np.frexp(peaks)
-    top_fraction, top_exp = np.frexp(top)
-    exp = top_exp - peak_exp + (peak_fraction <= top_fraction)
-    steps = 1 << scale.man_bits
-    man = np.zeros_like(exp)
-    for step in range(steps):
-        man += np.ldexp((1 + step / steps) * top, -exp) < peaks
-    exp -= man == steps
-    man[man == steps] = 0
-    below = (exp > scale.max_exp) | (peaks == 0)
-    exp[below] = scale.max_exp
-    man[below] = 0
-    return exp.astype(np.uint8), man.astype(np.uint8)
-
-
-def scale_value(exp: Integers, man: Integers, scale: ScaleFormat) -> Float64:
-    """`S_g = (1 + man / 2^Mg) * 2^-exp`, exact."""
-    return np.ldexp(1 + man / (1 << scale.man_bits), -exp.astype(np.int32))
-
-
-def _encode(
-    rows: Float32,
-    divisor: Float64,
-    words: int | Integers,
-    element: ElementFormat,
-    random_bits: int,
-    carry: Carry,
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.unsignedinteger]]:
-    """Sign, exponent and mantissa fields of `rows` (R, P) divided by `divisor` (R, 1).
-
-    `words`: R, one integer or an array of as many as `rows` in any shape.
-
-    With `x = |rows| / divisor` and `low = 2^(1-2^E)`, the smallest normal value (E = 0: 1),
-    `y = x + max(x, low)` is 2x for normal x and low + x below: float64's own exponent and leading
-    fraction bits are then the element's exponent field (offset) and `t`, in one piece.
-
-    Proof that float64 suffices. Let `v = t * 2^k < n`, n the next integer, p = M + k. The divisor
-    is an integer d < D = 2^24 * (2^(Mg+1) - 1) times a power of two and |rows| one < 2^24, so
-    n - v >= min(1/D, 2^-25) wherever v >= 1/2. (If |rows|'s power is the lower one, v = a / (d 2^s)
-    with a < 2^24, hence d 2^s < 2^25 and n - v >= 1 / (d 2^s).) The quotient rounds by at most
-    2^(p-53) for normal x, where 2x is exact, and by 2^(p-54) below, where the sum rounds by at most
-    2^(p-53) more. 1.5 * 2^(p-53) < 1/D holds as `_check_formats` limits p, so y stays below the
-    boundary n; and rounding is monotonic, so y never falls below the last one.
-    """
-    man_bits, top_exp = element.man_bits, 1 << element.exp_bits
-    fraction_bits = man_bits + random_bits
-    low = 2.0 ** (1 - top_exp)
-    # `exact` reaches 2^(E+p) at x = 1, plus a word below 2^k. Arithmetic is modulo 2^width.
-    width = 16 if element.exp_bits + fraction_bits <= 15 else 32
-    integer: type[np.unsignedinteger] = np.uint16 if width == 16 else np.uint32
-    offset = integer(((1023 + 1 - top_exp) << fraction_bits) % (1 << width))
-    shift = np.uint64(52 - fraction_bits)
-    mask, largest = np.uint16((1 << man_bits) - 1), integer((top_exp << man_bits) - 1)
-
-    if not isinstance(words, int):
-        words = words.reshape(rows.shape)
-    sign = np.empty(rows.shape, np.uint8)
-    exp = np.empty(rows.shape, np.uint8)
-    man = np.empty(rows.shape, np.uint8 if man_bits <= 8 else np.uint16)
-    for tile in _tiles(rows.shape):
-        np.less(rows[tile], 0, out=sign[tile].view(np.bool_))
-        y = np.abs(rows[tile]).astype(np.float64)
-        short = y.shape[1] < _SHORT
-        y /= divisor[tile[0]].repeat(y.shape[1], axis=1) if short else divisor[tile[0]]
-        y += np.maximum(y, low)
-        exact = (y.view(np.uint64) >> shift).astype(integer)  # drops the exponent's top bits
-        exact -= offset
-        word = words if isinstance(words, int) else words[tile]
-        code = np.right_shift(np.add(exact, word), random_bits)
-        if carry is Carry.CLIP:
-            np.minimum(code, (exact >> random_bits) | mask, out=code)
-        code = np.minimum(code, largest).astype(np.uint16, copy=False)
-        exp[tile] = code >> man_bits
-        man[tile] = code & mask
-    return sign, exp, man

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from ..golden.lowering import Kind
-from ..golden.quantize import Grouping, MlsTensor
+from ..golden.quantize import Float32, Grouping, MlsTensor
 from ..golden.quantize import quantize as golden_quantize
+from ..golden.quantize import quantize_values as golden_values
 from ..golden.spec import (
     AUTO,
     MLS_E2M4,
@@ -29,22 +30,9 @@ from ..golden.spec import (
     choice,
     parse_format,
 )
-from .arrays import Generator, from_numpy, rounding_words, to_numpy
+from . import device
+from .arrays import Generator, device_words, from_numpy, rounding_words, to_numpy
 from .products import Products
-
-
-def golden_values(*a, **k):
-    k.pop("tensor_scale")
-    return np.float32(_gq(*a, **k).dequantize())
-
-
-_gq = golden_quantize
-
-
-def golden_quantize(*a, **k):
-    k.pop("tensor_scale", None)
-    return _gq(*a, **k)
-
 
 LETTERS = "wae"
 """Weights, activations, errors (gradients of the loss by a layer's output)."""
@@ -76,7 +64,7 @@ class Config(abc.ABC):
         """
         return products.multiply(kind, left, right)
 
-    def check(self, products: Products) -> None:
+    def check(self, products: Products) -> None:  # noqa: B027 - most formats multiply any layer
         """Raises: ValueError for a layer that this format has no arithmetic for."""
 
     def prepare(self, model: nn.Module, generator: Generator = None) -> nn.Module:
@@ -108,6 +96,10 @@ class Context:
     tensor_scale: np.float32 | None = None
     name: str = ""
 
+    def told(self, letter: str, error: ValueError) -> str:
+        """What golden refused, and where."""
+        return f"{self.name or 'layer'}, {letter}: {error}"
+
 
 class Float32Config(Config):
     """The baseline: operands as they are."""
@@ -132,14 +124,14 @@ class MlsOperand:
     carry: Carry
     random_bits: int
 
-    def arguments(self, shape: tuple[int, ...], context: Context) -> dict[str, Any]:
+    def arguments(self, x: Float32, context: Context) -> dict[str, Any]:
         """Of golden's quantizers. Words are drawn where rounding is stochastic and the layer
         trains.
         """
         random = None
-        rounding = self.rounding if context.training else Rounding.NEAREST
+        rounding = self._rounding(context)
         if rounding is Rounding.STOCHASTIC:
-            random = rounding_words(shape, self.random_bits, context.generator)
+            random = rounding_words(x, self.random_bits, context.generator)
         return {
             "group": self.group,
             "rounding": rounding,
@@ -148,6 +140,15 @@ class MlsOperand:
             "random": random,
             "tensor_scale": context.tensor_scale,
         }
+
+    def device_words(self, x: Tensor, context: Context) -> Tensor | None:
+        """Words on the device of `x`; None for nearest."""
+        if self._rounding(context) is Rounding.NEAREST:
+            return None
+        return device_words(x, self.random_bits, context.generator)
+
+    def _rounding(self, context: Context) -> Rounding:
+        return self.rounding if context.training else Rounding.NEAREST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,9 +180,9 @@ class MlsConfig(Config):
     rounding: Rounding | str = Rounding.STOCHASTIC
     carry: Carry | str = Carry.CLIP
     random_bits: int = RANDOM_BITS
-    w: Mapping[str, Any] = field(default_factory=dict)
-    a: Mapping[str, Any] = field(default_factory=dict)
-    e: Mapping[str, Any] = field(default_factory=dict)
+    w: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    a: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    e: Mapping[str, Any] = field(default_factory=dict, hash=False)
     scaling: str = "current"
     accumulate: str = "float"
     acc_width: int | str = 16
@@ -242,6 +243,8 @@ class MlsConfig(Config):
     def code(self, x: Tensor, letter: str, kind: Kind, context: Context) -> Tensor | MlsTensor:
         """Values, or for exact sums codes."""
         if self.exact:
+            if x.device.type != "cpu":
+                raise ValueError(f"exact sums must be on the CPU, not on {x.device}")
             return self.tensor(x, letter, context)
         return self.values(x, letter, context)
 
@@ -250,17 +253,37 @@ class MlsConfig(Config):
         return self._golden(golden_quantize, x, letter, context)
 
     def values(self, x: Tensor, letter: str, context: Context) -> Tensor:
-        """The float32 values of the codes of `x`, by `golden.quantize_values`."""
-        return from_numpy(self._golden(golden_values, x, letter, context))
+        """The float32 values of the codes of `x`, by `golden.quantize_values`, or the same on the
+        device where `x` is.
+        """
+        if x.device.type == "cpu":
+            return from_numpy(self._golden(golden_values, x, letter, context))
+        return self._on_device(x, letter, context)
+
+    def _on_device(self, x: Tensor, letter: str, context: Context) -> Tensor:
+        operand = self.operands[letter]
+        try:
+            return device.quantize_values(
+                x,
+                operand.element,
+                operand.scale,
+                group=operand.group,
+                carry=operand.carry,
+                random_bits=operand.random_bits,
+                words=operand.device_words(x, context),
+                tensor_scale=context.tensor_scale,
+            )
+        except ValueError as error:
+            raise FloatingPointError(context.told(letter, error)) from None
 
     def _golden(self, quantizer: Any, x: Tensor, letter: str, context: Context) -> Any:
         operand = self.operands[letter]
         array = to_numpy(x)
-        arguments = operand.arguments(array.shape, context)
+        arguments = operand.arguments(array, context)
         try:
             return quantizer(array, operand.element, operand.scale, **arguments)
         except ValueError as error:
-            raise FloatingPointError(f"{context.name or 'layer'}, {letter}: {error}") from None
+            raise FloatingPointError(context.told(letter, error)) from None
 
     def multiply(self, kind: Kind, products: Products, left: Any, right: Any) -> Tensor:
         """In float32, or by golden's convolutions."""

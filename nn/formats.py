@@ -3,7 +3,7 @@
 import dataclasses
 import shlex
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from .config import Config, Float32Config, MlsConfig
 
@@ -34,8 +34,14 @@ def read_config(text: str) -> Config:
             takes = ", ".join(f"--{f.replace('_', '-')} VALUE" for f in sorted(known)) or "nothing"
             raise ValueError(f"{name} takes {takes}, not {word!r}")
         place = options.setdefault(letter, {}) if dot else options
-        place[own] = int(value) if value.isdecimal() else value
+        place[own] = int(value) if value.isdecimal() and _is_number(kind, own) else value
     try:
         return kind(**options)
     except TypeError as error:
         raise ValueError(f"{name}: {error}") from None
+
+
+def _is_number(kind: type[Config], name: str) -> bool:
+    """Whether an option takes integers."""
+    hint = get_type_hints(kind)[name]
+    return int in (hint, *get_args(hint))

@@ -70,7 +70,9 @@ class QuantizedLayer(nn.Module):
         self.generator: Generator = None
         self.observer: Observer | None = None
         self.sums: dict[Kind, Sums] = {}
-        self.register_buffer("tensor_scales", torch.zeros(len(LETTERS)), persistent=False)
+        # Part of the state where the next step depends on it.
+        kept = isinstance(config, MlsConfig) and config.delayed
+        self.register_buffer("tensor_scales", torch.zeros(len(LETTERS)), persistent=kept)
 
     def products(self, a: Tensor, w: Tensor) -> Products:
         """The shapes of its products with these operands."""

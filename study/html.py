@@ -13,6 +13,8 @@ from .sweep.rows import SweepReport
 from .sweep.tables import sweep_page
 from .systems import BASELINES
 from .tables import Table, dot_page, mac_page, tile_page
+from .training.rows import TrainingReport
+from .training.tables import training_tables
 
 
 def mac_html(report: MacReport, plots: Mapping[str, str]) -> str:
@@ -51,9 +53,15 @@ def sweep_html(report: SweepReport, plot: str) -> str:
     return _render("sweep", report, sweep_page(report), {}, plot=Markup(plot))
 
 
+def training_html(report: TrainingReport, plot: str) -> str:
+    """A study of training."""
+    tables = {"every": training_tables(report)}
+    return _render("training", report, tables, {}, plot=Markup(plot))
+
+
 def _render(
     template: str,
-    report: Report | Comparison | SweepReport,
+    report: Report | Comparison | SweepReport | TrainingReport,
     tables: Mapping[str, Any],
     plots: Mapping[str, str],
     **more: object,

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from ...study.training.rows import TrainingReport
 from ...support.errors import ToolError, UserError
 from ..options import Json, Output, check_range
-from ..output import err, present
+from ..output import err, json_text, print_paths, show
 from ..progress import Clock, progress_bar
 
 
@@ -53,6 +54,7 @@ def train(
     processes: Annotated[
         int | None, typer.Option(help="Runs at the same time; default: as many as cores.")
     ] = None,
+    device: Annotated[str, typer.Option(help="cpu, or cuda: one run at a time.")] = "cpu",
     finished: Annotated[
         bool, typer.Option("--finished", help="Train nothing: show the runs that are finished.")
     ] = False,
@@ -64,18 +66,21 @@ def train(
     The folder of the output keeps each run after every epoch: the same command goes on from there.
     """
     try:
+        import torch
+
         from ...study.training import study
-        from ...study.training.data import load
+        from ...study.training.data import Source
         from ...study.training.run import MODELS, SCHEDULES, Recipe
     except ImportError as missing:
         raise ToolError(f"{missing}; install the extra: pip install 'mlsmac[train]'") from None
+    from ...study.training.tables import training_tables
     from .. import measuring
-    from . import training as module
 
     arms = _arms(arm, grid or [])
     for option, value, allowed in (
         ("--model", model, tuple(MODELS)),
         ("--schedule", schedule, SCHEDULES),
+        ("--device", device, ("cpu", "cuda")),
     ):
         if value not in allowed:
             raise UserError(f"{option} must be {' or '.join(allowed)}, not {value!r}")
@@ -84,12 +89,15 @@ def train(
     if processes is not None:
         check_range("--processes", processes, 1)
     if size is not None:
-        check_range("--size", size, 4, 512)
-    measuring.check_writable(output)
-    images = load(data, size, data_name)
+        check_range("--size", size, 4)
+    if device == "cuda" and not torch.cuda.device_count():
+        raise UserError("--device must be cpu where no CUDA device is, not 'cuda'")
+    source = Source(data, size, data_name)
+    images = source.load()
     if batch > len(images.images):
         rule = f"at most {len(images.images)}, the images of the training set"
         raise UserError(f"--batch must be {rule}, not {batch}")
+    measuring.check_writable(output)
     recipe = Recipe(
         data=images.name,
         data_digest=images.digest,
@@ -99,6 +107,7 @@ def train(
         batch=batch,
         schedule=schedule,
         augment=images.augment,
+        device=device,
     )
     runs_in = output / "runs"
     wanted = range(1, seeds + 1)
@@ -110,16 +119,45 @@ def train(
             runs = study.train_all(
                 runs_in,
                 recipe,
-                images,
+                source,
                 arms,
                 wanted,
-                processes=processes,
+                processes=processes or (1 if device == "cuda" else None),
                 progress=lambda what, done, total: step(
                     f"{what}{clock.left(done, total)}", done, total
                 ),
             )
     report = study.report(recipe, runs)
-    present(report, study.tables(report), module, output, as_json)
+    paths = write(report, output)
+    show(report, as_json, training_tables(report), remarks(report))
+    print_paths(paths)
+
+
+def write(report: TrainingReport, directory: Path) -> list[Path]:
+    """Write training.json, .html and .svg into `directory`, all or none."""
+    from ...study.html import training_html
+    from ...study.training.plot import training_plot
+    from ...support.files import write_whole
+
+    plot = training_plot(report)
+    texts = {
+        "training.json": json_text(report),
+        "training.html": training_html(report, plot),
+        "training.svg": plot,
+    }
+    files = {directory / name: text for name, text in texts.items()}
+    write_whole(files)
+    return list(files)
+
+
+def remarks(report: TrainingReport) -> list[str]:
+    """What the table's reader must know."""
+    lines = [
+        "accuracy of the last epoch on the test images; errors: standard errors over seeds; "
+        f"differences: to {report.rows[0].arm}, from the same seeds"
+    ]
+    left = report.planned - len(report.runs)
+    return [*lines, *([f"{left} of {report.planned} runs are not finished"] if left else [])]
 
 
 def _arms(named: Sequence[str] | None, grid: Sequence[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """Image data sets as tensors: Fashion-MNIST, CIFAR-10, scikit-learn's digits."""
 
+import functools
 import gzip
 import io
 import pickle
@@ -58,27 +59,37 @@ class _Pixels:
     augment: bool
 
 
-def load(source: str, size: int | None = None, name: str | None = None) -> Data:
-    """A data set by name (`fashion-mnist`, `digits`), or in a folder: `cifar-10-batches-py`, or the
-    four files of (Fashion-)MNIST.
+@dataclass(frozen=True)
+class Source:
+    """Where images come from, and how large they are wanted.
 
-    Parameters: `size`: rows and columns to scale to, by areas down, bilinear up; None: as they are.
-    `name`: how results call it, else `source`'s last part.
-    Raises: UserError for a folder that holds neither, ToolError where a data set is not installed.
+    Members: `place`: `fashion-mnist`, `digits`, or a folder: `cifar-10-batches-py`, or the four
+    files of (Fashion-)MNIST. `size`: rows and columns to scale to, by areas down, bilinear up;
+    None: as they are. `name`: how results call it; None: `place`'s last part.
     """
-    pixels = _read(source)
-    train, test = (_scaled(x, size) for x in (pixels.train, pixels.test))
-    mean = train.mean(dim=(0, 2, 3), keepdim=True)
-    std = train.std(dim=(0, 2, 3), keepdim=True)
-    return Data(
-        name or Path(source).name,
-        (train - mean) / std,
-        torch.from_numpy(pixels.train_labels.astype(np.int64)),
-        (test - mean) / std,
-        torch.from_numpy(pixels.test_labels.astype(np.int64)),
-        pixels.augment,
-        digest([pixels.train, pixels.train_labels, pixels.test, pixels.test_labels]),
-    )
+
+    place: str
+    size: int | None = None
+    name: str | None = None
+
+    @functools.cache  # noqa: B019 - read once in a process and by those forked from it
+    def load(self) -> Data:
+        """Raises: UserError for a folder that holds neither, ToolError where a data set is not
+        installed.
+        """
+        pixels = _read(self.place)
+        train, test = (_scaled(x, self.size) for x in (pixels.train, pixels.test))
+        mean = train.mean(dim=(0, 2, 3), keepdim=True)
+        std = train.std(dim=(0, 2, 3), keepdim=True)
+        return Data(
+            self.name or Path(self.place).name,
+            (train - mean) / std,
+            torch.from_numpy(pixels.train_labels.astype(np.int64)),
+            (test - mean) / std,
+            torch.from_numpy(pixels.test_labels.astype(np.int64)),
+            pixels.augment,
+            digest([pixels.train, pixels.train_labels, pixels.test, pixels.test_labels]),
+        )
 
 
 def _scaled(pixels: np.ndarray, size: int | None) -> Tensor:
@@ -189,12 +200,13 @@ def augmented(images: Tensor, generator: torch.Generator, reach: int = 4) -> Ten
     """
     n, _, height, width = images.shape
     padded = functional.pad(images, (reach,) * 4)
-    top, left = torch.randint(2 * reach + 1, (2, n), generator=generator)
-    mirror = torch.randint(2, (n,), generator=generator).bool()
-    rows = top[:, None] + torch.arange(height)
-    columns = torch.arange(width).expand(n, width)
+    drawn = torch.randint(2 * reach + 1, (2, n), generator=generator).to(images.device)
+    mirror = torch.randint(2, (n,), generator=generator).bool().to(images.device)
+    top, left = drawn
+    rows = top[:, None] + torch.arange(height, device=images.device)
+    columns = torch.arange(width, device=images.device).expand(n, width)
     columns = left[:, None] + torch.where(mirror[:, None], columns.flip(1), columns)
-    sample = torch.arange(n)[:, None, None]
+    sample = torch.arange(n, device=images.device)[:, None, None]
     return padded.permute(0, 2, 3, 1)[sample, rows[:, :, None], columns[:, None, :]].permute(
         0, 3, 1, 2
     )

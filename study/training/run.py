@@ -3,78 +3,30 @@
 import io
 import json
 import math
+import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from ...nn import ResNet, quantized_layers, resnet8, resnet20
+from ...golden.lowering import Kind
+from ...nn import ResNet, Sums, quantized_layers, resnet8, resnet20
 from ...nn.formats import read_config
 from ...support.cache import digest
 from ...support.files import write_whole
 from ..records import from_json, to_json
-from .data import Data, augmented
+from .data import Data, Source, augmented
+from .rows import Epoch, Recipe, Run
 
 MODELS: Mapping[str, Any] = {"resnet-8": resnet8, "resnet-20": resnet20}
 SCHEDULES = ("cosine", "steps")
 
 _EVALUATED = 1000
 """Test images at a time."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """What all runs of a study share; the optimizer is the paper's, appendix B."""
-
-    data: Annotated[str, "data set"]
-    data_digest: Annotated[str, "SHA-256 of its pixels and labels"]
-    size: Annotated[int, "rows and columns of an image"]
-    model: Annotated[str, "`resnet-8` or `resnet-20`"]
-    epochs: Annotated[int, "epochs of a run"]
-    batch: Annotated[int, "images of a step"] = 128
-    learning_rate: Annotated[float, "the first step's"] = 0.1
-    momentum: Annotated[float, "of stochastic gradient descent"] = 0.9
-    weight_decay: Annotated[float, "of all weights"] = 5e-4
-    schedule: Annotated[
-        str, "`cosine` to zero, or `steps`: a tenth from half of the epochs on, then three quarters"
-    ] = "cosine"
-    augment: Annotated[bool, "whether training images are shifted and mirrored"] = False
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What an epoch came to."""
-
-    loss: Annotated[float, "mean loss of its steps"]
-    accuracy: Annotated[float, "share of test images that were right after it, 0..1"]
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run, finished or under way."""
-
-    arm: Annotated[str, "the number format, as `--arm` takes it"]
-    seed: Annotated[int, "of weights, order of images, and random words"]
-    epochs: Annotated[tuple[Epoch, ...], "each epoch that is done"] = ()
-    diverged: Annotated[
-        str | None, "why the run ended early: a loss or an operand that is not finite"
-    ] = None
-    overflows: Annotated[
-        Mapping[str, float], "share of accumulated sums that overflowed in training, by product"
-    ] = field(default_factory=dict)
-
-    def finished(self, recipe: Recipe) -> bool:
-        """Whether nothing is left to do."""
-        return self.diverged is not None or len(self.epochs) == recipe.epochs
-
-    @property
-    def accuracy(self) -> float:
-        """After the last epoch, 0..1; of a run that diverged what guessing gets, NaN unknown."""
-        return self.epochs[-1].accuracy if self.epochs else math.nan
 
 
 def run_path(folder: Path, recipe: Recipe, arm: str, seed: int) -> Path:
@@ -98,15 +50,23 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, data: Data, arm: str, seed: int):
         torch.set_num_threads(1)  # the order of float32 sums depends on it
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as torch asks for, on CUDA
         torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # none is read
         torch.manual_seed(seed)
-        self.recipe, self.data = recipe, data
+        self.recipe = recipe
         self.config = read_config(arm)
         self.words = torch.Generator().manual_seed(seed)
         self.order = torch.Generator().manual_seed(seed)
         make = MODELS[recipe.model]
         network: ResNet = make(channels=data.images.shape[1], classes=data.classes)
-        self.network = self.config.prepare(network, self.words)
+        self.network = self.config.prepare(network, self.words).to(
+            recipe.device, memory_format=torch.channels_last
+        )
+        self.images, self.labels, self.test_images, self.test_labels = (
+            x.to(recipe.device)
+            for x in (data.images, data.labels, data.test_images, data.test_labels)
+        )
         self.optimizer = self.config.optimizer(
             self.network,
             lr=recipe.learning_rate,
@@ -120,7 +80,7 @@ class Trainer:
     @property
     def steps(self) -> int:
         """Of an epoch; an incomplete last batch is left out."""
-        return len(self.data.images) // self.recipe.batch
+        return len(self.images) // self.recipe.batch
 
     def epoch(self) -> None:
         """Train one epoch and evaluate; a loss that is not finite ends the run."""
@@ -128,7 +88,7 @@ class Trainer:
         self.network.train()
         total = 0.0
         try:
-            shuffled = torch.randperm(len(self.data.images), generator=self.order)
+            shuffled = torch.randperm(len(self.images), generator=self.order)
             for index in range(self.steps):
                 part = shuffled[index * self.recipe.batch : (index + 1) * self.recipe.batch]
                 total += self.step(part, done + index / self.steps)
@@ -143,12 +103,12 @@ class Trainer:
 
         Raises: FloatingPointError.
         """
-        images = self.data.images[chosen]
+        images = self.images[chosen]
         if self.recipe.augment:
             images = augmented(images, self.order)
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * self._decay(epochs)
-        loss = functional.cross_entropy(self.network(images), self.data.labels[chosen])
+        loss = functional.cross_entropy(self.network(images), self.labels[chosen])
         value = loss.item()
         if not math.isfinite(value):
             raise FloatingPointError(f"the loss must be finite, not {value}")
@@ -168,11 +128,11 @@ class Trainer:
         """Share of the test images that are right, 0..1."""
         self.network.eval()
         right = 0
-        for begin in range(0, len(self.data.test_images), _EVALUATED):
+        for begin in range(0, len(self.test_images), _EVALUATED):
             part = slice(begin, begin + _EVALUATED)
-            logits = self.network(self.data.test_images[part])
-            right += int((logits.argmax(dim=1) == self.data.test_labels[part]).sum())
-        return right / len(self.data.test_images)
+            logits = self.network(self.test_images[part])
+            right += int((logits.argmax(dim=1) == self.test_labels[part]).sum())
+        return right / len(self.test_images)
 
     def _with(self, **changes: Any) -> Run:
         rates: dict[str, list[int]] = {}
@@ -204,10 +164,7 @@ class Trainer:
 
     def restore(self, state: bytes) -> None:
         """Go on from there."""
-        from ...golden.lowering import Kind
-        from ...nn import Sums
-
-        parts = torch.load(io.BytesIO(state), weights_only=True)
+        parts = torch.load(io.BytesIO(state), weights_only=True, map_location="cpu")
         self.network.load_state_dict(parts["network"])
         self.optimizer.load_state_dict(parts["optimizer"])
         self.order.set_state(parts["order"])
@@ -217,7 +174,7 @@ class Trainer:
         self.run = from_json(Run, parts["run"])
 
 
-def train(folder: Path, recipe: Recipe, data: Data, arm: str, seed: int) -> Run:
+def train(folder: Path, recipe: Recipe, source: Source, arm: str, seed: int) -> Run:
     """Finish a run, from its last whole epoch on; results and a checkpoint are written after each.
 
     Raises: UserError for an arm, OSError.
@@ -225,6 +182,7 @@ def train(folder: Path, recipe: Recipe, data: Data, arm: str, seed: int) -> Run:
     found = kept(folder, recipe, arm, seed)
     if found.finished(recipe):
         return found
+    data = source.load()
     trainer = Trainer(recipe, data, arm, seed)
     results = run_path(folder, recipe, arm, seed)
     checkpoint = results.with_suffix(".pt")

@@ -2,56 +2,24 @@
 
 import platform
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 from ...support.workers import workers
 from ..builds import Progress
-from .data import Data
-from .run import Recipe, Run, kept, train
+from .data import Source
+from .rows import SCHEMA, ArmRow, Recipe, Run, TrainingReport
+from .run import kept, train
 
-SCHEMA = 1
 _LOOK_S = 1.0
 """Between looks at how far the runs are."""
-
-
-@dataclass(frozen=True)
-class ArmRow:
-    """An arm over its seeds; accuracies of the last epoch in percent, standard errors of means."""
-
-    arm: Annotated[str, "the number format, as `--arm` takes it"]
-    runs: Annotated[int, "finished runs"]
-    accuracy: Annotated[float | None, "mean, %; null where no run is finished"]
-    accuracy_se: Annotated[float | None, "its standard error; null of fewer than two runs"]
-    difference: Annotated[
-        float | None, "mean difference to the first arm from the same seeds, points"
-    ]
-    difference_se: Annotated[float | None, "its standard error"]
-    diverged: Annotated[int, "runs that ended early with numbers that are not finite"]
-    overflows: Annotated[
-        dict[str, float], "share of accumulated sums that overflowed, by product, mean of the runs"
-    ]
-
-
-@dataclass(frozen=True)
-class TrainingReport:
-    """`training.json`."""
-
-    schema: Annotated[int, "version of this layout"]
-    tools: Annotated[dict[str, str], "versions of what was trained with"]
-    recipe: Annotated[Recipe, "what all runs share"]
-    planned: Annotated[int, "runs that were asked for"]
-    rows: Annotated[tuple[ArmRow, ...], "arms in the order of the command line"]
-    runs: Annotated[tuple[Run, ...], "runs that are finished"]
 
 
 def train_all(
     folder: Path,
     recipe: Recipe,
-    data: Data,
+    source: Source,
     arms: Sequence[str],
     seeds: Sequence[int],
     *,
@@ -68,11 +36,13 @@ def train_all(
     left = [job for job in jobs if not kept(folder, recipe, *job).finished(recipe)]
     if left:
         with workers(processes) as pool:
-            running = [pool.submit(train, folder, recipe, data, *job) for job in left]
+            running = [pool.submit(train, folder, recipe, source, *job) for job in left]
+            told = -1
             for _ in _until_done(running):
-                if progress:
-                    done, total = _epochs(folder, recipe, jobs)
+                done, total = _epochs(folder, recipe, jobs)
+                if progress and done > told:
                     progress("training", done, total)
+                    told = done
     return kept_runs(folder, recipe, arms, seeds)
 
 

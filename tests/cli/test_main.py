@@ -21,6 +21,7 @@ COMMANDS = (
     "compare",
     "dots",
     "sweep",
+    "train",
     "quantizers",
     "fpga",
     "export",

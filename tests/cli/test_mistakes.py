@@ -115,6 +115,27 @@ pdk osu018 sky130 | or Liberty files, not 'osu018'
 pdk cut.lib.gz | cut.lib.gz must be a whole compressed file
 doctor [fpga] | unexpected extra argument(s) ([fpga])
 nothing | No such command 'nothing'
+train x | unexpected extra argument(s) (x)
+train --data nowhere | --data must be fashion-mnist, digits, or a folder that holds
+train --data dir | train-images-idx3-ubyte or data_batch_1, not 'dir'
+train --data '' | --data must not be empty
+train --model resnet-50 | --model must be resnet-8 or resnet-20, not 'resnet-50'
+train --schedule linear | --schedule must be cosine or steps, not 'linear'
+train --device tpu | --device must be cpu or cuda, not 'tpu'
+train --epochs 0 | --epochs must be in 1..2147483647, not 0
+train --seeds 0 | --seeds must be in 1..2147483647, not 0
+train --batch 0 | --batch must be in 1..2147483647, not 0
+train --data digits --batch 5000 | --batch must be at most 1437, the images of the training set, not
+train --size 3 | --size must be in 4..2147483647, not 3
+train --processes 0 | --processes must be in 1..2147483647, not 0
+train --arm fp33 | --arm 'fp33': format must be one of float32, mls
+train --arm 'mls --elements 2,1' | mls takes --a VALUE
+train --arm 'mls --element 2' | element must be exp_bits,man_bits (integers)
+train --arm 'mls --group n --accumulate exact' | group must be 'nc' for exact sums, not 'n'
+train --grid 'element' | grid must be OPTION=VALUE ..., not 'element'
+train --grid 'elements=2,1' | mls takes --a VALUE
+train --grid 'element=4-2,1' | a range must ascend
+train --data digits -o file | file: must be a folder, not a file
 """
 
 

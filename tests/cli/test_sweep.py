@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from mlsmac.cli.progress import Clock
 from mlsmac.cli.options import of_measuring
+from mlsmac.cli.progress import Clock
 from mlsmac.cli.sweep_request import Asked, asked
 from mlsmac.support.errors import UserError
 

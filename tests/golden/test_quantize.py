@@ -1,15 +1,28 @@
-"""The quantizer against exact rational arithmetic written from docs/numerics.md section 3."""
+"""The quantizer against exact rational arithmetic written from docs/numerics.md section 3.
+
+Each test in NumPy and, where numba is installed, on its loops.
+"""
 
 import functools
 import itertools
 from bisect import bisect_left
 from fractions import Fraction
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
-from mlsmac.golden import MLS_E2M4, SCALE_E8M1, ElementFormat, ScaleFormat, quantize
+from mlsmac.golden import (
+    MLS_E2M4,
+    SCALE_E8M1,
+    ElementFormat,
+    ScaleFormat,
+    group_codes,
+    quantize,
+    quantize_values,
+)
 
+WAYS = [False, True] if find_spec("numba") else [False]
 GROUPS = ("nc", "n", "c", "none")
 FORMATS = [
     ((2, 4), (8, 1), 8),
@@ -28,7 +41,17 @@ FORMATS = [
     ((1, 0), (8, 2), 12),
     ((0, 1), (2, 0), 9),
     ((4, 9), (8, 1), 2),
+    ((3, 7), (8, 1), 16),
+    ((3, 7), (5, 3), 11),
+    ((0, 1), (8, 3), 1),
+    ((2, 4), (8, 2), 13),
 ]
+
+
+@pytest.fixture(params=WAYS, ids=["numpy", "numba"][: len(WAYS)], autouse=True)
+def way(request, monkeypatch):
+    monkeypatch.setattr(group_codes, "COMPILED", request.param)
+    monkeypatch.setattr(group_codes, "WORTH", 0)
 
 
 def floor_log2(x: Fraction) -> int:
@@ -78,17 +101,17 @@ def group_of(index: tuple[int, ...], group: str) -> tuple[int, ...]:
     return picked.get(group, ())
 
 
-def oracle(x, element, scale, group, carry, k, words):
+def oracle(x, element, scale, group, carry, k, words, tensor_scale=None):
     """Fields of every element in C order, the scale codes by group, and S_t."""
     exact = {index: Fraction(float(x[index])) for index in np.ndindex(x.shape)}
     peaks: dict[tuple[int, ...], Fraction] = {}
     for index, value in exact.items():
         key = group_of(index, group)
         peaks[key] = max(peaks.get(key, Fraction(0)), abs(value))
-    top = max(peaks.values())
+    top = max(peaks.values()) if tensor_scale is None else Fraction(float(tensor_scale))
     grid = scale_grid(scale)
     scales = {
-        key: grid[bisect_left(grid, (peak / top, -1, -1))] if top else grid[0]
+        key: grid[min(bisect_left(grid, (peak / top, -1, -1)), len(grid) - 1)] if top else grid[0]
         for key, peak in peaks.items()
     }
     fields = []
@@ -98,17 +121,33 @@ def oracle(x, element, scale, group, carry, k, words):
     return fields, scales, top
 
 
-def check(x, element, scale, group="nc", rounding="stochastic", carry="clip", k=8, seed=0):
+def check(
+    x,
+    element,
+    scale,
+    group="nc",
+    rounding="stochastic",
+    carry="clip",
+    k=8,
+    seed=0,
+    tensor_scale=None,
+):
     """Quantize and compare everything with the oracle; returns the result."""
     words = np.random.default_rng(seed).integers(0, 1 << k, x.shape)
     if rounding == "nearest":
         given, words = None, np.full(x.shape, 1 << (k - 1))
     else:
         given = words
-    result = quantize(
-        x, element, scale, group=group, rounding=rounding, carry=carry, random_bits=k, random=given
-    )
-    fields, scales, top = oracle(x, element, scale, group, carry, k, words)
+    rules = {
+        "group": group,
+        "rounding": rounding,
+        "carry": carry,
+        "random_bits": k,
+        "random": given,
+        "tensor_scale": tensor_scale,
+    }
+    result = quantize(x, element, scale, **rules)
+    fields, scales, top = oracle(x, element, scale, group, carry, k, words, tensor_scale)
     ours = zip(result.sign.flat, result.exp.flat, result.man.flat, strict=True)
     for index, mine, exact in zip(np.ndindex(x.shape), ours, fields, strict=True):
         assert mine == exact, (index, float(x[index]).hex(), element, scale, group)
@@ -117,7 +156,17 @@ def check(x, element, scale, group="nc", rounding="stochastic", carry="clip", k=
     for index in np.ndindex(x.shape):
         assert (scale_exp[index], scale_man[index]) == scales[group_of(index, group)][1:], index
     assert Fraction(float(result.tensor_scale)) == top
+    check_values(quantize_values(x, element, scale, **rules), result)
     return result
+
+
+def check_values(values, result):
+    """Compare with the dequantized codes, which are exact, to the bit."""
+    with np.errstate(over="ignore"):
+        exact = result.dequantize().astype(np.float32)
+    assert values.dtype == np.float32
+    assert values.shape == exact.shape
+    assert (values.view(np.uint32) == exact.view(np.uint32)).all()
 
 
 def random_tensor(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -178,7 +227,19 @@ def test_directed_tensors_match_exact_arithmetic(name, carry):
 
 @pytest.mark.parametrize(
     ("element", "scale_man", "k"),
-    [((5, 10), 1, 16), ((0, 10), 1, 16), ((5, 9), 2, 16), ((5, 10), 3, 14), ((0, 10), 3, 14)],
+    [
+        ((5, 10), 1, 16),
+        ((0, 10), 1, 16),
+        ((5, 9), 2, 16),
+        ((5, 10), 3, 14),
+        ((0, 10), 3, 14),
+        # The longest for which a multiplication by the reciprocal serves.
+        ((3, 7), 1, 16),
+        ((0, 10), 1, 13),
+        ((5, 10), 2, 12),
+        ((0, 8), 2, 14),
+        ((2, 9), 3, 12),
+    ],
 )
 def test_quotients_closest_to_an_integer_are_not_rounded_up(element, scale_man, k):
     """`t * 2^k = n - 1/d` with the longest divisors d: the hardest quotients for floating point."""
@@ -297,3 +358,67 @@ def test_group_maxima_over_tiles():
         bound = result.group_scale() * top
         assert (bound >= peaks).all()
         assert (bound <= 1.5 * peaks).all()
+
+
+@pytest.mark.parametrize(("element", "scale", "k"), FORMATS)
+@pytest.mark.parametrize("ratio", [0.3, 0.7, 0.999, 1.0, 1.001, 5.0, 2.0**-40, 2.0**40])
+def test_a_given_tensor_scale(element, scale, k, ratio):
+    """Below the tensor's largest element, groups meet the grid's end and elements saturate."""
+    rng = np.random.default_rng([*element, *scale, k])
+    for group, carry in (("nc", "clip"), ("nc", "carry"), ("c", "clip"), ("none", "carry")):
+        x = random_tensor(rng, (3, 4, 2, 5))
+        given = np.float32(np.abs(x).max() * ratio)
+        formats = ElementFormat(*element), ScaleFormat(*scale)
+        check(x, *formats, group, carry=carry, k=k, tensor_scale=given)
+
+
+@pytest.mark.parametrize("name", directed_tensors())
+@pytest.mark.parametrize("given", [1e-45, 1e-40, 2.0**-60, 0.75, 1.0, 3.3e38])
+def test_a_given_tensor_scale_of_any_size(name, given):
+    x = directed_tensors()[name][..., ::3]
+    for element, scale in [((2, 4), (8, 1)), ((0, 2), (1, 0)), ((5, 10), (8, 3))]:
+        formats = ElementFormat(*element), ScaleFormat(*scale)
+        check(x, *formats, tensor_scale=np.float32(given))
+
+
+def test_the_tensors_own_scale_may_be_given():
+    x = random_tensor(np.random.default_rng(4), (3, 4, 5, 6))
+    own = quantize(x, MLS_E2M4, SCALE_E8M1, rounding="nearest")
+    given = quantize(x, MLS_E2M4, SCALE_E8M1, rounding="nearest", tensor_scale=own.tensor_scale)
+    assert (own.codes() == given.codes()).all()
+    assert (own.scale_codes() == given.scale_codes()).all()
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 8, 9, 49, 63, 64, 65, 196, 511, 512, 513, 1024, 1500])
+def test_rows_of_any_length(length):
+    """Lengths around those that loops and blocks of loops are made for."""
+    rng = np.random.default_rng(length)
+    x = random_tensor(rng, (3, max(1200 // length, 2), length))
+    check(x, MLS_E2M4, SCALE_E8M1)
+
+
+def test_ways_agree_on_large_tensors(monkeypatch):
+    """Pieces of either way do not show, for words given, drawn, and none."""
+    rng = np.random.default_rng(6)
+    for shape in [(2, 3, 150_000), (40, 50, 3, 3), (1, 400, 14, 14), (300_000, 1), (7, 5, 90, 90)]:
+        x = random_tensor(rng, shape) if len(shape) > 2 else rng.standard_normal(shape)
+        x = x.astype(np.float32)
+        rules = [
+            {"rounding": "nearest"},
+            {"random": rng.integers(0, 256, shape)},
+            {"random": rng.integers(0, 256, shape).astype(np.uint8), "carry": "carry"},
+            {"random_bits": 11},
+        ]
+        for rule, group in itertools.product(rules, GROUPS):
+            drawn = "random" not in rule and "rounding" not in rule
+            results = []
+            for compiled in WAYS:
+                monkeypatch.setattr(group_codes, "COMPILED", compiled)
+                rngs = [np.random.default_rng(7) if drawn else None for _ in range(2)]
+                result = quantize(x, MLS_E2M4, SCALE_E8M1, group=group, rng=rngs[0], **rule)
+                values = quantize_values(x, MLS_E2M4, SCALE_E8M1, group=group, rng=rngs[1], **rule)
+                check_values(values, result)
+                results.append((result.codes(), result.scale_codes()))
+            for codes, scale_codes in results[1:]:
+                assert (codes == results[0][0]).all()
+                assert (scale_codes == results[0][1]).all()

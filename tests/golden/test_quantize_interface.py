@@ -1,6 +1,10 @@
-"""`quantize` and `MlsTensor` as a caller meets them: results' parts, random words, refusals."""
+"""`quantize`, its values and `MlsTensor` as a caller meets them: results' parts, random words,
+refusals.
+"""
 
+import tracemalloc
 from fractions import Fraction
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -13,10 +17,14 @@ from mlsmac.golden import (
     Grouping,
     Rounding,
     ScaleFormat,
+    group_codes,
     quantize,
+    quantize_values,
     random_words,
 )
+from mlsmac.golden.rounding import word_source
 
+WAYS = [False, True] if find_spec("numba") else [False]
 GROUPS = ("nc", "n", "c", "none")
 
 
@@ -138,6 +146,13 @@ REFUSED = [
     ({"random": np.zeros(3, int)}, ValueError, "random must be of x's shape"),
     ({"random": np.full((2, 2), 256)}, ValueError, "random must be in 0..255, not 256..256"),
     ({"random": np.full((2, 2), -1)}, ValueError, "random must be in 0..255, not -1..-1"),
+    ({"random": np.full((2, 2), 9, np.uint8), "random_bits": 3}, ValueError, "in 0..7, not 9..9"),
+    ({"tensor_scale": 1.0}, TypeError, "tensor_scale must be a float32, not 1.0"),
+    ({"tensor_scale": np.float64(1)}, TypeError, "tensor_scale must be a float32"),
+    *(
+        ({"tensor_scale": np.float32(bad)}, ValueError, "tensor_scale must be finite and > 0, not")
+        for bad in (0.0, -0.0, -1.0, np.inf, np.nan)
+    ),
     (
         {"random": np.zeros((2, 2), int), "rng": np.random.default_rng(0)},
         ValueError,
@@ -154,9 +169,105 @@ REFUSED = [
 @pytest.mark.parametrize(("change", "error", "message"), REFUSED)
 def test_refused_arguments(change, error, message):
     arguments = {"x": X, "element": MLS_E2M4, "scale": SCALE_E8M1} | change
+    for function in (quantize, quantize_values):
+        with pytest.raises(error) as caught:
+            function(**arguments)
+        assert message in str(caught.value)
+
+
+FROZEN = np.ones((2, 2), np.float32)
+FROZEN.flags.writeable = False
+REFUSED_OUTS = [
+    ([1.0], TypeError, "out must be a float32 array, not <class 'list'>"),
+    (np.zeros((2, 2)), TypeError, "out must be a float32 array, not dtype('float64')"),
+    (np.zeros(4, np.float32), ValueError, "out must be of x's shape (2, 2), not (4,)"),
+    (np.zeros((2, 4), np.float32)[:, ::2], ValueError, "out must be C-contiguous and writeable"),
+    (FROZEN, ValueError, "out must be C-contiguous and writeable"),
+]
+
+
+@pytest.mark.parametrize(("out", "error", "message"), REFUSED_OUTS)
+def test_refused_outs(out, error, message):
     with pytest.raises(error) as caught:
-        quantize(**arguments)
+        quantize_values(X, MLS_E2M4, SCALE_E8M1, out=out)
     assert message in str(caught.value)
+
+
+def test_an_overlapping_out_is_refused():
+    memory = np.ones(6, np.float32)
+    x, out = memory[:4].reshape(2, 2), memory[2:].reshape(2, 2)
+    with pytest.raises(ValueError, match="out must be x itself or apart from it"):
+        quantize_values(x, MLS_E2M4, SCALE_E8M1, out=out)
+    square = np.ones((2, 2), np.float32)
+    with pytest.raises(ValueError, match="out must be x itself or apart from it"):
+        quantize_values(square.T, MLS_E2M4, SCALE_E8M1, out=square)
+
+
+@pytest.mark.parametrize("compiled", WAYS)
+@pytest.mark.parametrize("shape", [(3, 4, 3, 3), (3, 4, 40, 40)])
+def test_out_is_filled_and_may_be_x(monkeypatch, compiled, shape):
+    monkeypatch.setattr(group_codes, "COMPILED", compiled)
+    x = np.random.default_rng(13).standard_normal(shape).astype(np.float32)
+    expected = quantize_values(x, MLS_E2M4, SCALE_E8M1, rounding="nearest")
+    apart = np.full_like(x, np.nan)
+    for out in (apart, x):
+        given = quantize_values(x, MLS_E2M4, SCALE_E8M1, rounding="nearest", out=out)
+        assert given is out
+        assert (out == expected).all()
+
+
+@pytest.mark.parametrize("compiled", WAYS)
+def test_out_is_left_alone_where_x_is_refused(monkeypatch, compiled):
+    monkeypatch.setattr(group_codes, "COMPILED", compiled)
+    x, out = np.full((2, 2), np.nan, np.float32), np.ones((2, 2), np.float32)
+    with pytest.raises(ValueError, match="x must be finite"):
+        quantize_values(x, MLS_E2M4, SCALE_E8M1, out=out)
+    assert (out == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("compiled", "limit"), [(False, 5 << 20), (True, 3 << 20)][: len(WAYS)], ids=str
+)
+@pytest.mark.parametrize("shape", [(4, 4, 512, 1024), (1, 1, 1 << 23), (1 << 10, 1 << 13)])
+def test_memory_beside_the_result_is_bounded(monkeypatch, compiled, limit, shape):
+    """Blocks of 2^15 or 2^17 elements, whatever the tensor's size."""
+    monkeypatch.setattr(group_codes, "COMPILED", compiled)
+    x = np.ones(shape, np.float32)
+    rng, out = np.random.default_rng(14), np.empty_like(x)
+    small = np.ones((2, 2), np.float32)
+    quantize_values(small, MLS_E2M4, SCALE_E8M1, group="n")  # compiles
+    tracemalloc.start()
+    quantize_values(x, MLS_E2M4, SCALE_E8M1, group="n", rng=rng, out=out)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < limit
+
+
+@pytest.mark.parametrize("bits", [np.random.PCG64, np.random.MT19937, np.random.SFC64])
+@pytest.mark.parametrize("random_bits", [3, 8, 11])
+@pytest.mark.parametrize("size", [1, 3, 6, 8, 13, 1000, 1001])
+def test_words_are_the_generators_bytes(bits, random_bits, size):
+    """The same words, and the same state after them, also after an odd number of 32-bit draws."""
+    for before in (0, 1):
+        ours, oracle = (np.random.Generator(bits(15)) for _ in range(2))
+        for rng in (ours, oracle):
+            rng.integers(0, 1 << 32, before, np.uint32)
+        words = random_words(ours, (size,), random_bits)
+        width = 1 if random_bits <= 8 else 2
+        octets = np.frombuffer(oracle.bytes(size * width), f"<u{width}")
+        assert (words == octets >> (8 * width - random_bits)).all()
+        assert ours.bytes(12) == oracle.bytes(12)
+
+
+@pytest.mark.parametrize("random_bits", [3, 8, 11])
+def test_words_in_pieces_are_those_drawn_at_once(random_bits):
+    sizes = [1, 5, 8, 1000, 3, 1024, 7, 1]
+    shape = (sum(sizes),)
+    rngs = [np.random.default_rng(16) for _ in range(2)]
+    take = word_source(shape, Rounding.STOCHASTIC, random_bits, rngs[0], None)
+    pieces = np.concatenate([take(size) for size in sizes])
+    assert (pieces == random_words(rngs[1], shape, random_bits)).all()
+    assert rngs[0].bytes(12) == rngs[1].bytes(12)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
