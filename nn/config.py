@@ -17,6 +17,7 @@ from ..golden.quantize import quantize as golden_quantize
 from ..golden.quantize import quantize_values as golden_values
 from ..golden.spec import (
     AUTO,
+    GUARD_BITS,
     MLS_E2M4,
     RANDOM_BITS,
     SCALE_E8M1,
@@ -25,6 +26,7 @@ from ..golden.spec import (
     Overflow,
     Rounding,
     ScaleFormat,
+    Scaling,
     Tree,
     check_int,
     choice,
@@ -168,8 +170,8 @@ class MlsConfig(Config):
             training have it; "exact": `golden.conv2d` and its gradients, bit for bit a tile, for
             groups "nc" of one element and one scale format.
         acc_width, acc_width_wgrad: accumulator width in bits, 2..64, or "auto" (proven), of W*A and
-            W*E, and of A*E (None: the same); overflow, tree, segment: as in `golden.conv2d`. All of
-            "exact" alone.
+            W*E, and of A*E (None: the same); overflow, tree, segment, lanes, guard_bits: as in
+            `golden.conv2d`. All of "exact" alone.
     Raises: TypeError, ValueError.
     Source: Algorithms 1 and 2 of the MLS paper.
     """
@@ -183,29 +185,29 @@ class MlsConfig(Config):
     w: Mapping[str, Any] = field(default_factory=dict, hash=False)
     a: Mapping[str, Any] = field(default_factory=dict, hash=False)
     e: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    scaling: str = "current"
+    scaling: Scaling | str = Scaling.CURRENT
     accumulate: str = "float"
     acc_width: int | str = 16
     acc_width_wgrad: int | str | None = None
     overflow: Overflow | str = Overflow.SATURATE
     tree: Tree | str = Tree.FP32
     segment: int | None = None
+    lanes: int | None = None
+    guard_bits: int = GUARD_BITS
 
     def __post_init__(self) -> None:
         own = {f.name: getattr(self, f.name) for f in fields(MlsOperand)}
         operands = {letter: _operand(letter, own, getattr(self, letter)) for letter in LETTERS}
         object.__setattr__(self, "operands", operands)
-        for name, allowed in (
-            ("scaling", ("current", "delayed")),
-            ("accumulate", ("float", "exact")),
-        ):
-            if getattr(self, name) not in allowed:
-                rule = " or ".join(map(repr, allowed))
-                raise ValueError(f"{name} must be {rule}, not {getattr(self, name)!r}")
+        object.__setattr__(self, "scaling", choice("scaling", Scaling, self.scaling))
+        if self.accumulate not in ("float", "exact"):
+            raise ValueError(f"accumulate must be 'float' or 'exact', not {self.accumulate!r}")
         choice("overflow", Overflow, self.overflow)
         choice("tree", Tree, self.tree)
-        if self.segment is not None:
-            check_int("segment", self.segment, 1, 1 << 30)
+        for name in ("segment", "lanes"):
+            if (count := getattr(self, name)) is not None:
+                check_int(name, count, 1, 1 << 30)
+        check_int("guard_bits", self.guard_bits, 0, 32)
         for name in ("acc_width", "acc_width_wgrad"):
             if (width := getattr(self, name)) not in (AUTO, None):
                 check_int(name, width, 2, 64)
@@ -233,7 +235,7 @@ class MlsConfig(Config):
     @property
     def delayed(self) -> bool:
         """Whether tensor scales are those of the step before."""
-        return self.scaling == "delayed"
+        return self.scaling is Scaling.DELAYED
 
     def width(self, kind: Kind) -> int | str:
         """Accumulator width of a product."""
@@ -297,6 +299,8 @@ class MlsConfig(Config):
             overflow=self.overflow,
             segment=self.segment,
             tree=self.tree,
+            lanes=self.lanes,
+            guard_bits=self.guard_bits,
         )
 
     def check(self, products: Products) -> None:

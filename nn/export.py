@@ -1,16 +1,18 @@
 """`export_layer`: a layer's operands in codes, as a file that `mlsmac verify --layer` runs."""
 
-from dataclasses import dataclass, field
+import copy
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..data.quantized import QuantizedLayer, save_layer
 from ..golden.lowering import Kind
 from ..golden.quantize import MlsTensor
 from ..golden.spec import Overflow, Tree, choice
-from .arrays import from_numpy
+from .arrays import Generator
 from .config import Context, MlsConfig
 from .convert import quantized_layers
 from .passes import Loss, backward, twin, watching
@@ -90,17 +92,30 @@ def _mls_config(model: nn.Module, name: str) -> MlsConfig:
 class _Watched(MlsConfig):
     """The same values; keeps the codes, and the shapes of each call."""
 
-    tensors: dict[str, MlsTensor] = field(default_factory=dict)
-    products: list[Products] = field(default_factory=list)
+    tensors: dict[str, MlsTensor] = field(default_factory=dict, hash=False)
+    products: list[Products] = field(default_factory=list, hash=False)
 
     def code(self, x: Tensor, letter: str, kind: Kind, context: Context) -> Tensor | MlsTensor:
-        self.tensors[letter] = coded = self.tensor(x, letter, context)
-        return coded if self.exact else from_numpy(coded.dequantize())
+        if x.device.type != "cpu":
+            raise ValueError(f"a layer to export must be on the CPU, not on {x.device}")
+        again = replace(context, generator=_twin(context.generator))
+        coded = super().code(x, letter, kind, context)
+        self.tensors[letter] = self.tensor(x, letter, again)
+        return coded
 
     def multiply(self, kind: Kind, products: Products, left: Any, right: Any) -> Tensor:
         if kind is Kind.WA:
             self.products.append(products)
         return super().multiply(kind, products, left, right)
+
+
+def _twin(generator: Generator) -> Generator:
+    """One that draws the same."""
+    if generator is not None:
+        return copy.deepcopy(generator)
+    default = torch.Generator()
+    default.set_state(torch.get_rng_state())
+    return default
 
 
 def _settings(config: MlsConfig) -> dict[str, Any]:
@@ -111,5 +126,7 @@ def _settings(config: MlsConfig) -> dict[str, Any]:
         "overflow": choice("overflow", Overflow, config.overflow).value,
         "tree": choice("tree", Tree, config.tree).value,
         "segment": config.segment,
+        "lanes": config.lanes,
+        "guard_bits": config.guard_bits,
     }
     return {name: value for name, value in settings.items() if value is not None}

@@ -186,7 +186,7 @@ class _Deviation:
 class _Beside(MlsConfig):
     """Exact, and the same codes in float32 beside it."""
 
-    deviations: dict[Kind, _Deviation] = field(default_factory=dict)
+    deviations: dict[Kind, _Deviation] = field(default_factory=dict, hash=False)
 
     def multiply(self, kind: Kind, products: Products, left: Any, right: Any) -> Tensor:
         z = super().multiply(kind, products, left, right)
@@ -227,7 +227,7 @@ def _difference(z: Float32, other: Float32) -> Difference:
 
 
 def _right(z: Float32, labels: Tensor) -> float:
-    return float((z.argmax(axis=1) == labels.numpy()).mean())
+    return float((z.argmax(axis=1) == labels.cpu().numpy()).mean())
 
 
 def _finite(x: Any) -> Any:

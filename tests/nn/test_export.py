@@ -90,11 +90,18 @@ def test_codes_are_those_of_the_next_step(
     assert ("we" in seen) == (name != "0")
 
 
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("seed", [None, 2])
 def test_float_products_are_of_the_same_codes(
-    images: torch.Tensor, tmp_path: Path, multiplied: Any
+    order: torch.memory_format,
+    seed: int | None,
+    images: torch.Tensor,
+    tmp_path: Path,
+    multiplied: Any,
 ) -> None:
-    layer = export_layer(made(MlsConfig(), 2), "3", images, tmp_path / "x.npz", LABELS)
-    seen = multiplied(made(MlsConfig(), 2), "3", images)
+    net, images = (x.to(memory_format=order) for x in (made(MlsConfig(), seed), images))
+    layer = export_layer(net, "3", images, tmp_path / "x.npz", LABELS)
+    seen = multiplied(net, "3", images)
     for letter in "wae":
         values = np.float32(layer.tensors[letter].dequantize())
         assert values.tobytes() == seen[letter].numpy().tobytes()
@@ -119,6 +126,7 @@ def test_the_file_says_what_the_layer_is(images: torch.Tensor, tmp_path: Path) -
         "overflow": "saturate",
         "segment": 5,
         "tree": "fp32",
+        "guard_bits": 12,
     }
     assert layer.origin == {"layer": "3", "model": "Sequential", "training": False}
     assert [x.numpy().tobytes() for x in net.state_dict().values()] == before

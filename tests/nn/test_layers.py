@@ -74,17 +74,17 @@ def test_float_products_are_those_of_the_values(shape):
     assert torch.equal(dw, plain_w.grad)
 
 
-@pytest.mark.parametrize("tree", ["fp32", "exact"])
+@pytest.mark.parametrize("tree", ["fp32", "aligned", "exact"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_exact_products_are_those_of_golden(shape, tree):
-    widths = {"acc_width": 16, "acc_width_wgrad": 13, "segment": 4}
+    widths = {"acc_width": 16, "acc_width_wgrad": 13, "segment": 4, "lanes": 3}
     config = MlsConfig(rounding="nearest", accumulate="exact", tree=tree, **widths)
     layer = _layer(shape, config)
     a = _tensor((2, shape[0], shape[2], shape[2]), 2)
     z, e, da, dw = _step(layer, a)
 
     q = {"w": _coded(layer.weight), "a": _coded(a), "e": _coded(e)}
-    how = {"stride": shape[4], "padding": shape[5], "tree": tree, "segment": 4}
+    how = {"stride": shape[4], "padding": shape[5], "tree": tree, "segment": 4, "lanes": 3}
     size, kernel = (shape[2],) * 2, (shape[3],) * 2
     results = {
         Kind.WA: conv2d(q["w"], q["a"], acc_width=16, **how),
@@ -220,7 +220,7 @@ def test_other_precisions_are_refused():
             {"e": {"element": "2,1"}, "accumulate": "exact"},
             "element must be the same of all operands for exact sums, not <2,4> of 'w' and <2,1>",
         ),
-        ({"scaling": "late"}, "scaling must be 'current' or 'delayed', not 'late'"),
+        ({"scaling": "late"}, "scaling must be one of 'current', 'delayed', not 'late'"),
         ({"accumulate": "int"}, "accumulate must be 'float' or 'exact', not 'int'"),
         ({"acc_width": 1}, r"acc_width must be in 2\.\.64, not 1"),
         ({"w": {"elements": "2,1"}}, "w must have fields of element, .* not 'elements'"),
@@ -228,6 +228,8 @@ def test_other_precisions_are_refused():
         ({"random_bits": 17}, r"random_bits must be in 1\.\.16, not 17"),
         ({"tree": "oak"}, "tree must be one of .* not 'oak'"),
         ({"segment": 0}, "segment must be in .* not 0"),
+        ({"lanes": 0}, "lanes must be in .* not 0"),
+        ({"guard_bits": 33}, r"guard_bits must be in 0\.\.32, not 33"),
     ],
 )
 def test_wrong_options_are_refused(options, message):

@@ -159,6 +159,10 @@ def test_scales_of_the_step_before_are_those_of_the_model(
     assert again is not layer
     assert scales.any()
     assert torch.equal(again.tensor_scales, scales)
+    delayed = MlsConfig(scaling="delayed")
+    before = replay(net, images, delayed).outputs["exact"]
+    again.tensor_scales.div_(64)  # most elements are above the grid then
+    assert not np.array_equal(replay(net, images, delayed).outputs["exact"], before)
 
 
 def test_record_as_json_and_as_text(net: nn.Module, images: torch.Tensor) -> None:
