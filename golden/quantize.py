@@ -267,7 +267,7 @@ def _prepare(
     _check_tensor_scale(tensor_scale)
     compiled = group_codes.COMPILED and x.size >= worth and multiplies(coding, scale)
     # Words that are drawn here come in C order.
-    ordered = rule is Rounding.NEAREST or np.shape(random) == x.shape
+    ordered = rule is Rounding.NEAREST or (random is not None and np.shape(random) == x.shape)
     last = keeps_layout and compiled and ordered and _has_channels_last(x)
     memory = np.ascontiguousarray(x.transpose(_LAST) if last else x)
     if last and random is not None:

@@ -29,7 +29,7 @@ def from_numpy(x: npt.NDArray[Any]) -> Tensor:
 
 
 def rounding_words(
-    x: Float32, random_bits: int, generator: Generator
+    x: npt.NDArray[Any], random_bits: int, generator: Generator
 ) -> npt.NDArray[np.unsignedinteger]:
     """Words R of `random_bits` bits for `golden.quantize` of `x`.
 

@@ -319,9 +319,10 @@ def _operand(letter: str, own: Mapping[str, Any], given: Mapping[str, Any]) -> M
     if unknown:
         raise ValueError(f"{letter} must have fields of {', '.join(own)}, not {unknown[0]!r}")
     merged = {**own, **given}
-    for name, kind in (("element", ElementFormat), ("scale", ScaleFormat)):
-        if isinstance(merged[name], str):
-            merged[name] = parse_format(name, kind, merged[name])
+    if isinstance(merged["element"], str):
+        merged["element"] = parse_format("element", ElementFormat, merged["element"])
+    if isinstance(merged["scale"], str):
+        merged["scale"] = parse_format("scale", ScaleFormat, merged["scale"])
     for name, member in (("group", Grouping), ("rounding", Rounding), ("carry", Carry)):
         merged[name] = choice(name, member, merged[name])
     operand = MlsOperand(**merged)

@@ -29,7 +29,9 @@ def read_config(text: str) -> Config:
     if name not in FORMATS:
         raise ValueError(f"format must be one of {', '.join(FORMATS)}, not {name!r}")
     kind = FORMATS[name]
-    known = {f.name for f in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()
+    known: set[str] = set()
+    if dataclasses.is_dataclass(kind):
+        known = {f.name for f in dataclasses.fields(kind)}
     options: dict[str, Any] = {}
     rest = iter(words)
     for word in rest:

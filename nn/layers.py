@@ -122,11 +122,9 @@ class QuantizedConv2d(nn.Conv2d, QuantizedLayer):
         return self._shapes((a.shape[2], a.shape[3]))
 
     def _shapes(self, size: tuple[int, int]) -> Products:
-        # torch declares tuples of any length.
-        stride, padding, dilation, kernel = (
-            (pair[0], pair[1])
-            for pair in (self.stride, self.padding, self.dilation, self.kernel_size)
-        )
+        # torch declares tuples of any length, and words for paddings.
+        given = (self.stride, self.padding, self.dilation, self.kernel_size)
+        stride, padding, dilation, kernel = ((int(pair[0]), int(pair[1])) for pair in given)
         return Products(stride, padding, dilation, self.groups, size, kernel, self.sums)
 
     def forward(self, a: Tensor) -> Tensor:

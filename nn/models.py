@@ -66,7 +66,8 @@ class ResNet(nn.Module):
         super().__init__()
         self.stem = nn.Conv2d(channels, WIDTHS[0], 3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(WIDTHS[0])
-        inputs, self._blocks = WIDTHS[0], []
+        inputs = WIDTHS[0]
+        self._blocks: list[str] = []
         for width in WIDTHS:
             for _ in range(blocks):
                 name = f"block{len(self._blocks) + 1}"

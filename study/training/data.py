@@ -21,7 +21,6 @@ FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package `dataset-fashion-mnist` has it."""
 
 _DIGITS_TEST = 360
-_IDX = {"train": "train", "test": "t10k"}
 _IDX_IMAGES, _IDX_LABELS = 2051, 2049
 
 
@@ -131,14 +130,14 @@ def _digits() -> _Pixels:
 
 def _idx_folder(folder: Path) -> _Pixels:
     """The four files of MNIST, as they are or packed by gzip."""
-    arrays = []
-    for part in ("train", "test"):
-        images = _idx(folder, f"{_IDX[part]}-images-idx3-ubyte", _IDX_IMAGES)
-        arrays += [
-            images[:, np.newaxis],
-            _idx(folder, f"{_IDX[part]}-labels-idx1-ubyte", _IDX_LABELS),
-        ]
-    return _Pixels(*arrays, augment=False)
+    (train, train_labels), (test, test_labels) = (
+        (
+            _idx(folder, f"{part}-images-idx3-ubyte", _IDX_IMAGES)[:, np.newaxis],
+            _idx(folder, f"{part}-labels-idx1-ubyte", _IDX_LABELS),
+        )
+        for part in ("train", "t10k")
+    )
+    return _Pixels(train, train_labels, test, test_labels, augment=False)
 
 
 def _idx(folder: Path, name: str, magic: int) -> np.ndarray:

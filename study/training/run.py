@@ -52,7 +52,7 @@ class Trainer:
         torch.set_num_threads(1)  # the order of float32 sums depends on it
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as torch asks for, on CUDA
         torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # none is read
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.manual_seed(seed)
         self.recipe = recipe
         self.config = read_config(arm)
@@ -60,9 +60,8 @@ class Trainer:
         self.order = torch.Generator().manual_seed(seed)
         make = MODELS[recipe.model]
         network: ResNet = make(channels=data.images.shape[1], classes=data.classes)
-        self.network = self.config.prepare(network, self.words).to(
-            recipe.device, memory_format=torch.channels_last
-        )
+        last: Any = {"memory_format": torch.channels_last}  # unknown to torch's declarations
+        self.network = self.config.prepare(network, self.words).to(recipe.device, **last)
         self.images, self.labels, self.test_images, self.test_labels = (
             x.to(recipe.device)
             for x in (data.images, data.labels, data.test_images, data.test_labels)

@@ -61,8 +61,8 @@ def _rows(report: TrainingReport) -> Iterator[Table3Row]:
         yield Table3Row(
             group=group,
             exp_bits=exp_bits,
-            ours={m: row and row.difference for m, row in found.items()},
-            errors={m: row and row.difference_se for m, row in found.items()},
+            ours={m: row.difference if row else None for m, row in found.items()},
+            errors={m: row.difference_se if row else None for m, row in found.items()},
             paper={
                 str(m): "div." if accuracy is None else f"{accuracy - BASELINE:+.2f}"
                 for m, accuracy in zip(_MANTISSAS, paper, strict=True)

@@ -130,8 +130,9 @@ def _changes(
     ]
     more = np.array(vectors, np.int64).reshape(-1, 3).T
     known = net >= 0
-    columns = zip((net[known], now[scalar][known], value[known]), more, strict=True)
-    nets, when, values = (np.concatenate(both) for both in columns)
+    nets = np.concatenate((net[known], more[0]))
+    when = np.concatenate((now[scalar][known], more[1]))
+    values = np.concatenate((value[known], more[2]))
     whole = Changes(nets.astype(np.int32), when.astype(np.int64), values.astype(np.uint8))
     return whole, int(times[-1])
 
