@@ -53,10 +53,9 @@ class Products:
             shape = (self.stride, self.padding, self.dilation, self.groups)
             return torch.nn.functional.conv2d(right, left, None, *shape)
         if kind is Kind.WE:
-            n, channels = right.shape[0], left.shape[1] * self.groups
-            return self._backward(right, right.new_empty(n, channels, *self.input_size), left, 0)
-        channels = left.shape[1] // self.groups
-        w = left.new_empty(right.shape[1], channels, *self.kernel_size)
+            a = _like(right, (right.shape[0], left.shape[1] * self.groups, *self.input_size))
+            return self._backward(right, a, left, 0)
+        w = _like(right, (right.shape[1], left.shape[1] // self.groups, *self.kernel_size))
         return self._backward(right, left, w, 1)
 
     def _backward(self, e: Tensor, a: Tensor, w: Tensor, which: int) -> Tensor:
@@ -90,3 +89,10 @@ class Products:
         for name, value, only in (("dilation", self.dilation, (1, 1)), ("groups", self.groups, 1)):
             if value != only:
                 raise ValueError(f"{name} must be {only!r} for exact sums, not {value!r}")
+
+
+def _like(e: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Without values, in the memory format of `e`: another one would be copied to it."""
+    last = e.is_contiguous(memory_format=torch.channels_last)
+    order = torch.channels_last if last else torch.contiguous_format
+    return torch.empty(shape, dtype=e.dtype, device=e.device, memory_format=order)
