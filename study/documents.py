@@ -39,6 +39,9 @@ from .sweep.rows import SweepReport, SweepRow
 from .sweep.tables import sweep_tables
 from .table5 import Table5, Table5Row, statement
 from .terminal import markdown, text
+from .training.plot import training_plot
+from .training.rows import ArmRow, TrainingReport
+from .training.table3 import state, table3
 from .verdict import claims_table, errors_table, ratios_table
 
 ROOT = Path(__file__).parents[1]
@@ -59,7 +62,7 @@ SETTINGS = {
 CARRY_FORMATS = ("<1,2>", "<2,1>", "<2,4>")
 
 _BLOCK = re.compile(r"(<!-- table: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-_LISTS = ("rows[]", "operations[]", "networks[]", "steps[]", "dots[]")
+_LISTS = ("rows[]", "operations[]", "networks[]", "steps[]", "dots[]", "runs[]")
 """Rows, which have tables of their own."""
 
 PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "data/README.md", "docs/*.md")
@@ -82,6 +85,7 @@ quantizers = functools.partial(result, QuantizerReport, "quantizers")
 tiles = functools.partial(result, TileReport, "tiles")
 quality = functools.partial(result, QualityReport, "quality")
 sweep = functools.partial(result, SweepReport, "sweep")
+training = functools.partial(result, TrainingReport, "training")
 
 
 def dots(*names: str) -> Mapping[str, Sequence[DotRow]]:
@@ -200,6 +204,10 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "step.equation": lambda: markdown(step_tables.equation_table(steps()[next(iter(steps()))])),
     "fields.step": lambda: _fields(StepReport),
     "fields.step.rows": lambda: _fields(SystemRow),
+    "training.table3": lambda: markdown(table3(training())),
+    "training.state": lambda: state(training()),
+    "fields.training": lambda: _fields(TrainingReport),
+    "fields.training.rows": lambda: _fields(ArmRow),
     "sweep": lambda: _indented(sweep_tables(sweep())[1]),
     "fields.sweep": lambda: _fields(
         SweepReport, MacReport, "`report.json` ([report.md](report.md))"
@@ -229,6 +237,7 @@ FILES: Mapping[str, Callable[[], str]] = {
     "docs/dots.svg": lambda: dot_plot(macs().dots),
     "docs/trade.svg": lambda: trade_plot(macs().dots),
     "docs/sweep.svg": lambda: sweep_plot(sweep()),
+    "docs/training.svg": lambda: training_plot(training()),
     "docs/step.svg": lambda: step_plot(steps()["ResNet-20"]),
     "study/step/measured.json": lambda: to_text(measured_units()),
 }

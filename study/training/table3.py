@@ -68,3 +68,15 @@ def _rows(report: TrainingReport) -> Iterator[Table3Row]:
                 for m, accuracy in zip(_MANTISSAS, paper, strict=True)
             },
         )
+
+
+def state(report: TrainingReport) -> str:
+    """How much of the study there is, and the float32 baseline."""
+    first = report.rows[0]
+    counts = [row.runs for row in report.rows]
+    seeds = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+    error = "" if first.accuracy_se is None else f" ± {first.accuracy_se:.2f}"
+    return (
+        f"{len(report.runs)} of {report.planned} runs are finished, {seeds} seeds a format; "
+        f"{first.arm}: {first.accuracy:.2f}{error} %."
+    )
