@@ -259,7 +259,7 @@ def fixed_point_values(
 
 def _fixed_point(x: Float32, format: IntFormat, draw: "_Words") -> tuple[Float64, int]:
     """Steps, integers, and the exponent of what one is worth. All exact: at most 31 bits."""
-    exponent = _shared_exponent(max(map(abs, _ends(x))), format)
+    exponent = shared_exponent(max(map(abs, _ends(x))), format)
     steps = x.astype(np.float64)
     steps *= 2.0**-exponent
     add_and_floor(steps, draw.words, draw.random_bits)
@@ -308,7 +308,8 @@ def _ends(x: Float32) -> tuple[float, float]:
     return least, most
 
 
-def _shared_exponent(amax: float, format: IntFormat) -> int:
+def shared_exponent(amax: float, format: IntFormat) -> int:
+    """The smallest e with `amax <= max_code * 2^e`; 0 of zero."""
     if amax == 0:
         return 0
     mantissa, exponent = math.frexp(amax)

@@ -1,4 +1,4 @@
-"""The MLS quantizer on an accelerator: values by torch's operators, the bits of golden's.
+"""Quantizers on an accelerator: values by torch's operators, the bits of golden's.
 
 Float64 and int64 alone: what is exact there in golden (`golden.quantize`) is so on any device whose
 float64 division rounds as IEEE 754 has it.
@@ -8,13 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..golden.integers import shared_exponent
 from ..golden.quantize import Grouping, significand
-from ..golden.spec import Carry, ElementFormat, ScaleFormat
+from ..golden.spec import Carry, ElementFormat, FloatFormat, IntFormat, ScaleFormat
 
 _AXES = {Grouping.NC: (0, 1), Grouping.N: (0,), Grouping.C: (1,), Grouping.NONE: ()}
 """Dimensions whose indices name a group."""
 
 _FRACTION = 52
+_MOST = 700
 _BIAS = 1023
 
 
@@ -55,14 +57,44 @@ def quantize_values(
     return torch.where(x < 0, -value, value)
 
 
+def float_values(x: Tensor, format: FloatFormat) -> Tensor:
+    """The number of `format` nearest to each x, ties to even, none of them above its largest."""
+    wide = x.double()
+    _, exponent = torch.frexp(wide)
+    step = (exponent - 1).clamp(min=format.min_exp) - format.man_bits
+    unit = _powers(x)[(step + _MOST).long()]
+    return (torch.round(wide / unit) * unit).float()
+
+
+def fixed_point_values(
+    x: Tensor, format: IntFormat, random_bits: int, words: Tensor | None
+) -> Tensor:
+    """Values of dynamic fixed point: `golden.quantize_fixed_point`. Raises: ValueError."""
+    peak = x.abs().max().item()
+    if not peak < torch.inf:
+        raise ValueError("x must be finite, not infinite or NaN")
+    exponent = shared_exponent(peak, format)
+    # 1 / 2^k is exact, as are the powers, for Python has them in float64.
+    steps = torch.floor(x.double() * 2.0 ** (random_bits - exponent))
+    steps = torch.floor(
+        (steps + (1 << (random_bits - 1) if words is None else words)) / 2**random_bits
+    )
+    return (steps * 2.0**exponent + 0.0).float()
+
+
+def _powers(like: Tensor) -> Tensor:
+    """2^-700 to 2^700, exact: torch's own powers round."""
+    return torch.from_numpy(np.ldexp(1.0, np.arange(-_MOST, _MOST + 1))).to(like.device)
+
+
 def _group_scale(peaks: Tensor, top: float, scale: ScaleFormat) -> Tensor:
     """The smallest S_g of the grid that is at least `peaks / top`, or the nearest end of it."""
     fraction, exponent = torch.frexp(peaks)
     top_fraction, top_exponent = np.frexp(top)
     exp = int(top_exponent) - exponent + (fraction <= float(top_fraction)).int()
-    powers = torch.from_numpy(np.ldexp(1.0, np.arange(-700, 701))).to(peaks.device)
+    powers = _powers(peaks)
     steps = 1 << scale.man_bits
-    unit = powers[(700 - exp).clamp(0, 1400).long()] * top
+    unit = powers[(_MOST - exp).clamp(0, 2 * _MOST).long()] * top
     man = torch.zeros_like(exp)
     for step in range(steps):
         man += (unit * (1 + step / steps) < peaks).int()
@@ -72,7 +104,7 @@ def _group_scale(peaks: Tensor, top: float, scale: ScaleFormat) -> Tensor:
     below = (exp > scale.max_exp) | (peaks == 0)
     exp = torch.where(below, scale.max_exp, exp.clamp(min=0))
     man = torch.where(below, 0, man)
-    return powers[(700 - exp).long()] * (1 + man.double() / steps)
+    return powers[(_MOST - exp).long()] * (1 + man.double() / steps)
 
 
 def _codes(

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from ...golden.integers import fixed_point_values
 from ...golden.lowering import Kind
 from ...golden.quantize import Float32
 from ...golden.spec import RANDOM_BITS, IntFormat, Rounding, check_int, choice
+from .. import device
+from ..arrays import device_words
 from ..config import Context
 from .values import ValuesConfig, rounding
 
@@ -38,3 +42,10 @@ class DfpConfig(ValuesConfig):
         """By `golden.quantize_fixed_point`."""
         words = rounding(x, Rounding(self.rounding), self.random_bits, context)
         return fixed_point_values(x, IntFormat(self.bits), **words)
+
+    def on_device(self, x: Tensor, letter: str, kind: Kind, context: Context) -> Tensor:
+        """By torch's operators, the same bits for the same words."""
+        words = None
+        if Rounding(self.rounding) is Rounding.STOCHASTIC and context.training:
+            words = device_words(x, self.random_bits, context.generator)
+        return device.fixed_point_values(x, IntFormat(self.bits), self.random_bits, words)

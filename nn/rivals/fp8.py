@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from ...golden.floats import MAX_GRID_BITS, float_values, to_float64
 from ...golden.grid import largest_magnitude
 from ...golden.lowering import Kind
 from ...golden.quantize import Float32
 from ...golden.spec import FP8_E4M3, FP8_E5M2, FloatFormat, parse_format
+from .. import device
 from ..config import LETTERS, Context
 from .values import ValuesConfig, one_of
 
@@ -53,16 +55,23 @@ class Fp8Config(ValuesConfig):
         """By `golden.from_float32`."""
         format: FloatFormat = getattr(self, letter)
         largest = np.float32(to_float64(format.max_code, format))
-        scale = self._scale(x, largest)
+        scale = self._scale(largest_magnitude(x).item(), largest)
         scaled = x * scale
         np.clip(scaled, -largest, largest, out=scaled)
         values = float_values(scaled, format)
         values /= scale
         return values
 
-    def _scale(self, x: Float32, largest: np.float32) -> np.float32:
-        """s; 1 for a tensor of zeros, and finite."""
-        peak = largest_magnitude(x).item()
+    def on_device(self, x: Tensor, letter: str, kind: Kind, context: Context) -> Tensor:
+        """By torch's operators, the same bits."""
+        format: FloatFormat = getattr(self, letter)
+        largest = np.float32(to_float64(format.max_code, format))
+        scale = self._scale(x.abs().max().item(), largest)
+        scaled = (x * float(scale)).clamp(-float(largest), float(largest))
+        return device.float_values(scaled, format) / float(scale)
+
+    def _scale(self, peak: float, largest: np.float32) -> np.float32:
+        """s by the largest magnitude; 1 for a tensor of zeros, and finite."""
         if not np.isfinite(peak):
             raise ValueError("x must be finite, not infinite or NaN")
         if self.scaling == "none" or peak == 0:

@@ -18,13 +18,19 @@ class ValuesConfig(Config):
     def code(self, x: Tensor, letter: str, kind: Kind, context: Context) -> Tensor:
         """The values of `x`'s codes. Raises: FloatingPointError."""
         try:
+            if x.device.type != "cpu":
+                return self.on_device(x, letter, kind, context)
             return from_numpy(self.values(to_numpy(x), letter, kind, context))
         except ValueError as error:
-            raise FloatingPointError(f"{context.name or 'layer'}, {letter}: {error}") from None
+            raise FloatingPointError(context.told(letter, error)) from None
 
     @abc.abstractmethod
     def values(self, x: Float32, letter: str, kind: Kind, context: Context) -> Float32:
         """As golden has them. Raises: ValueError for values that are not finite."""
+
+    def on_device(self, x: Tensor, letter: str, kind: Kind, context: Context) -> Tensor:
+        """The same of a tensor on another device; by way of the CPU, unless a class has more."""
+        return from_numpy(self.values(to_numpy(x), letter, kind, context)).to(x.device)
 
 
 def rounding(x: Float32, rule: Rounding, random_bits: int, context: Context) -> dict[str, Any]:

@@ -4,8 +4,21 @@ import numpy as np
 import pytest
 import torch
 
-from mlsmac.golden import ElementFormat, Grouping, ScaleFormat, quantize_values
+from mlsmac import golden
+from mlsmac.golden import (
+    FP8_E4M3,
+    FP8_E5M2,
+    ElementFormat,
+    FloatFormat,
+    Grouping,
+    IntFormat,
+    ScaleFormat,
+    quantize_values,
+)
+from mlsmac.golden.floats import float_values
+from mlsmac.golden.integers import fixed_point_values
 from mlsmac.golden.spec import Carry
+from mlsmac.nn import device
 from mlsmac.nn.device import quantize_values as on_device
 
 FORMATS = [(0, 1), (0, 4), (1, 2), (2, 1), (2, 4), (3, 7)]
@@ -43,6 +56,28 @@ def test_values_are_goldens(widths, carry, group):
             given = None if random is None else torch.from_numpy(random)
             found = on_device(torch.from_numpy(x), element, scale, words=given, **how).numpy()
             assert np.array_equal(found.view(np.uint32), expected.view(np.uint32))
+
+
+@pytest.mark.parametrize("format", [FP8_E4M3, FP8_E5M2, FloatFormat(2, 1)])
+def test_floats_are_goldens(format):
+    largest = np.float32(golden.to_float64(format.max_code, format))
+    x = np.clip(_adversarial(3) * np.float32(2.0), -largest, largest)
+    expected = float_values(x, format)
+    found = device.float_values(torch.from_numpy(x), format).numpy()
+    assert np.array_equal(found.view(np.uint32), expected.view(np.uint32))
+
+
+@pytest.mark.parametrize("bits", [3, 8, 16])
+def test_fixed_point_is_goldens(bits):
+    for seed, spread in enumerate((1.0, 1e-30, 1e30)):
+        x = _adversarial(seed) * np.float32(spread)
+        words = np.random.default_rng(seed).integers(0, 256, x.shape)
+        for random in (words, None):
+            rounding = "nearest" if random is None else "stochastic"
+            expected = fixed_point_values(x, IntFormat(bits), rounding, random=random)
+            given = None if random is None else torch.from_numpy(random)
+            found = device.fixed_point_values(torch.from_numpy(x), IntFormat(bits), 8, given)
+            assert np.array_equal(found.numpy().view(np.uint32), expected.view(np.uint32))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

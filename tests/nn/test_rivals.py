@@ -313,3 +313,15 @@ def test_kinds_of_options_are_refused() -> None:
         BlockConfig(format=8)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^model must have a converted layer"):
         LnsConfig().optimizer(nn.Linear(2, 2), lr=0.1, momentum=0, weight_decay=0)
+
+
+@pytest.mark.parametrize("name", TENSORS)
+@pytest.mark.parametrize("text", ["fp8", "fp8 --scaling none", "dfp --rounding nearest", "int8"])
+def test_another_device_has_the_same_bits(text: str, name: str) -> None:
+    """Torch's operators where a format has them, by way of the CPU elsewhere."""
+    config = read_config(text)
+    x = torch.from_numpy(TENSORS[name])
+    for letter in "wae":
+        found = config.on_device(x, letter, Kind.AE, context(1, training=False))
+        expected = config.code(x, letter, Kind.AE, context(1, training=False))
+        assert found.numpy().tobytes() == expected.numpy().tobytes()
