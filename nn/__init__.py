@@ -1,10 +1,11 @@
 """Training in PyTorch with coded operands: layers, formats, models (extra `train`)."""
 
 from .capture import capture
-from .config import Config, Float32Config, MlsConfig, MlsOperand
+from .config import Config, Float32Config
 from .convert import convert, everything, quantized_layers, skip_first_and_last
 from .export import export_layer
 from .layers import MlsConv2d, MlsLinear, QuantizedConv2d, QuantizedLayer, QuantizedLinear
+from .mls import MlsConfig, MlsOperand
 from .models import ResNet, resnet8, resnet20
 from .products import Sums
 from .quantize import Quantized, quantize

@@ -6,8 +6,9 @@ from typing import Any
 from torch import nn
 
 from .arrays import Generator
-from .config import Config, MlsConfig
+from .config import Config
 from .layers import MlsConv2d, MlsLinear, QuantizedConv2d, QuantizedLayer, QuantizedLinear
+from .mls import MlsConfig
 
 Filter = Callable[[nn.Module, str, nn.Module], bool]
 """Called with a layer, its path and the model: whether to convert it."""

@@ -13,8 +13,9 @@ from ..golden.lowering import Kind
 from ..golden.quantize import MlsTensor
 from ..golden.spec import Overflow, Tree, choice
 from .arrays import Generator
-from .config import Context, MlsConfig
+from .config import Context
 from .convert import quantized_layers
+from .mls import MlsConfig
 from .passes import Loss, backward, twin, watching
 from .products import Products
 

@@ -5,7 +5,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Any, get_args, get_type_hints
 
-from .config import Config, Float32Config, MlsConfig
+from .config import Config, Float32Config
+from .mls import MlsConfig
 from .rivals import BlockConfig, DfpConfig, Fp8Config, Int8Config, LnsConfig
 
 FORMATS: Mapping[str, type[Config]] = {

@@ -10,7 +10,8 @@ from torch.autograd.function import once_differentiable
 
 from ..golden.lowering import Kind
 from .arrays import Generator
-from .config import LETTERS, Config, Context, MlsConfig
+from .config import LETTERS, Config, Context
+from .mls import MlsConfig
 from .products import Products, Sums
 
 Observer = Callable[[str, Tensor], None]

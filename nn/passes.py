@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .config import Config, MlsConfig
+from .config import Config
 from .convert import Filter, convert, quantized_layers, skip_first_and_last
+from .mls import MlsConfig
 
 Loss = Callable[[Any], Tensor]
 """Called with what the model returns."""

@@ -6,7 +6,8 @@ from torch import Tensor
 
 from ..golden.quantize import MlsTensor
 from .arrays import Generator, from_numpy
-from .config import LETTERS, Context, MlsConfig
+from .config import LETTERS, Context
+from .mls import MlsConfig
 
 
 @dataclass(frozen=True, eq=False)

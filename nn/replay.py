@@ -13,9 +13,10 @@ from ..golden.lowering import Kind
 from ..golden.quantize import Float32, MlsTensor
 from ..golden.spec import resolve_acc_width
 from .arrays import from_numpy, to_numpy
-from .config import Config, Float32Config, MlsConfig
+from .config import Config, Float32Config
 from .convert import Filter, quantized_layers
 from .layers import QuantizedLayer
+from .mls import MlsConfig
 from .passes import Loss, backward, chosen_layers, reconfigured, twin, watching
 from .products import Products
 
