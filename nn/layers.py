@@ -98,8 +98,9 @@ class QuantizedLayer(nn.Module):
             return None
         place = LETTERS.index(letter)
         before = np.float32(self.tensor_scales[place].item())
-        if self.training:
-            self.tensor_scales[place] = x.detach().abs().max()
+        peak = x.detach().abs().max()
+        if self.training and peak > 0:  # a tensor of zeros says nothing of the next one
+            self.tensor_scales[place] = peak
         return before if before > 0 else None
 
 

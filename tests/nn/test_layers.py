@@ -152,6 +152,29 @@ def test_one_operand_can_differ():
     assert torch.equal(da, expected)
 
 
+def test_delayed_scales_are_those_of_the_step_before():
+    config = MlsConfig(rounding="nearest", scaling="delayed")
+    layer = _layer(SHAPES[0], config)
+    a = _tensor((2, 3, 9, 9), 2)
+    steps = [a, 4 * a, torch.zeros_like(a), a / 8]
+    # The first has its own; zeros leave what was there.
+    peaks = [None, a.abs().max(), 4 * a.abs().max(), 4 * a.abs().max()]
+    for x, peak in zip(steps, peaks, strict=True):
+        given = None if peak is None else np.float32(peak)
+        expected = functional.conv2d(
+            _values(x, tensor_scale=given), _values(layer.weight), padding=1
+        )
+        assert torch.equal(layer(x), expected)
+    layer.eval()
+    given = np.float32(a.abs().max() / 8)
+    expected = functional.conv2d(
+        _values(9 * a, tensor_scale=given), _values(layer.weight), padding=1
+    )
+    assert torch.equal(layer(9 * a), expected)
+    assert torch.equal(layer(9 * a), expected)
+    assert "tensor_scales" in layer.state_dict()
+
+
 @pytest.mark.parametrize("accumulate", ["float", "exact"])
 def test_a_linear_layer_has_rows_as_groups(accumulate):
     config = MlsConfig(rounding="nearest", accumulate=accumulate, acc_width="auto", tree="exact")
