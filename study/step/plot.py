@@ -54,7 +54,8 @@ def _bar(axes: Axes, place: int, row: SystemRow) -> None:
         width = sum(_mj(row.energy_uj, part) for part in parts)
         axes.barh(place, width, 0.7, left, color=colour)
         left += width
-    axes.text(left, place, f" FP32 / {row.ratio_to_fp32:.3g}", va="center")
+    label = f"FP32 / {row.ratio_to_fp32:.3g}"
+    axes.annotate(label, (left, place), (4, 0), textcoords="offset points", va="center")
 
 
 def _mj(parts: StepParts, name: str) -> float:
