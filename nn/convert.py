@@ -90,6 +90,9 @@ def _converted(layer: nn.Module, name: str, config: Config, generator: Generator
             kind = MlsLinear if mls else QuantizedLinear
             sizes = (layer.in_features, layer.out_features)
             made = kind(*sizes, layer.bias is not None, device="meta", config=config)
+        # A parametrized layer computes its weights, and has none to hand on.
+        if not isinstance(layer.weight, nn.Parameter) or hasattr(layer, "parametrizations"):
+            raise ValueError("weights must be parameters, not parametrized")
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name or 'layer'}: {error}") from None
     made.weight, made.bias = layer.weight, layer.bias

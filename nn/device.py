@@ -38,7 +38,7 @@ def quantize_values(
     Source: docs/numerics.md section 3.
     """
     over = [axis for axis in range(x.ndim) if axis not in _AXES[group]]
-    peaks = x.abs().amax(dim=over, keepdim=True).double()
+    peaks = (x.abs().amax(dim=over, keepdim=True) if over else x.abs()).double()
     # One look at the device: a comparison that is false for NaN and infinities.
     own, finite = torch.stack([peaks.max(), (peaks.max() < torch.inf).double()]).tolist()
     if not finite:

@@ -39,6 +39,8 @@ def read_config(text: str) -> Config:
         flag, equals, value = word.partition("=")
         value = value if equals else next(rest, "")
         letter, dot, own = flag.removeprefix("--").replace("-", "_").rpartition(".")
+        if flag.startswith("--") and not value and (letter or own) in known:
+            raise ValueError(f"{flag} of {name} must have a value")
         if not flag.startswith("--") or not value or (letter or own) not in known:
             takes = ", ".join(f"--{f.replace('_', '-')} VALUE" for f in sorted(known)) or "nothing"
             raise ValueError(f"{name} takes {takes}, not {word!r}")

@@ -99,7 +99,8 @@ class QuantizedLayer(nn.Module):
         place = LETTERS.index(letter)
         before = np.float32(self.tensor_scales[place].item())
         peak = x.detach().abs().max()
-        if self.training and peak > 0:  # a tensor of zeros says nothing of the next one
+        # A tensor of zeros says nothing of the next one; one that is not finite is refused.
+        if self.training and 0 < peak < torch.inf:
             self.tensor_scales[place] = peak
         return before if before > 0 else None
 

@@ -234,6 +234,8 @@ class MlsConfig(Config):
 
 def _operand(letter: str, own: Mapping[str, Any], given: Mapping[str, Any]) -> MlsOperand:
     """The operand's fields, checked. Raises: TypeError, ValueError."""
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{letter} must be a mapping of {', '.join(own)}, not {given!r}")
     unknown = sorted(set(given) - set(own))
     if unknown:
         raise ValueError(f"{letter} must have fields of {', '.join(own)}, not {unknown[0]!r}")

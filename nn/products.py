@@ -1,9 +1,11 @@
 """The three products of a layer in training: output, input gradient, weight gradient."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -74,10 +76,18 @@ class Products:
         }
         call, sizes = calls[kind]
         options |= {"stride": self.stride[0], "padding": self.padding[0]}
-        result = call(left, right, **sizes, **options)
+        one_place = self.kernel_size == self.input_size and options["padding"] == 0
+        if kind is Kind.WE and one_place and options.get("segment") is None:
+            # Each input has one product with each output: the same sums in the same order as among
+            # the zeros that a moving kernel would meet, as many times fewer as it has elements.
+            result = conv2d(_transposed(left), right, **options)
+        else:
+            result = call(left, right, **sizes, **options)
         sums = self.tally.setdefault(kind, Sums())
         sums.overflows += result.overflow_count
         sums.sums += result.sum_count
+        if kind is Kind.WE:
+            return from_numpy(result.z.reshape(len(result.z), -1, *self.input_size))
         return from_numpy(result.z)
 
     def check_exact(self) -> None:
@@ -89,6 +99,17 @@ class Products:
         for name, value, only in (("dilation", self.dilation, (1, 1)), ("groups", self.groups, 1)):
             if value != only:
                 raise ValueError(f"{name} must be {only!r} for exact sums, not {value!r}")
+
+
+def _transposed(w: MlsTensor) -> MlsTensor:
+    """Elements (co, ci, kh, kw), each with its group's scale, as (ci kh kw, co, 1, 1)."""
+
+    def turned(field: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        every = np.broadcast_to(field, w.shape).reshape(w.shape[0], -1)
+        return np.ascontiguousarray(every.T)[:, :, np.newaxis, np.newaxis]
+
+    fields = ("sign", "exp", "man", "scale_exp", "scale_man")
+    return replace(w, **{name: turned(getattr(w, name)) for name in fields})
 
 
 def _like(e: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -137,6 +137,8 @@ def replay(
         golden has no convolution of; FloatingPointError for operands that are not finite.
     """
     filter = chosen_layers(model) if filter is None else filter
+    if not isinstance(config, MlsConfig):
+        raise TypeError(f"config must be an MlsConfig, not {config!r}")
     exact = config.with_options(accumulate="exact")
     arms: dict[str, Config] = {
         EXACT: exact,

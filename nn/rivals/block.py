@@ -56,9 +56,9 @@ class BlockConfig(ValuesConfig):
     format: BlockFormat | str = "mxfp8_e4m3"
     rounding: Rounding | str = Rounding.NEAREST
     random_bits: int = RANDOM_BITS
-    w: Mapping[str, Any] = field(default_factory=dict)
-    a: Mapping[str, Any] = field(default_factory=dict)
-    e: Mapping[str, Any] = field(default_factory=dict)
+    w: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    a: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    e: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     operands: ClassVar[dict[str, BlockOperand]]
 

@@ -4,6 +4,7 @@ import functools
 import gzip
 import io
 import pickle
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,15 @@ class _Pixels:
     test_labels: np.ndarray
     augment: bool
 
+    def check(self, place: str) -> None:
+        """Raises: UserError."""
+        for x, labels in ((self.train, self.train_labels), (self.test, self.test_labels)):
+            if len(x) != len(labels) or not len(x):
+                rule = "must have a label for each image, and images"
+                raise UserError(f"{place}: {rule}, not {len(x)} images and {len(labels)} labels")
+        if (self.train.min(axis=(0, 2, 3)) == self.train.max(axis=(0, 2, 3))).any():
+            raise UserError(f"{place}: images must differ in every channel")
+
 
 @dataclass(frozen=True)
 class Source:
@@ -77,6 +87,7 @@ class Source:
         installed.
         """
         pixels = _read(self.place)
+        pixels.check(self.place)
         train, test = (_scaled(x, self.size) for x in (pixels.train, pixels.test))
         mean = train.mean(dim=(0, 2, 3), keepdim=True)
         std = train.std(dim=(0, 2, 3), keepdim=True)
@@ -145,7 +156,7 @@ def _idx(folder: Path, name: str, magic: int) -> np.ndarray:
     plain, packed = folder / name, folder / f"{name}.gz"
     try:
         content = gzip.decompress(packed.read_bytes()) if packed.exists() else plain.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{plain}: {error}") from None
     rank = magic & 0xFF
     head = np.frombuffer(content[: 4 * (rank + 1)], ">u4")

@@ -21,8 +21,8 @@ def training_plot(report: TrainingReport) -> str:
         figure = Figure(figsize=(9.6, max(3.0, 0.26 * len(rows) + 1.2)), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(1.3, 1))
         for height, row in enumerate(reversed(rows)):
-            own = [run for run in report.runs if run.arm == row.arm]
-            points = [100 * run.accuracy for run in own]
+            own = [run.accuracy for run in report.runs if run.arm == row.arm]
+            points = [100 * accuracy for accuracy in own if accuracy is not None]
             left.plot(points, [height] * len(points), "o", color=_RUN, ms=4)
             left.errorbar(
                 row.accuracy, height, xerr=row.accuracy_se or 0, fmt="|", color=_MARK, capsize=3
@@ -32,8 +32,12 @@ def training_plot(report: TrainingReport) -> str:
         left.set_yticks(range(len(rows)), [row.arm for row in reversed(rows)])
         left.set_xlabel("accuracy, %")
         left.grid(axis="x", alpha=0.25)
-        _curves(right, [[run for run in report.runs if run.arm == row.arm] for row in rows])
+        _curves(right, [_converged(report, row.arm) for row in rows])
         return svg(figure)
+
+
+def _converged(report: TrainingReport, arm: str) -> list[Run]:
+    return [run for run in report.runs if run.arm == arm and run.diverged is None]
 
 
 def _curves(axes: Axes, arms: Sequence[Sequence[Run]]) -> None:

@@ -1,6 +1,5 @@
 """The records of a training study, and their JSON (`records`)."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -55,9 +54,9 @@ class Run:
         return self.diverged is not None or len(self.epochs) == recipe.epochs
 
     @property
-    def accuracy(self) -> float:
-        """After the last epoch, 0..1; of a run that diverged what guessing gets, NaN unknown."""
-        return self.epochs[-1].accuracy if self.epochs else math.nan
+    def accuracy(self) -> float | None:
+        """After the last epoch, 0..1; None of a run that diverged, or has not begun."""
+        return self.epochs[-1].accuracy if self.epochs and self.diverged is None else None
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,9 @@ class ArmRow:
 
     arm: Annotated[str, "the number format, as `--arm` takes it"]
     runs: Annotated[int, "finished runs"]
-    accuracy: Annotated[float | None, "mean, %; null where no run is finished"]
+    accuracy: Annotated[
+        float | None, "mean of the finished runs that did not diverge, %; null where there is none"
+    ]
     accuracy_se: Annotated[float | None, "its standard error; null of fewer than two runs"]
     difference: Annotated[
         float | None, "mean difference to the first arm from the same seeds, points"

@@ -17,6 +17,7 @@ from ...golden.lowering import Kind
 from ...nn import ResNet, Sums, quantized_layers, resnet8, resnet20
 from ...nn.formats import read_config
 from ...support.cache import digest
+from ...support.errors import UserError
 from ...support.files import write_whole
 from ..records import from_json, to_json
 from .data import Data, Source, augmented
@@ -27,6 +28,8 @@ SCHEDULES = ("cosine", "steps")
 
 _EVALUATED = 1000
 """Test images at a time."""
+_DIGEST = 64
+"""Characters in front of a checkpoint."""
 
 
 def run_path(folder: Path, recipe: Recipe, arm: str, seed: int) -> Path:
@@ -41,8 +44,8 @@ def kept(folder: Path, recipe: Recipe, arm: str, seed: int) -> Run:
     path = run_path(folder, recipe, arm, seed)
     try:
         return from_json(Run, json.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, KeyError):
-        return Run(arm, seed)
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return Run(arm, seed)  # none yet, or damaged
 
 
 class Trainer:
@@ -159,11 +162,14 @@ class Trainer:
             "run": to_json(self.run),
         }
         torch.save(parts, content)
-        return content.getvalue()
+        return digest([content.getvalue()]).encode() + content.getvalue()
 
     def restore(self, state: bytes) -> None:
-        """Go on from there."""
-        parts = torch.load(io.BytesIO(state), weights_only=True, map_location="cpu")
+        """Go on from there. Raises: ValueError for one that is damaged."""
+        told, content = state[:_DIGEST], state[_DIGEST:]
+        if told != digest([content]).encode():
+            raise ValueError("checkpoint must be whole")
+        parts = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
         self.network.load_state_dict(parts["network"])
         self.optimizer.load_state_dict(parts["optimizer"])
         self.order.set_state(parts["order"])
@@ -188,10 +194,13 @@ def train(folder: Path, recipe: Recipe, source: Source, arm: str, seed: int) -> 
     if found.epochs:
         try:
             trainer.restore(checkpoint.read_bytes())
-        except (OSError, RuntimeError, KeyError, ValueError):
+        except (OSError, ValueError):
             trainer = Trainer(recipe, data, arm, seed)
     while not trainer.run.finished(recipe):
-        trainer.epoch()
+        try:
+            trainer.epoch()
+        except ValueError as error:
+            raise UserError(f"--arm {arm!r}: {error}") from None  # golden's rules for exact sums
         text = json.dumps(to_json(trainer.run), indent=1) + "\n"
         write_whole({results: text, checkpoint: trainer.state()})
     checkpoint.unlink(missing_ok=True)

@@ -79,7 +79,11 @@ def report(recipe: Recipe, runs: Sequence[Run]) -> TrainingReport:
 
     finished = [run for run in runs if run.finished(recipe)]
     arms = list(dict.fromkeys(run.arm for run in runs))
-    base = {run.seed: run.accuracy for run in finished if run.arm == arms[0]}
+    base = {
+        run.seed: run.accuracy
+        for run in finished
+        if run.arm == arms[0] and run.accuracy is not None
+    }
     versions = {
         "python": platform.python_version(),
         "numpy": numpy.__version__,
@@ -102,7 +106,7 @@ def accuracies(report: TrainingReport) -> list[dict[str, Any]]:
     found = []
     for row in report.rows:
         config = read_config(row.arm)
-        if isinstance(config, MlsConfig) and row.accuracy is not None:
+        if isinstance(config, MlsConfig) and row.accuracy is not None and not row.diverged:
             options = {name: getattr(config, name) for name in ("element", "scale", "group")}
             if config == MlsConfig(**options):
                 own = config.operands["w"]
@@ -112,8 +116,9 @@ def accuracies(report: TrainingReport) -> list[dict[str, Any]]:
 
 
 def _row(arm: str, runs: Sequence[Run], base: dict[int, float]) -> ArmRow:
-    accuracy, error = _mean([100 * run.accuracy for run in runs])
-    paired = [100 * (run.accuracy - base[run.seed]) for run in runs if run.seed in base]
+    found = {run.seed: run.accuracy for run in runs if run.accuracy is not None}
+    accuracy, error = _mean([100 * own for own in found.values()])
+    paired = [100 * (own - base[seed]) for seed, own in found.items() if seed in base]
     difference, difference_error = _mean(paired)
     kinds = sorted({kind for run in runs for kind in run.overflows})
     return ArmRow(

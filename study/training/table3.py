@@ -31,8 +31,7 @@ class Table3Row:
 
     group: str
     exp_bits: int
-    ours: Mapping[str, float | None]
-    errors: Mapping[str, float | None]
+    ours: Mapping[str, str]
     paper: Mapping[str, str]
 
 
@@ -41,12 +40,7 @@ def table3(report: TrainingReport) -> Table:
     columns = [
         Column("groups", "groups", "group", None),
         Column("E", "E", "exp_bits", None),
-        *(
-            Column(
-                f"M={m}", f"M={m}", ("ours", str(m)), 3, error=("errors", str(m)), with_error=True
-            )
-            for m in _MANTISSAS
-        ),
+        *(Column(f"M={m}", f"M={m}", ("ours", str(m)), None) for m in _MANTISSAS),
         *(Column(f"paper M={m}", f"paper\nM={m}", ("paper", str(m)), None) for m in _MANTISSAS),
     ]
     return Table("Accuracy to float32, points", columns, list(_rows(report)))
@@ -61,13 +55,23 @@ def _rows(report: TrainingReport) -> Iterator[Table3Row]:
         yield Table3Row(
             group=group,
             exp_bits=exp_bits,
-            ours={m: row.difference if row else None for m, row in found.items()},
-            errors={m: row.difference_se if row else None for m, row in found.items()},
+            ours={m: _shown(row) for m, row in found.items()},
             paper={
                 str(m): "div." if accuracy is None else f"{accuracy - BASELINE:+.2f}"
                 for m, accuracy in zip(_MANTISSAS, paper, strict=True)
             },
         )
+
+
+def _shown(row: ArmRow | None) -> str:
+    """Points with their standard error; runs that diverged are told."""
+    if row is None or row.runs == 0:
+        return "-"
+    if row.difference is None:
+        return "div."
+    error = "" if row.difference_se is None else f" ± {row.difference_se:.2f}"
+    failed = f", {row.diverged} div." if row.diverged else ""
+    return f"{row.difference:+.2f}{error}{failed}"
 
 
 def state(report: TrainingReport) -> str:
@@ -76,7 +80,8 @@ def state(report: TrainingReport) -> str:
     counts = [row.runs for row in report.rows]
     seeds = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
     error = "" if first.accuracy_se is None else f" ± {first.accuracy_se:.2f}"
+    mean = "-" if first.accuracy is None else f"{first.accuracy:.2f}{error} %"
     return (
         f"{len(report.runs)} of {report.planned} runs are finished, {seeds} seeds a format; "
-        f"{first.arm}: {first.accuracy:.2f}{error} %."
+        f"{first.arm}: {mean}."
     )

@@ -58,6 +58,15 @@ def test_values_are_goldens(widths, carry, group):
             assert np.array_equal(found.view(np.uint32), expected.view(np.uint32))
 
 
+@pytest.mark.parametrize(("shape", "group"), [((2, 2), Grouping.NC), ((5,), Grouping.N)])
+def test_groups_of_one_element(shape, group):
+    x = torch.rand(shape, generator=torch.Generator().manual_seed(1))
+    how = {"group": group, "carry": Carry.CLIP, "random_bits": 8}
+    formats = ElementFormat(2, 4), ScaleFormat(8, 1)
+    expected = quantize_values(x.numpy(), *formats, rounding="nearest", **how)
+    assert np.array_equal(on_device(x, *formats, words=None, **how).numpy(), expected)
+
+
 @pytest.mark.parametrize("format", [FP8_E4M3, FP8_E5M2, FloatFormat(2, 1)])
 def test_floats_are_goldens(format):
     largest = np.float32(golden.to_float64(format.max_code, format))

@@ -198,6 +198,38 @@ def test_a_linear_layer_has_rows_as_groups(accumulate):
     assert torch.allclose(layer.bias.grad, e.sum(dim=(0, 1)))
 
 
+@pytest.mark.parametrize("tree", ["fp32", "aligned", "exact"])
+@pytest.mark.parametrize("overflow", ["saturate", "wrap"])
+def test_gradients_of_a_linear_layer_are_goldens(overflow, tree):
+    how = {"acc_width": 11, "overflow": overflow, "tree": tree, "lanes": 4}
+    config = MlsConfig(rounding="nearest", accumulate="exact", **how)
+    layer = MlsLinear(9, 6, bias=False, config=config)
+    with torch.no_grad():
+        layer.weight.copy_(_tensor((6, 9), 1))
+    a = _tensor((5, 9), 2).requires_grad_()
+    z = layer(a)
+    e = _tensor(z.shape, 3)
+    z.backward(e)
+    q = {
+        "w": _coded(layer.weight.reshape(6, 1, 1, 9)),
+        "a": _coded(a.reshape(5, 1, 1, 9)),
+        "e": _coded(e.reshape(5, 6, 1, 1)),
+    }
+    results = {
+        Kind.WA: (z, conv2d(q["w"], q["a"], **how)),
+        Kind.WE: (a.grad, conv2d_input_grad(q["w"], q["e"], input_size=(1, 9), **how)),
+        Kind.AE: (
+            layer.weight.grad,
+            conv2d_weight_grad(q["a"], q["e"], kernel_size=(1, 9), **how),
+        ),
+    }
+    for kind, (found, result) in results.items():
+        assert np.array_equal(found.detach().numpy().reshape(result.z.shape), result.z)
+        assert layer.sums[kind].overflows == result.overflow_count
+        assert layer.sums[kind].sums == result.sum_count
+    assert layer.sums[Kind.WE].overflows > 0
+
+
 def test_float32_is_torchs_own():
     a = _tensor((2, 4, 9, 9), 2).requires_grad_()
     layer = QuantizedConv2d(4, 6, 3, padding=1, groups=2, dilation=2, config=Float32Config())

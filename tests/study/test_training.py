@@ -13,7 +13,9 @@ from mlsmac.study.records import from_json, to_json
 from mlsmac.study.training import run as runs
 from mlsmac.study.training import study
 from mlsmac.study.training.data import Source, augmented
+from mlsmac.study.training.plot import training_plot
 from mlsmac.study.training.rows import Epoch, Recipe, Run, TrainingReport
+from mlsmac.study.training.tables import training_tables
 from mlsmac.support.errors import ToolError, UserError
 
 
@@ -95,6 +97,17 @@ def test_what_is_no_data_set(tmp_path, idx, monkeypatch):
     (idx / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(gzip.decompress(whole)[:-1]))
     with pytest.raises(UserError, match="must be an IDX file of bytes of rank 3, whole"):
         Source(str(idx)).load()
+    (idx / "train-images-idx3-ubyte.gz").write_bytes(whole[:30] + b"damaged" + whole[37:])
+    with pytest.raises(UserError, match="train-images-idx3-ubyte: "):
+        Source(str(idx), 6).load()
+    (idx / "train-images-idx3-ubyte.gz").write_bytes(whole)
+    _write_idx(idx / "train-labels-idx1-ubyte", np.zeros(5), packed=False)
+    with pytest.raises(UserError, match="a label for each image, and images, not 96 images and 5"):
+        Source(str(idx), 5).load()
+    _write_idx(idx / "train-labels-idx1-ubyte", np.zeros(96), packed=False)
+    _write_idx(idx / "train-images-idx3-ubyte.gz", np.full((96, 8, 8), 7), packed=True)
+    with pytest.raises(UserError, match="images must differ in every channel"):
+        Source(str(idx), 4).load()
     monkeypatch.setattr("mlsmac.study.training.data.FASHION_MNIST", tmp_path / "none")
     with pytest.raises(ToolError, match="install Debian's package dataset-fashion-mnist"):
         Source("fashion-mnist").load()
@@ -174,6 +187,65 @@ def test_a_run_that_diverges_ends(idx, tmp_path):
     run = runs.train(tmp_path, recipe, source, "mls", 1)
     assert run.finished(recipe)
     assert "finite" in run.diverged
+    report = study.report(recipe, [Run("float32", 1, (Epoch(1.0, 0.5),) * 3), run])
+    assert (report.rows[1].accuracy, report.rows[1].diverged) == (None, 1)
+    (table,) = training_tables(report)
+    cells = {column.heading: column.in_terminal(report.rows[1]) for column in table.columns}
+    assert (cells["accuracy %"], cells["diverged"]) == ("-", "1")
+    assert training_plot(report).startswith("<svg")
+    assert [entry["format"] for entry in study.accuracies(report)] == []
+
+
+def test_a_run_that_diverged_late_does_not_count():
+    recipe = Recipe(data="x", data_digest="", size=8, model="resnet-8", epochs=2)
+    late = Run("mls", 1, (Epoch(1.0, 0.88),), diverged="epoch 2: the loss")
+    good = Run("mls", 2, (Epoch(1.0, 0.8), Epoch(0.9, 0.9)))
+    (row,) = study.report(recipe, [late, good]).rows
+    assert (row.accuracy, row.runs, row.diverged) == (90, 2, 1)
+    assert study.accuracies(study.report(recipe, [late, good])) == []
+
+
+def _flip(path):
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "damage"),
+    [
+        (".pt", lambda path: path.write_bytes(b"")),
+        (".pt", lambda path: path.write_bytes(pickle.dumps([1]))),
+        (".pt", _flip),
+        (".json", lambda path: path.write_text("[]")),
+        (".json", lambda path: path.write_text('{"arm": "float32", "seed": 1, "epochs": [1]}')),
+    ],
+)
+def test_what_is_damaged_begins_again(idx, tmp_path, suffix, damage, monkeypatch):
+    source = Source(str(idx))
+    recipe = _recipe(source)
+    whole = runs.train(_made(tmp_path / "whole"), recipe, source, "float32", 1)
+    folder = _made(tmp_path / "parts")
+    epoch, count = runs.Trainer.epoch, iter(range(9))
+
+    def killed(self):
+        if next(count) == 1:
+            raise KeyboardInterrupt
+        epoch(self)
+
+    monkeypatch.setattr(runs.Trainer, "epoch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        runs.train(folder, recipe, source, "float32", 1)
+    monkeypatch.undo()
+    damage(runs.run_path(folder, recipe, "float32", 1).with_suffix(suffix))
+    assert runs.train(folder, recipe, source, "float32", 1) == whole
+
+
+def test_what_golden_refuses_names_the_format(idx, tmp_path):
+    source = Source(str(idx))
+    arm = "mls --element 4,8 --accumulate exact --acc-width 64"
+    with pytest.raises(UserError, match=r"--arm 'mls --element 4,8 .*: element must keep"):
+        runs.train(tmp_path, _recipe(source), source, arm, 1)
 
 
 @pytest.mark.parametrize(("schedule", "rates"), [
@@ -222,7 +294,7 @@ def test_a_study_trains_what_is_missing(idx, tmp_path):
     ("text", "message"),
     [
         ("mls --elements 2,1", "mls takes --a VALUE, .* not '--elements'"),
-        ("mls --element", "mls takes .* not '--element'"),
+        ("mls --element", "--element of mls must have a value"),
         ("mls 2,1", "mls takes .* not '2,1'"),
         ("float32 --bits 8", "float32 takes nothing, not '--bits'"),
         ("fp33", "format must be one of float32, mls"),
