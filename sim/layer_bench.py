@@ -22,7 +22,10 @@ from .runner import simulate
 from .schedule import Schedule, dot_schedule, schedule
 from .vectors import Vectors
 
-UNITS = ("mls_tile", "dot_tile")
+UNITS = (
+    "mls_tile",
+    "dot_tile",
+)
 """Tiles that take MLS elements with group scales."""
 
 _CODES = 1 << 22

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import columns as c
 from .columns import Column
@@ -11,7 +11,9 @@ from .compare import KINDS, Compared, Comparison
 from .quantizer_rows import QuantizerReport
 from .rows import DotRow, FpgaRow, MacReport, Report, TileRow
 from .systems import BASELINES
-from .table5 import Table5
+
+if TYPE_CHECKING:  # its module measures: every command would wait for all of synth
+    from .table5 import Table5
 
 
 @dataclass(frozen=True)
@@ -231,7 +233,7 @@ def step_summary(report: QuantizerReport) -> Table:
     return Table("Training steps", (c.NETWORK, c.QUANTIZER, *c.STEPS), report.steps)
 
 
-def table5_table(report: Table5) -> Table:
+def table5_table(report: "Table5") -> Table:
     """The ratios of the MLS paper's Table 5 under each condition."""
     return Table(f"Ratios of the MLS paper's Table 5 ({_where(report)})", c.TABLE_5, report.rows)
 

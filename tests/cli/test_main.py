@@ -32,14 +32,11 @@ COMMANDS = (
 )
 
 
-def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the installed command as a user does."""
-    command = [str(Path(sys.executable).parent / "mlsmac"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+MLSMAC = str(Path(sys.executable).parent / "mlsmac")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_and_json(command: str) -> None:
+def test_every_command_has_help_and_json(run, command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0
     assert "--json" in done.stdout
@@ -48,11 +45,11 @@ def test_every_command_has_help_and_json(command: str) -> None:
 def test_version_is_the_distributions() -> None:
     version = importlib.metadata.version("mlsmac")
     assert mlsmac.__version__ == version
-    done = run("--version")
+    done = subprocess.run([MLSMAC, "--version"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, f"mlsmac {version}\n")
 
 
-def test_module_is_the_command() -> None:
+def test_module_is_the_command(run) -> None:
     command = [sys.executable, "-m", "mlsmac", "units", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == run("units", "--json").stdout
@@ -75,13 +72,13 @@ def test_importing_the_package_imports_nothing_else() -> None:
     assert done.stdout == "mlsmac\n"
 
 
-def test_units_lists_names_and_descriptions() -> None:
+def test_units_lists_names_and_descriptions(run) -> None:
     units = json.loads(run("units", "--json").stdout)
     assert {"mls_mac", "fp32_mac", "fp8_mac", "float_multiplier"} <= {u["name"] for u in units}
     assert all(unit["description"] for unit in units)
 
 
-def test_generate_writes_verilog_and_sidecar(tmp_path: Path) -> None:
+def test_generate_writes_verilog_and_sidecar(run, tmp_path: Path) -> None:
     done = run("generate", "mls_mac", "--format", "2,1", "--acc-width", "12", "-o", str(tmp_path))
     assert done.returncode == 0, done.stderr
     slug = "mls_mac_e2m1_acc12_saturate"
@@ -90,7 +87,7 @@ def test_generate_writes_verilog_and_sidecar(tmp_path: Path) -> None:
     assert f"module {slug}" in (tmp_path / f"{slug}.v").read_text()
 
 
-def test_generate_tells_its_files_and_warns_beside_json(tmp_path: Path) -> None:
+def test_generate_tells_its_files_and_warns_beside_json(run, tmp_path: Path) -> None:
     unit = ("mls_mac", "--acc-width", "16", "--length", "9")
     done = run("generate", *unit, "-o", "rtl", "--json", cwd=tmp_path)
     assert done.returncode == 0
@@ -173,7 +170,7 @@ def test_generate_tells_its_files_and_warns_beside_json(tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_are_one_line_and_exit_2(
-    arguments: list[str], message: str, tmp_path: Path
+    run, arguments: list[str], message: str, tmp_path: Path
 ) -> None:
     done = run(*arguments, cwd=tmp_path)
     assert done.returncode == 2
@@ -192,21 +189,21 @@ def test_mistakes_are_one_line_and_exit_2(
     ],
 )
 def test_help_of_a_unit_lists_its_own_options(
-    arguments: list[str], own: set[str], others: set[str]
+    run, arguments: list[str], own: set[str], others: set[str]
 ) -> None:
     shown = run("generate", *arguments, "--help").stdout.split()
     assert own <= {*shown}
     assert others.isdisjoint(shown)
 
 
-def test_unknown_option_exits_2() -> None:
+def test_unknown_option_exits_2(run) -> None:
     assert run("report", "--nonsense").returncode == 2
 
 
 TINY = Path(__file__).parents[1] / "data" / "power" / "tiny.liberty"
 
 
-def test_pdk_shows_what_is_understood(tmp_path: Path) -> None:
+def test_pdk_shows_what_is_understood(run, tmp_path: Path) -> None:
     odd = tmp_path / "odd.lib"
     cell = "cell (ODD) { pin (A) { direction : input; } }"
     odd.write_text(TINY.read_text().replace("cell (INV)", f"{cell} cell (INV)"))
@@ -226,7 +223,7 @@ def test_pdk_shows_what_is_understood(tmp_path: Path) -> None:
     assert all(word in table for word in ("supply v", "cell ODD must have an area", "TIE Y"))
 
 
-def test_pdk_of_several_files_and_of_one_that_is_refused(tmp_path: Path) -> None:
+def test_pdk_of_several_files_and_of_one_that_is_refused(run, tmp_path: Path) -> None:
     head, *cells = TINY.read_text().rstrip()[:-1].split("  cell (")
     files = []
     for kind in cells:
@@ -242,7 +239,7 @@ def test_pdk_of_several_files_and_of_one_that_is_refused(tmp_path: Path) -> None
     assert refused.stderr.count("\n") == 1
 
 
-def test_pdk_that_units_cannot_be_mapped_to_is_shown_all_the_same(tmp_path: Path) -> None:
+def test_pdk_that_units_cannot_be_mapped_to_is_shown_all_the_same(run, tmp_path: Path) -> None:
     (tmp_path / "falling.lib").write_text(TINY.read_text().replace('on : "CK"', 'on : "!CK"'))
     done = run("pdk", "falling.lib", "--json", cwd=tmp_path)
     assert done.returncode == 2
@@ -251,7 +248,7 @@ def test_pdk_that_units_cannot_be_mapped_to_is_shown_all_the_same(tmp_path: Path
     assert done.stderr.count("\n") == 1
 
 
-def test_every_liberty_file_given_counts(tmp_path: Path) -> None:
+def test_every_liberty_file_given_counts(run, tmp_path: Path) -> None:
     """Not the last one alone."""
     (tmp_path / "copy.lib").write_text(TINY.read_text())
     files = ("--liberty", str(TINY), "--liberty", "copy.lib")
@@ -261,7 +258,7 @@ def test_every_liberty_file_given_counts(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_liberty_without_power_tables_is_refused(tmp_path: Path) -> None:
+def test_liberty_without_power_tables_is_refused(run, tmp_path: Path) -> None:
     cell = "cell (INV) { area : 1; pin (A) { direction : input; } }"
     (tmp_path / "bare.lib").write_text(f"library (bare) {{ {cell}\n}}\n")
     done = run("synth", "mls_mac", "--liberty", "bare.lib", cwd=tmp_path)
@@ -270,7 +267,7 @@ def test_liberty_without_power_tables_is_refused(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_liberty_with_a_syntax_error_is_one_line(tmp_path: Path) -> None:
+def test_liberty_with_a_syntax_error_is_one_line(run, tmp_path: Path) -> None:
     head = "library (x) {\n area : 1; ff (a) {} internal_power () {} cell_leakage_power : 1;\n"
     (tmp_path / "broken.lib").write_text(head + " cell (y { }\n}\n")
     done = run("synth", "mls_mac", "--liberty", "broken.lib", "--json", cwd=tmp_path)
@@ -281,7 +278,7 @@ def test_liberty_with_a_syntax_error_is_one_line(tmp_path: Path) -> None:
 
 
 def test_missing_tools_are_one_line_that_names_the_package(tmp_path: Path) -> None:
-    command = [str(Path(sys.executable).parent / "mlsmac"), "verify", "mls_mac"]
+    command = [MLSMAC, "verify", "mls_mac"]
     done = subprocess.run(
         command, capture_output=True, text=True, cwd=tmp_path, env={"PATH": ""}, check=False
     )
@@ -291,14 +288,14 @@ def test_missing_tools_are_one_line_that_names_the_package(tmp_path: Path) -> No
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_unwritable_directory_is_one_line(tmp_path: Path) -> None:
+def test_unwritable_directory_is_one_line(run, tmp_path: Path) -> None:
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
     done = run("generate", "mls_mac", "-o", str(tmp_path / "out"))
     assert done.returncode == 2
     assert "Permission denied" in done.stderr
 
 
-def test_output_below_a_file_is_one_line(tmp_path: Path) -> None:
+def test_output_below_a_file_is_one_line(run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = run("generate", "mls_mac", "-o", "file/out", cwd=tmp_path)
     assert done.returncode == 2
@@ -306,7 +303,7 @@ def test_output_below_a_file_is_one_line(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == ""
 
 
-def test_report_refuses_an_unwritable_output_before_any_work(tmp_path: Path) -> None:
+def test_report_refuses_an_unwritable_output_before_any_work(run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = run("report", "-o", "file/out", cwd=tmp_path)
     assert done.returncode == 2
@@ -314,7 +311,7 @@ def test_report_refuses_an_unwritable_output_before_any_work(tmp_path: Path) -> 
 
 
 @pytest.mark.eda
-def test_synth_measures_without_scales_what_is_asked_for(tmp_path: Path) -> None:
+def test_synth_measures_without_scales_what_is_asked_for(run, tmp_path: Path) -> None:
     unit = ("block_dot", "--format", "0,3", "--scale", "none", "--operands", "decoded")
     few = ("--lanes", "1", "--quick", "--operations", "200", "--json")
     done = run("synth", *unit, *few, cwd=tmp_path)
@@ -323,7 +320,7 @@ def test_synth_measures_without_scales_what_is_asked_for(tmp_path: Path) -> None
     assert row["slug"] == "block_dot_e0m3_unscaled_decoded_lanes1_window"
 
 
-def test_synth_refuses_a_file_to_export_to_before_any_work(tmp_path: Path) -> None:
+def test_synth_refuses_a_file_to_export_to_before_any_work(run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for place in ("file", "file/out"):
         done = run("synth", "mls_mac", "--export", place, "--json", cwd=tmp_path)
@@ -334,19 +331,19 @@ def test_synth_refuses_a_file_to_export_to_before_any_work(tmp_path: Path) -> No
     assert (tmp_path / "file").read_text() == ""
 
 
-def test_generate_puts_a_tile_behind_axi(tmp_path: Path) -> None:
+def test_generate_puts_a_tile_behind_axi(run, tmp_path: Path) -> None:
     done = run("generate", "fp8_tile", "--lanes", "1", "--interface", "axi", "--json", cwd=tmp_path)
     assert done.returncode == 0
     assert json.loads(done.stdout)["module"] == "fp8_tile_e4m3_lanes1_axi"
 
 
-def test_only_tiles_have_streams() -> None:
+def test_only_tiles_have_streams(run) -> None:
     done = run("verify", "mls_mac", "--interface", "stream")
     assert done.returncode == 2
     assert "interface must be wires for mls_mac, not 'stream'" in done.stderr
 
 
-def test_a_step_of_a_network_of_ones_own(tmp_path: Path) -> None:
+def test_a_step_of_a_network_of_ones_own(run, tmp_path: Path) -> None:
     lines = ("in_channels,out_channels,kernel,stride,size", "3,8,3,1,8", "8,8,1,1,8", "8,10,1,1,1")
     (tmp_path / "net.csv").write_text("\n".join(lines))
     done = run("step", "net.csv", "--batch", "4", "--lanes", "8", "--json", cwd=tmp_path)

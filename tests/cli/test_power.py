@@ -1,8 +1,7 @@
 """`mlsmac power`: a small netlist to figures, and one line where a request is wrong."""
 
 import json
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,21 +19,16 @@ SAIF = """(SAIFILE (TIMESCALE 1 ns) (DURATION 100) (INSTANCE top (NET
 
 
 @pytest.fixture
-def run(tmp_path: Path):
-    """A function that runs the installed command where the files are."""
+def power(run, tmp_path: Path):
+    """A function that runs the command where the files are."""
     (tmp_path / "top.v").write_text(NETLIST)
     (tmp_path / "top.saif").write_text(SAIF)
-
-    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-        words = [str(Path(sys.executable).parent / "mlsmac"), "power", *arguments]
-        return subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
-
-    return command
+    return partial(run, "power", cwd=tmp_path)
 
 
-def test_figures_of_a_netlist(run, tmp_path: Path) -> None:
+def test_figures_of_a_netlist(power, tmp_path: Path) -> None:
     given = ("top.v", "--liberty", str(TINY), "--saif", "top.saif", "--operations", "5")
-    done = run(*given, "--json", "-o", "power.json")
+    done = power(*given, "--json", "-o", "power.json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert json.loads((tmp_path / "power.json").read_text()) == found
@@ -48,7 +42,7 @@ def test_figures_of_a_netlist(run, tmp_path: Path) -> None:
     assert found["energy_pj_per_operation"] == pytest.approx(found["energy_pj"] / 5, rel=1e-5)
     assert [own["path"] for own in found["hierarchy"]] == ["part"]
     assert {own["instance"] for own in found["instances"]} == {"part.u0", "part.f0"}
-    text = run(*given).stdout
+    text = power(*given).stdout
     assert "By hierarchy" in text
     assert "part.f0" in text
 
@@ -70,8 +64,8 @@ def test_figures_of_a_netlist(run, tmp_path: Path) -> None:
         (["top.saif", "--saif", "top.saif"], "top.saif must be a Verilog netlist"),
     ],
 )
-def test_a_wrong_request_is_one_line_and_2(run, arguments: list[str], message: str) -> None:
-    done = run(*arguments, "--liberty", str(TINY))
+def test_a_wrong_request_is_one_line_and_2(power, arguments: list[str], message: str) -> None:
+    done = power(*arguments, "--liberty", str(TINY))
     assert done.returncode == 2
     assert done.stdout == ""
     assert message in done.stderr

@@ -1,8 +1,6 @@
 """`mlsmac quantize`, `mlsmac quality`: files, figures, one-line refusals, nothing half-written."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -285,9 +283,8 @@ def test_wrong_files_are_refused(name, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_missing_file_is_one_line_and_exit_2(tmp_path):
-    command = [str(Path(sys.executable).parent / "mlsmac"), "quantize", "no.npy", "-o", "out.npz"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+def test_a_missing_file_is_one_line_and_exit_2(run, tmp_path):
+    done = run("quantize", "no.npy", "-o", "out.npz", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "mlsmac: no.npy: No such file or directory\n"
     assert list(tmp_path.iterdir()) == []

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +11,6 @@ from mlsmac.cli.main import app
 from mlsmac.support.errors import UserError
 
 MINE = "Mine <3,3>: mls_mac --format 3,3 --length 16"
-
-
-def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).parent / "mlsmac"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +63,7 @@ def test_error_comes_before_any_work(
 
 
 @pytest.mark.eda
-def test_question_is_answered_and_compared(tmp_path: Path) -> None:
+def test_question_is_answered_and_compared(run, tmp_path: Path) -> None:
     """Own row with a baseline on own pairs, by words and by a file: the same report."""
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "pairs.npz", w=rng.standard_normal((40, 8)), a=rng.standard_normal((40, 8)))

@@ -1,7 +1,5 @@
 """`mlsmac sweep` without EDA tools: what is asked for, mistakes, progress."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -148,10 +146,9 @@ def test_accuracies_that_are_refused(text: str, message: str, tmp_path: Path) ->
     ],
 )
 def test_mistakes_are_one_line_and_exit_2(
-    arguments: list[str], message: str, tmp_path: Path
+    run, arguments: list[str], message: str, tmp_path: Path
 ) -> None:
-    command = [str(Path(sys.executable).parent / "mlsmac"), "sweep", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    done = run("sweep", *arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
@@ -160,7 +157,7 @@ def test_mistakes_are_one_line_and_exit_2(
 
 def test_time_left_counts_what_this_run_did(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("mlsmac.cli.commands.sweep.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("mlsmac.cli.progress.time.monotonic", lambda: now[0])
     clock = Clock()
     assert clock.left(40, 100) == ""  # kept
     now[0] += 10

@@ -154,8 +154,10 @@ def digests(name: str, given: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-LARGE = [("fp8_tile", {}), ("fp32_tile", {}), ("dot_tile", {})]
-"""Elaborating their 16 lanes takes most of a minute; smaller ones are above."""
+LARGE = [
+    (name, {}) for name in ("fp8_tile", "fp32_tile", "dot_tile", "float_dot", "exact_adder_tree")
+]
+"""Elaborating their 16 lanes takes up to a minute; smaller ones are above."""
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """FloatMultiplier and FloatAdder: construction, and results against exact rational arithmetic."""
 
+import functools
 import random
 from fractions import Fraction
 from itertools import product
@@ -20,6 +21,7 @@ E2M1 = FloatFormat(2, 1)
 
 
 # The oracle: exact rationals, rounded once; only the format descriptors are the hardware's.
+@functools.cache
 def decode(code: int, fmt: FloatFormat, subnormals: bool) -> tuple[int, Fraction | str]:
     """Sign and magnitude, the magnitude being an exact rational, "inf" or "nan"."""
     sign, magnitude = divmod(code, 1 << (fmt.code_width - 1))
@@ -34,6 +36,7 @@ def decode(code: int, fmt: FloatFormat, subnormals: bool) -> tuple[int, Fraction
     return sign, (Fraction(mantissa, 1 << fmt.man_bits) + 1) * Fraction(2) ** (exponent - fmt.bias)
 
 
+@functools.cache
 def encode(sign: int, value: Fraction | str, fmt: FloatFormat, subnormals: bool) -> int:
     """Code of the nearest number, ties to even."""
     negative = sign << (fmt.code_width - 1)

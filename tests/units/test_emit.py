@@ -17,7 +17,7 @@ from mlsmac.units.emit import Emitted, emit
 
 def small(name: str) -> Configuration:
     """A unit with its defaults; tiles and trees with two lanes, as the back end takes its time."""
-    return configure(name, lanes=2 if "lanes" in UNITS[name].defaults else None)
+    return configure(name, lanes=2 if "lanes" in UNITS[name].options else None)
 
 
 @functools.cache
