@@ -108,8 +108,14 @@ def _transposed(w: MlsTensor) -> MlsTensor:
         every = np.broadcast_to(field, w.shape).reshape(w.shape[0], -1)
         return np.ascontiguousarray(every.T)[:, :, np.newaxis, np.newaxis]
 
-    fields = ("sign", "exp", "man", "scale_exp", "scale_man")
-    return replace(w, **{name: turned(getattr(w, name)) for name in fields})
+    return replace(
+        w,
+        sign=turned(w.sign),
+        exp=turned(w.exp),
+        man=turned(w.man),
+        scale_exp=turned(w.scale_exp),
+        scale_man=turned(w.scale_man),
+    )
 
 
 def _like(e: Tensor, shape: tuple[int, ...]) -> Tensor:
