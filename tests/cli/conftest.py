@@ -1,6 +1,8 @@
 """What tests of the command line share: a command in this process, whose start is most of one."""
 
-from collections.abc import Callable
+import gc
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -10,6 +12,14 @@ from mlsmac.cli import ending
 from mlsmac.cli.main import main
 
 Run = Callable[..., CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _collected() -> Iterator[None]:
+    """What a command built and did not elaborate would warn in whatever test comes next."""
+    yield
+    with warnings.catch_warnings(action="ignore"):
+        gc.collect()
 
 
 @pytest.fixture

@@ -19,12 +19,11 @@ EXAMPLES = [
 
 
 @pytest.mark.parametrize(("page", "number", "code"), EXAMPLES, ids=lambda value: str(value)[:20])
-def test_example_runs(
-    page: str, number: int, code: str, tmp_path: Path, monkeypatch, capsys
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    exec(compile(code, f"{page}, example {number}", "exec"), {"__name__": "__main__"})
-    assert capsys.readouterr().out
+def test_example_runs(page: str, number: int, code: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, f"{page}, example {number}: {done.stderr}"
+    assert done.stdout
 
 
 def test_training_loop_learns() -> None:
