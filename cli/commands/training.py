@@ -111,6 +111,7 @@ def train(
     )
     runs_in = output / "runs"
     wanted = range(1, seeds + 1)
+    study.adopt(output / "training.json", runs_in, recipe)
     if finished:
         runs = study.kept_runs(runs_in, recipe, arms, wanted)
     else:

@@ -48,6 +48,15 @@ def kept(folder: Path, recipe: Recipe, arm: str, seed: int) -> Run:
         return Run(arm, seed)  # none yet, or damaged
 
 
+def keep(folder: Path, recipe: Recipe, run: Run, checkpoint: bytes | None = None) -> None:
+    """Write what there is of a run, all or nothing. Raises: OSError."""
+    path = run_path(folder, recipe, run.arm, run.seed)
+    contents: dict[Path, str | bytes] = {path: json.dumps(to_json(run), indent=1) + "\n"}
+    if checkpoint is not None:
+        contents[path.with_suffix(".pt")] = checkpoint
+    write_whole(contents)
+
+
 class Trainer:
     """A run in memory, an epoch at a time."""
 
@@ -189,8 +198,7 @@ def train(folder: Path, recipe: Recipe, source: Source, arm: str, seed: int) -> 
         return found
     data = source.load()
     trainer = Trainer(recipe, data, arm, seed)
-    results = run_path(folder, recipe, arm, seed)
-    checkpoint = results.with_suffix(".pt")
+    checkpoint = run_path(folder, recipe, arm, seed).with_suffix(".pt")
     if found.epochs:
         try:
             trainer.restore(checkpoint.read_bytes())
@@ -201,7 +209,6 @@ def train(folder: Path, recipe: Recipe, source: Source, arm: str, seed: int) -> 
             trainer.epoch()
         except ValueError as error:
             raise UserError(f"--arm {arm!r}: {error}") from None  # golden's rules for exact sums
-        text = json.dumps(to_json(trainer.run), indent=1) + "\n"
-        write_whole({results: text, checkpoint: trainer.state()})
+        keep(folder, recipe, trainer.run, trainer.state())
     checkpoint.unlink(missing_ok=True)
     return trainer.run

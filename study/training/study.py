@@ -1,5 +1,6 @@
 """A study: every arm from every seed, on several processes, and what came out by arm."""
 
+import json
 import platform
 import statistics
 from collections.abc import Iterator, Sequence
@@ -12,9 +13,10 @@ from ...nn import MlsConfig
 from ...nn.formats import read_config
 from ...support.workers import workers
 from ..builds import Progress
+from ..records import from_json
 from .data import Source
 from .rows import SCHEMA, ArmRow, Recipe, Run, TrainingReport
-from .run import kept, train
+from .run import keep, kept, train
 
 _LOOK_S = 1.0
 """Between looks at how far the runs are."""
@@ -48,6 +50,22 @@ def train_all(
                     progress("training", done, total)
                     told = done
     return kept_runs(folder, recipe, arms, seeds)
+
+
+def adopt(written: Path, folder: Path, recipe: Recipe) -> None:
+    """Take the finished runs of an earlier report of the same recipe into `folder`, where it has
+    none of them: a study goes on from its `training.json` alone.
+    """
+    try:
+        earlier = from_json(TrainingReport, json.loads(written.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return  # none, or something else of that name
+    if earlier.recipe != recipe:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for run in earlier.runs:
+        if not kept(folder, recipe, run.arm, run.seed).epochs:
+            keep(folder, recipe, run)
 
 
 def kept_runs(folder: Path, recipe: Recipe, arms: Sequence[str], seeds: Sequence[int]) -> list[Run]:

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 
 import pytest
 
@@ -46,6 +47,7 @@ def test_a_study_from_nothing_and_again(tmp_path, monkeypatch, capsys):
     assert told_to_sweep[0]["accuracy"] == report["rows"][1]["accuracy"] / 100
     assert "mls --element 2,1 --group none" in (tmp_path / "out" / "training.html").read_text()
 
+    shutil.rmtree(tmp_path / "out" / "runs")  # the report alone does, too
     again = _run(capsys, f"{asked} --json")
     assert json.loads(again.out) == report
     assert "training" not in again.err.replace("out/training", "")
