@@ -5,6 +5,8 @@ import os
 import shutil
 import sys
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -97,7 +99,7 @@ def simulate(
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
     waveform = None
-    with scratch() as folder:
+    with scratch() as folder, _tools_write_to(folder):
         bench = _Bench(configuration.slug, f"mlsmac.sim.{module}", simulator, folder, directory)
         bench.source.write_text(to_verilog(configuration), encoding="utf-8")
         summary = bench.run(inputs, progress=progress)
@@ -109,6 +111,20 @@ def simulate(
             waveform = bench.keep_waveform()
     lines = tuple(inputs.describe(each) for each in wrong)
     return BenchResult(inputs.operations, summary["checked"], lines, waveform)
+
+
+@contextmanager
+def _tools_write_to(folder: Path) -> Iterator[None]:
+    """Temporary files of tools lie there: one that is killed does not remove its own."""
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TMPDIR"]
+        else:
+            os.environ["TMPDIR"] = before
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import pytest
 MLSMAC = str(Path(sys.executable).parent / "mlsmac")
 LONG = (
     ("synth", "fp32_mac", "--no-cache", "--json"),
-    ("verify", "mls_tile", "--operations", "100000", "--json"),
+    ("verify", "mls_tile", "--lanes", "2", "--operations", "100000", "--json"),
 )
 
 
