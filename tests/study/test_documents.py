@@ -54,6 +54,7 @@ def test_every_result_is_there() -> None:
         "quantizers",
         "quality",
         "sweep",
+        "training",
         *SETTINGS.values(),
     }
 
