@@ -13,8 +13,6 @@ from ..golden.quantize import Float32
 Generator = torch.Generator | np.random.Generator | None
 """Where random words come from; None: torch's default generator."""
 
-_RAW_BYTES = 8
-
 
 def to_numpy(x: Tensor) -> Float32:
     """`x` with its channels first or last in memory, as it has them; shares memory where it can."""
@@ -33,23 +31,16 @@ def rounding_words(
 ) -> npt.NDArray[np.unsignedinteger]:
     """Words R of `random_bits` bits for `golden.quantize` of `x`.
 
-    Of a NumPy generator: `golden.random_words`. Of torch's: the raw bits of an SFC64 that it
-    seeds with 63 bits, which is faster than drawing all words there; little endian, 1 byte a word
-    up to 8 bits, else 2; the upper `random_bits` of each; in the order of x's memory.
+    They are `golden.random_words`: of a NumPy generator itself, or of an SFC64 that torch's seeds
+    with 63 bits, in the order of x's memory; drawing all words from torch's takes longer.
     """
     if isinstance(generator, np.random.Generator):
         return random_words(generator, x.shape, random_bits)
-    seed = _seed(generator)
-    width = 1 if random_bits <= 8 else 2
-    raw = np.random.SFC64(seed).random_raw(-(-x.size * width // _RAW_BYTES))
-    words: npt.NDArray[np.unsignedinteger] = raw.astype("<u8", copy=False).view(f"<u{width}")
-    words = words[: x.size]
-    if random_bits < 8 * width:
-        words >>= np.uint8(8 * width - random_bits)
+    drawn = np.random.Generator(np.random.SFC64(_seed(generator)))
     if x.flags.c_contiguous or x.ndim != 4:
-        return words.reshape(x.shape)
+        return random_words(drawn, x.shape, random_bits)
     n, c, h, w = x.shape
-    return words.reshape(n, h, w, c).transpose(0, 3, 1, 2)
+    return random_words(drawn, (n, h, w, c), random_bits).transpose(0, 3, 1, 2)
 
 
 def device_words(x: Tensor, random_bits: int, generator: Generator) -> Tensor:

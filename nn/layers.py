@@ -98,10 +98,11 @@ class QuantizedLayer(nn.Module):
             return None
         place = LETTERS.index(letter)
         before = np.float32(self.tensor_scales[place].item())
-        peak = x.detach().abs().max()
-        # A tensor of zeros says nothing of the next one; one that is not finite is refused.
-        if self.training and 0 < peak < torch.inf:
-            self.tensor_scales[place] = peak
+        if self.training:
+            peak = x.detach().abs().max()
+            # A tensor of zeros says nothing of the next one; one that is not finite is refused.
+            if 0 < peak < torch.inf:
+                self.tensor_scales[place] = peak
         return before if before > 0 else None
 
 
