@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
+import psutil
 import typer
 
 from ..support.errors import Interrupted, ToolError, UserError, exit_status
@@ -115,10 +116,26 @@ def _catch_signals() -> list[int]:
             first = time.monotonic()
             received.append(number)
             sys.unraisablehook = lambda _: None  # of what is thrown away half done
+            _end_tools()
             raise Interrupted(number)
 
     _handle_signals(interrupt)
     return received
+
+
+def _end_tools() -> None:
+    """Kill what the command has started with all that it has started in turn: a compiler's driver
+    that is killed alone leaves the compiler, which goes on in the folder that is being removed.
+    """
+    found: set[psutil.Process] = set()
+    while new := set(psutil.Process().children(recursive=True)) - found:
+        found |= new
+        for each in new:  # so that it starts nothing meanwhile
+            with suppress(psutil.Error):
+                each.suspend()
+    for each in found:
+        with suppress(psutil.Error):
+            each.kill()
 
 
 def _handle_signals(how: Any) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,44 @@ def _wait_until(holds, seconds):
 def _take_interrupts():
     """What a shell starts in the background ignores them."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.fixture
+def tmp_with_driver(tmp_path):
+    """PATH and folder for temporary files of a command whose Icarus is a driver that waits for a
+    compiler, which makes files in the folder for ever.
+    """
+    temporary, tools = tmp_path / "temporary", tmp_path / "tools"
+    temporary.mkdir()
+    tools.mkdir()
+    driver = tools / "iverilog"
+    compiler = 'while :; do mktemp -p "$TMPDIR" >&2 || sleep 0.01; done'
+    driver.write_text(f"#!/bin/sh\n[ \"$1\" = -V ] && exit\nsh -c '{compiler}'\nexit\n")
+    driver.chmod(0o755)
+    path = f"{tools}{os.pathsep}{os.environ['PATH']}"
+    return temporary, {"TMPDIR": str(temporary), "PATH": path}
+
+
+@pytest.mark.eda
+def test_no_process_of_a_tool_is_left(tmp_with_driver, tmp_path):
+    temporary, environment = tmp_with_driver
+    process = subprocess.Popen(
+        [MLSMAC, "verify", "mls_mac", "--operations", "10"],
+        cwd=tmp_path,
+        env=os.environ | environment,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=_take_interrupts,
+    )
+    try:
+        _wait_until(lambda: len(list(temporary.rglob("tmp.*"))) > 4, 60)
+        process.terminate()
+        assert process.wait(20) == 128 + signal.SIGTERM
+        assert list(temporary.iterdir()) == []
+        assert not _of_group(process.pid)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.mark.eda
