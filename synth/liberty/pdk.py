@@ -30,6 +30,10 @@ class Pdk:
     the load (fF) on every output while mapping; `dont_use` are glob patterns of cell names that
     mapping must not use; `tie_high` and `tie_low` are (cell, pin), None where constants stay
     constants.
+
+    Of a layout: `row_um` is the height of every cell, `wire_ff_um` the capacitance of a micron of
+    wire, None where they are not known; `clock_buffers` are glob patterns of the buffers that a
+    clock tree is made of, `clock_gates` of integrated clock gates.
     """
 
     name: str
@@ -41,6 +45,10 @@ class Pdk:
     dont_use: tuple[str, ...] = ()
     tie_high: tuple[str, str] | None = None
     tie_low: tuple[str, str] | None = None
+    row_um: float | None = None
+    wire_ff_um: float | None = None
+    clock_buffers: tuple[str, ...] = ()
+    clock_gates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,8 @@ _SG13G2 = "sg13g2_stdcell_typ_1p20V_25C.lib"
 # Clocks: 100 MHz where a float32 multiply-add with ripple carries meets it, else what it does meet.
 # Loads are about four inverter inputs of the node. Never used: clock and delay cells, three-state
 # drivers, level shifters, isolation, scan; ABC would take some of them for plain buffers or gates.
+# Rows are as high as in the LEF files. Wires: osu018 by its LEF file's area and two edges of metal,
+# within what magic extracts; the others by the public platform files of OpenROAD.
 _KNOWN = {
     "osu018": _Known(
         files=(("osu018_stdcells.lib",),),
@@ -90,6 +100,9 @@ _KNOWN = {
             driver="INVX4",
             load_ff=20,
             dont_use=("CLKBUF*", "TBUF*"),
+            row_um=10.0,
+            wire_ff_um=0.115,
+            clock_buffers=("BUFX*", "CLKBUF*"),
         ),
     ),
     "sky130": _Known(
@@ -124,6 +137,10 @@ _KNOWN = {
             ),
             tie_high=("sky130_fd_sc_hd__conb_1", "HI"),
             tie_low=("sky130_fd_sc_hd__conb_1", "LO"),
+            row_um=2.72,
+            wire_ff_um=0.155,
+            clock_buffers=("sky130_fd_sc_*__clkbuf_*",),
+            clock_gates=("sky130_fd_sc_*__dlclkp_*",),
         ),
     ),
     "sg13g2": _Known(
@@ -148,6 +165,10 @@ _KNOWN = {
             ),
             tie_high=("sg13g2_tiehi", "L_HI"),
             tie_low=("sg13g2_tielo", "L_LO"),
+            row_um=3.78,
+            wire_ff_um=0.173,
+            clock_buffers=("sg13g2_buf_*",),
+            clock_gates=("sg13g2_lgcp_*",),
         ),
     ),
     "asap7": _Known(
@@ -172,6 +193,10 @@ _KNOWN = {
             dont_use=("DFFHQx*", "CKINV*", "HB*", "ICG*", "SDF*", "DLL*", "DHL*"),
             tie_high=("TIEHIx1_ASAP7_75t_R", "H"),
             tie_low=("TIELOx1_ASAP7_75t_R", "L"),
+            row_um=0.27,
+            wire_ff_um=0.173,
+            clock_buffers=("BUFx*_ASAP7_75t_*",),
+            clock_gates=("ICGx*_ASAP7_75t_*",),
         ),
     ),
 }

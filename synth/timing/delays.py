@@ -1,6 +1,7 @@
-"""Loads, slews and delays of a mapped netlist without wires: NLDM tables, worst value of every net.
+"""Loads, slews and delays of a mapped netlist: NLDM tables, worst value of every net.
 
-Ideal clock: its edges have no slew. No wire loads: a net's load is the capacitance of its pins.
+The clock's edges have no slew at its port. A net's load is the capacitance of its pins and of its
+wire: lumped, a wire has no delay of its own.
 """
 
 import graphlib
@@ -67,24 +68,26 @@ def analyse(
     library: Library,
     clock_net: str | None,
     *,
+    wires_pf: Mapping[str, float] = {},
     input_slew_ns: float = 0.0,
     output_load_pf: float = 0.0,
 ) -> Timing:
     """Propagate slews from the input ports and the clock through every arc.
 
-    load(net, edge) = sum of the pins' capacitances for that edge + output_load_pf on output ports.
+    load(net, edge) = sum of the pins' capacitances for that edge + wires_pf[net], nothing where it
+    has none, + output_load_pf on output ports.
     slew(net, edge) = max over arcs of transition(slew of the causing edge, load), never below zero;
     the causing edge follows from unateness, for flops it is the clock edge.
     `clock_net` is None where all is combinational.
     Raises: LibertyError (unknown or incomplete cell); ValueError (a net with no driver or two, a
-    combinational loop, a clock that is no input).
+    combinational loop, a clock that is no input, a wire of no net).
     """
     inputs = {net for nets in netlist.inputs.values() for net in nets}
     if clock_net is not None and clock_net not in inputs:
         raise ValueError(f"clock_net must be an input port's net or None, not {clock_net!r}")
     kinds = {kind: library[kind] for kind in {cell.kind for cell in netlist.cells.values()}}
     related = {kind: _related(liberty) for kind, liberty in kinds.items()}
-    loads = _loads(netlist, kinds, output_load_pf)
+    loads = _loads(netlist, kinds, wires_pf, output_load_pf)
     slews = {net: Edges(input_slew_ns, input_slew_ns) for net in inputs}
     if clock_net is not None:
         slews[clock_net] = Edges(0.0, 0.0)
@@ -102,7 +105,9 @@ def analyse(
     return Timing(loads, slews, tuple(delays))
 
 
-def _loads(netlist: Netlist, kinds: _Kinds, output_load_pf: float) -> dict[str, Edges]:
+def _loads(
+    netlist: Netlist, kinds: _Kinds, wires_pf: Mapping[str, float], output_load_pf: float
+) -> dict[str, Edges]:
     rise: dict[str, float] = {}
     fall: dict[str, float] = {}
     for cell in netlist.cells.values():
@@ -118,7 +123,13 @@ def _loads(netlist: Netlist, kinds: _Kinds, output_load_pf: float) -> dict[str, 
             for net in nets:
                 rise[net] = rise.get(net, 0.0) + load
                 fall[net] = fall.get(net, 0.0) + load
-    return {net: Edges(rise[net], fall[net]) for net in rise if net not in CONSTANT_NETS}
+    if unknown := sorted(wires_pf.keys() - rise.keys()):
+        raise ValueError(f"wires_pf must be of nets of the netlist, not of {unknown[0]!r}")
+    return {
+        net: Edges(rise[net] + wire, fall[net] + wire)
+        for net, wire in ((net, wires_pf.get(net, 0.0)) for net in rise)
+        if net not in CONSTANT_NETS
+    }
 
 
 def _related(liberty: LibertyCell) -> frozenset[str]:

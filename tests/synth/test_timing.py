@@ -216,3 +216,14 @@ def test_delays_are_those_of_opensta(tmp_path):
             assert delay.fall_ns >= fall - 1e-6
         else:
             assert (delay.rise_ns, delay.fall_ns) == pytest.approx((rise, fall), abs=1e-6)
+
+
+def test_wires(tiny):
+    netlist = _netlist(FLOP, INV, NAND)
+    bare = analyse(netlist, tiny, "clk").loads
+    loads = analyse(netlist, tiny, "clk", wires_pf={"n": 0.25, "clk": 1.0}).loads
+    assert loads == bare | {"n": Edges(0.375 + 0.25, 0.625 + 0.25), "clk": Edges(1.5, 1.5)}
+    with pytest.raises(
+        ValueError, match=r"wires_pf must be of nets of the netlist, not of 'other'"
+    ):
+        analyse(netlist, tiny, "clk", wires_pf={"n": 0.25, "other": 1.0})

@@ -1,0 +1,1 @@
+"""Where the cells of a mapped netlist lie, the wires between them, and the clock's tree."""
