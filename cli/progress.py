@@ -32,21 +32,25 @@ def progress_bar(
         yield step
 
 
-class Clock:
-    """Estimates the time left from what this run did: it is first told of what was kept."""
+def with_time_left(step: Callable[[str, int, int], None]) -> Callable[[str, int, int], None]:
+    """The callback, which says how long the rest takes by what this run did: it is first told of
+    what was kept.
+    """
+    begun = time.monotonic()
+    kept: int | None = None
 
-    def __init__(self) -> None:
-        self._begun = time.monotonic()
-        self._kept: int | None = None
+    def tell(what: str, done: int, total: int) -> None:
+        nonlocal kept
+        kept = done if kept is None else kept
+        step(f"{what}{left(done - kept, total - done)}", done, total)
 
-    def left(self, done: int, total: int) -> str:
-        """In words, behind a comma; nothing before the first result and at the end."""
-        if self._kept is None:
-            self._kept = done
-        fresh = done - self._kept
-        if fresh < 1 or done == total:
+    def left(fresh: int, missing: int) -> str:
+        """Behind a comma; nothing before the first result and at the end."""
+        if fresh < 1 or not missing:
             return ""
-        seconds = (time.monotonic() - self._begun) / fresh * (total - done)
+        seconds = (time.monotonic() - begun) / fresh * missing
         if seconds < 90:
             return f", about {seconds:.0f} s left"
         return f", about {seconds / 60:.0f} min left"
+
+    return tell

@@ -3,6 +3,8 @@ training.
 """
 
 import abc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -76,9 +78,13 @@ class Context:
     tensor_scale: np.float32 | None = None
     name: str = ""
 
-    def told(self, letter: str, error: ValueError) -> str:
-        """What golden refused, and where."""
-        return f"{self.name or 'layer'}, {letter}: {error}"
+    @contextmanager
+    def refusals(self, letter: str) -> Iterator[None]:
+        """What golden refuses of an operand is its values: FloatingPointError, which says where."""
+        try:
+            yield
+        except ValueError as error:
+            raise FloatingPointError(f"{self.name or 'layer'}, {letter}: {error}") from None
 
 
 class Float32Config(Config):

@@ -183,7 +183,7 @@ class MlsConfig(Config):
 
     def _on_device(self, x: Tensor, letter: str, context: Context) -> Tensor:
         operand = self.operands[letter]
-        try:
+        with context.refusals(letter):
             return device.quantize_values(
                 x,
                 operand.element,
@@ -194,17 +194,13 @@ class MlsConfig(Config):
                 words=operand.device_words(x, context),
                 tensor_scale=context.tensor_scale,
             )
-        except ValueError as error:
-            raise FloatingPointError(context.told(letter, error)) from None
 
     def _golden(self, quantizer: Any, x: Tensor, letter: str, context: Context) -> Any:
         operand = self.operands[letter]
         array = to_numpy(x)
         arguments = operand.arguments(array, context)
-        try:
+        with context.refusals(letter):
             return quantizer(array, operand.element, operand.scale, **arguments)
-        except ValueError as error:
-            raise FloatingPointError(context.told(letter, error)) from None
 
     def multiply(self, kind: Kind, products: Products, left: Any, right: Any) -> Tensor:
         """In float32, or by golden's convolutions."""

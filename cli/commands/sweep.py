@@ -10,7 +10,7 @@ import typer
 from ...study.sweep.rows import SweepReport
 from ..options import Json, Output, of_measuring, takes
 from ..output import err, exit_if_wrong, json_text, print_paths, show, warn
-from ..progress import Clock, progress_bar
+from ..progress import progress_bar, with_time_left
 
 
 def _of_sweep() -> dict[str, tuple[Any, Any]]:
@@ -81,12 +81,7 @@ def sweep(
     request = asked(spec, options, named)
     measuring.check_writable(output)
     results = measuring.cache(given["use_cache"])
-    clock = Clock()
     with progress_bar(err) as step:
-
-        def progress(what: str, done: int, total: int) -> None:
-            step(f"{what}{clock.left(done, total)}", done, total)
-
         report = make_sweep(
             request.points,
             request.skipped,
@@ -96,7 +91,7 @@ def sweep(
             accuracies=request.accuracies,
             workers=cluster(scheduler) if scheduler else here,
             results=results,
-            progress=progress,
+            progress=with_time_left(step),
         )
     paths = write(report, output)
     show(report, as_json, sweep_tables(report), remarks(report))

@@ -11,7 +11,7 @@ from ...study.training.rows import TrainingReport
 from ...support.errors import ToolError, UserError
 from ..options import Json, Output, check_range
 from ..output import err, json_text, print_paths, show
-from ..progress import Clock, progress_bar
+from ..progress import progress_bar, with_time_left
 
 
 def train(
@@ -115,7 +115,6 @@ def train(
     if finished:
         runs = study.kept_runs(runs_in, recipe, arms, wanted)
     else:
-        clock = Clock()
         with progress_bar(err, "reading") as step:
             runs = study.train_all(
                 runs_in,
@@ -124,9 +123,7 @@ def train(
                 arms,
                 wanted,
                 processes=processes or (1 if device == "cuda" else None),
-                progress=lambda what, done, total: step(
-                    f"{what}{clock.left(done, total)}", done, total
-                ),
+                progress=with_time_left(step),
             )
     report = study.report(recipe, runs)
     paths = write(report, output)

@@ -17,12 +17,10 @@ class ValuesConfig(Config):
 
     def code(self, x: Tensor, letter: str, kind: Kind, context: Context) -> Tensor:
         """The values of `x`'s codes. Raises: FloatingPointError."""
-        try:
+        with context.refusals(letter):
             if x.device.type != "cpu":
                 return self.on_device(x, letter, kind, context)
             return from_numpy(self.values(to_numpy(x), letter, kind, context))
-        except ValueError as error:
-            raise FloatingPointError(context.told(letter, error)) from None
 
     @abc.abstractmethod
     def values(self, x: Float32, letter: str, kind: Kind, context: Context) -> Float32:

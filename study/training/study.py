@@ -18,8 +18,8 @@ from .data import Source
 from .rows import SCHEMA, ArmRow, Recipe, Run, TrainingReport
 from .run import keep, kept, train
 
-_LOOK_S = 1.0
-"""Between looks at how far the runs are."""
+_LOOK_S = 5.0
+"""Between looks at how far the runs are, which reads the file of every run."""
 
 
 def train_all(

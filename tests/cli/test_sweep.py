@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mlsmac.cli.options import of_measuring
-from mlsmac.cli.progress import Clock
+from mlsmac.cli.progress import with_time_left
 from mlsmac.cli.sweep_request import Asked, asked
 from mlsmac.support.errors import UserError
 
@@ -158,14 +158,18 @@ def test_mistakes_are_one_line_and_exit_2(
 def test_time_left_counts_what_this_run_did(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("mlsmac.cli.progress.time.monotonic", lambda: now[0])
-    clock = Clock()
-    assert clock.left(40, 100) == ""  # kept
+    told: list[str] = []
+    step = with_time_left(lambda what, done, total: told.append(f"{done}/{total} {what}"))
+    step("a", 40, 100)  # kept
     now[0] += 10
-    assert clock.left(41, 100) == ", about 10 min left"
+    step("b", 41, 100)
     now[0] += 10
-    assert clock.left(60, 100) == ", about 40 s left"
-    assert clock.left(100, 100) == ""
-    fresh = Clock()
-    assert fresh.left(0, 3) == ""
+    step("c", 60, 100)
+    step("d", 100, 100)
+    assert told[:2] == ["40/100 a", "41/100 b, about 10 min left"]
+    assert told[2:] == ["60/100 c, about 40 s left", "100/100 d"]
+    fresh = with_time_left(lambda what, done, total: told.append(what))
+    fresh("e", 0, 3)
     now[0] += 5
-    assert fresh.left(1, 3) == ", about 10 s left"
+    fresh("f", 1, 3)
+    assert told[4:] == ["e", "f, about 10 s left"]
