@@ -26,5 +26,5 @@ def remarks(report: DotReport) -> list[str]:
     """What the tables' reader must know."""
     return [
         *dot_remarks(report.rows, report.baselines),
-        "energies with glitches; pre-layout: no wires, ideal clock",
+        f"energies with glitches; {report.surroundings}",
     ]

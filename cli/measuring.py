@@ -4,6 +4,7 @@ import enum
 import math
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -30,6 +31,8 @@ from ..study.systems import BASELINES
 from ..support.cache import Cache
 from ..support.errors import ToolError, UserError
 from ..support.files import write_whole
+from ..synth.layout.flow import Layout
+from ..synth.layout.placement import DENSITY
 from ..synth.liberty.library import load
 from ..synth.liberty.pdk import find
 from ..synth.mapping.mapper import ABC_SCRIPTS
@@ -91,6 +94,10 @@ def conditions(
     simulator: str | None,
     precision: float,
     quick: bool,
+    layout: bool = False,
+    density: float = DENSITY,
+    row_height: float | None = None,
+    wire_capacitance: float | None = None,
 ) -> Conditions:
     """The conditions that a command's options name. Raises: UserError, ToolError."""
     if script not in ABC_SCRIPTS:
@@ -100,6 +107,14 @@ def conditions(
     counting = _chosen("--states", States, states)
     wanted = _chosen("--simulator", Simulator, simulator or Simulator.default().value)
     found = find(pdk, liberty or None)
+    if layout:
+        found = replace(
+            found,
+            row_um=found.row_um if row_height is None else row_height,
+            wire_ff_um=found.wire_ff_um if wire_capacitance is None else wire_capacitance,
+        )
+    elif (row_height, wire_capacitance) != (None, None):
+        raise UserError("--row-height and --wire-capacitance must come with --layout")
     clock = found.clock_mhz if clock_mhz is None else clock_mhz
     if wanted is Simulator.EVENTS is not Simulator.default():
         raise ToolError("--simulator events needs numba: pip install 'mlsmac[fast]'")
@@ -111,6 +126,7 @@ def conditions(
         simulator=wanted,
         precision=precision / 100,
         all_builds=not quick,
+        layout=Layout.of(found, density) if layout else None,
     )
 
 
@@ -267,8 +283,8 @@ def remarks(report: MacReport) -> list[str]:
         zeros = (f"{row.unit} {100 * row.zero_product_share:.2g} %" for row in report.rows)
         lines.append(f"products that are zero: {', '.join(zeros)}")
     lines.append(
-        "energies in pJ, glitches included; pre-layout: no wires, ideal clock; in parentheses the "
-        "standard error, counted in the last digit"
+        f"energies in pJ, glitches included; {report.surroundings}; in parentheses the standard "
+        "error, counted in the last digit"
     )
     if pairs := "; ".join(_ties(report.rows)):
         lines.append(f"ties, less than two standard errors apart: {pairs}")

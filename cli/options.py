@@ -244,6 +244,37 @@ def of_measuring(operations: int = REPORT_OPERATIONS) -> Options:
     }
 
 
+OF_LAYOUT: Options = {
+    "layout": (
+        Annotated[
+            bool,
+            typer.Option(
+                "--layout", help="Place cells: wires and a clock tree count, before and after."
+            ),
+        ],
+        False,
+    ),
+    "density": (
+        Annotated[float, typer.Option(help="Of a layout: cell area over that of the core.")],
+        0.7,
+    ),
+    "row_height": (
+        Annotated[
+            float | None,
+            typer.Option(help="Of a layout: height of cells, um; default: the known PDK's."),
+        ],
+        None,
+    ),
+    "wire_capacitance": (
+        Annotated[
+            float | None,
+            typer.Option(help="Of a layout: fF a um of wire; default: the known PDK's."),
+        ],
+        None,
+    ),
+}
+"""Those of a command that measures with wires, beside `of_measuring`."""
+
 OF_STIMULUS: Options = {
     "group": (
         Annotated[

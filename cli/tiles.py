@@ -30,7 +30,7 @@ def remarks(report: TileReport) -> list[str]:
         "the paper, one float32 add a 3x3 group, by its Table 5: "
         f"x FP32 {claim.ratio_to_fp32}, x FP8 {claim.ratio_to_fp8}; "
         f"by its Eq. 9: {claim.ratio_to_fp32_3x3} (3x3), {claim.ratio_to_fp32_1x1} (1x1)",
-        "energies of products of busy lanes, glitches included; pre-layout: no wires, ideal clock",
+        f"energies of products of busy lanes, glitches included; {report.surroundings}",
         "x: how many times less energy than the cheapest FP32, FP8 tile of the same lanes and kind",
     ]
     return lines

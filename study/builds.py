@@ -7,7 +7,7 @@ best. Short runs rank them; only those that cannot be told from the best one run
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from ..support.cache import Cache
@@ -59,13 +59,13 @@ def best(builds: Sequence[Measurement]) -> Best:
     """The build of least energy among those that compute at the clock, else the fastest; of those
     that ran in full.
     """
-    told = tuple(
-        BuildRow(**{field.name: getattr(build, field.name) for field in fields(BuildRow)})
-        for build in builds
-    )
     full = max(build.cycles for build in builds)
     chosen = min((build for build in builds if build.cycles == full), key=rank)
-    return Best(**vars(chosen), builds=told)
+    return Best(**vars(chosen), builds=tuple(map(_told, builds)))
+
+
+def _told(build: Measurement) -> BuildRow:
+    return BuildRow(**{field.name: getattr(build, field.name) for field in fields(BuildRow)})
 
 
 def rank(build: Measurement) -> tuple[bool, float]:
@@ -189,17 +189,23 @@ def measure_builds(
     results: Cache,
     progress: Progress | None = None,
 ) -> list[Best]:
-    """The best build of every entry, given the builds of each."""
-    searches = [Search(place, own) for place, own in enumerate(entries)]
+    """The best build of every entry, given the builds of each; of a layout also what the best one
+    is without it.
+    """
+    ways = [conditions]
+    if conditions.layout:
+        ways = [replace(conditions, layout=None), conditions]
+    searches = [Search(place, own) for place, own in enumerate([*entries] * len(ways))]
     with scratch() as maps, workers() as pool:
         running: dict[Future[Measurement], Job] = {}
 
         def start(place: int) -> None:
             for job in searches[place].next():
-                future = pool.submit(_run, job, conditions, stimulus, results, maps)
+                under = ways[job.place // len(entries)]
+                future = pool.submit(_run, job, under, stimulus, results, maps)
                 running[future] = job
 
-        for place in _longest_first(entries):
+        for place in _longest_first([*entries] * len(ways)):
             start(place)
         count = 0
         while running:
@@ -211,8 +217,13 @@ def measure_builds(
                 count += 1
                 if progress:
                     total = sum(search.runs for search in searches)
-                    progress(f"{result.slug}, {result.adders}", count, total)
-    return [best(search.results()) for search in searches]
+                    laid_out = ", laid out" if result.layout else ""
+                    progress(f"{result.slug}, {result.adders}{laid_out}", count, total)
+    found = [best(search.results()) for search in searches]
+    if not conditions.layout:
+        return found
+    pairs = zip(found[: len(entries)], found[len(entries) :], strict=True)
+    return [replace(own, bare=_told(bare)) for bare, own in pairs]
 
 
 def _longest_first(entries: Sequence[Sequence[Build]]) -> list[int]:

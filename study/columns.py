@@ -207,6 +207,44 @@ def overflowed(kind: str) -> Column:
     return _percent(f"{kind} %", f"of {kind}", f"accumulator.overflow_rate_by_kind.{kind}")
 
 
+LAYOUT_ENERGIES = (
+    Column("bare pJ", "energy without\nlayout, pJ", "measured.bare.energy_pj"),
+    _energy("pJ", "energy with,\npJ", "energy_pj", True),
+    Column("wires x 0.6", "wires x 0.6,\npJ", "measured.layout.light_pj"),
+    Column("wires x 1.7", "wires x 1.7,\npJ", "measured.layout.heavy_pj"),
+    _percent("clock %", "of the clock's\nnetwork", "measured.layout.clock_share"),
+)
+"""Before and after, and the band for wires that weigh less or more. "Bare" is without a layout."""
+
+LAYOUT_RATIOS = tuple(
+    column
+    for kind, name in (("fp32", "FP32"), ("fp8", "FP8"))
+    for column in (
+        Column(f"bare x {name}", f"to {name}\nwithout", ("layout_ratios", kind, "bare")),
+        _ratio(f"x {name}", f"to {name}\nwith", f"ratio_to_{kind}"),
+        Column("wires x 0.6", "wires x 0.6", ("layout_ratios", kind, "light")),
+        Column("wires x 1.7", "wires x 1.7", ("layout_ratios", kind, "heavy")),
+    )
+)
+LAYOUT_AREAS = (
+    Column("bare um2", "cells without\nlayout, µm²", "measured.bare.area_um2", 5),
+    AREA,
+    Column("core um2", "core,\nµm²", "measured.layout.core_um2", 5),
+    Column("wire um", "wire,\nµm", "measured.layout.wire_um", 4),
+    Column("wire fF", "wire,\nfF", "measured.layout.wire_ff", 4),
+    _whole("resized", "cells\nresized", "measured.layout.resized"),
+    _whole("buffers", "buffers", "measured.layout.buffers"),
+    _whole("clock buffers", "clock\nbuffers", "measured.layout.clock_buffers"),
+    _whole("clock gates", "clock\ngates", "measured.layout.clock_gates"),
+)
+LAYOUT_TIMES = (
+    Column("bare path ns", "path without\nlayout, ns", "measured.bare.critical_path_ns"),
+    PATH,
+    Column("insertion ns", "clock's\ninsertion, ns", "measured.layout.insertion_ns"),
+    Column("skew ns", "skew,\nns", "measured.layout.skew_ns"),
+    Column("hold slack ns", "hold slack,\nns", "measured.layout.hold_slack_ns"),
+)
+
 LANES = _whole("lanes", "lanes", "lanes")
 GATES_PER_LANE = Column("GE/lane", "gate equivalents\na lane", "gate_equivalents_per_lane", 4)
 BUSY = _percent("busy %", "busy\nlanes", "utilisation")

@@ -4,6 +4,7 @@ import enum
 from dataclasses import dataclass, field
 
 from ..support.errors import UserError
+from ..synth.layout.flow import Layout
 from ..synth.liberty.pdk import Pdk
 from ..synth.simulation.simulate import Simulator
 
@@ -22,8 +23,10 @@ class States(enum.Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What every unit of a comparison shares: library, clock, ABC script. No wires, no output
-    load.
+    """What every unit of a comparison shares: library, clock, ABC script. No output load.
+
+    `layout`: each unit is placed, its wires are loads, and a tree brings its clock; else there are
+    no wires, and the clock is ideal.
     """
 
     pdk: Pdk
@@ -36,6 +39,7 @@ class Conditions:
     """
     all_builds: bool = True
     """Else one build of a unit, as it is configured."""
+    layout: Layout | None = None
 
     def __post_init__(self) -> None:
         if not SLOWEST <= self.clock_mhz <= FASTEST:

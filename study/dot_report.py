@@ -14,8 +14,17 @@ from .builds import Progress, builds, measure_builds
 from .conditions import Conditions
 from .dot_errors import dot_errors
 from .errors import relative_error
+from .ratios import (
+    Baselines,
+    area,
+    bare_energies,
+    cheapest,
+    kinds_of,
+    layout_ratios,
+    ratio,
+)
 from .records import significant
-from .report import Baselines, area, cheapest, circumstances, kinds_of, ratio
+from .report import circumstances
 from .rows import Best, DotReport, DotRow, Ratio
 from .stimuli.pairs import Stimulus
 from .systems import Entry
@@ -156,19 +165,25 @@ def make_dot_report(
     ways = [builds(unit.configuration(), alone, library) for unit in units]
     measured = measure_builds(alone, stimulus, ways, results, progress)
     # Per product, so that widths compare.
-    baselines = cheapest(kinds_of(BASELINES, units), units, measured)
+    kinds = kinds_of(BASELINES, units)
+    baselines = cheapest(kinds, units, measured)
+    bare = bare_energies(kinds, units, measured)
     return DotReport(
         **vars(circumstances(SCHEMA, conditions, stimulus)),
         baselines={kind: entry.label for kind, (entry, _) in baselines.items()},
         rows=tuple(
-            _row(unit, own, baselines, stimulus) for unit, own in zip(chosen, measured, strict=True)
+            replace(
+                _row(unit, own, baselines, stimulus),
+                layout_ratios=layout_ratios(baselines, bare, own),
+            )
+            for unit, own in zip(chosen, measured, strict=True)
         ),
     )
 
 
 def _row(unit: DotUnit, measured: Best, baselines: Baselines, stimulus: Stimulus) -> DotRow:
     configuration = unit.entry.configuration()
-    ratios: dict[str, float | None] = {}
+    ratios: dict[str, Any] = {}
     for kind in BASELINES:
         ratios[f"ratio_to_{kind}"] = ratio(baselines, kind, measured)
         ratios[f"ratio_to_{kind}_se"] = _ratio_error(baselines, kind, measured)

@@ -61,7 +61,7 @@ def export(
         "states": conditions.states.value,
         "energy_pj": measured.energy_pj,
         "power_uw": {states.value: _power(unit, simulated, states) for states in States},
-        "tools": {"mlsmac": _version(), **tool_versions(conditions.simulator)},
+        "tools": {"mlsmac": _version(), **tool_versions(conditions)},
     }
     return {
         **_texts(unit, made, names, simulation, simulated),

@@ -6,7 +6,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from .compare import Comparison, statement
+from .compare import KINDS, Comparison, statement
 from .dot_report import BASELINES as DOT_BASELINES
 from .rows import DotReport, MacReport, Report, TileReport
 from .step.rows import StepReport
@@ -14,7 +14,7 @@ from .step.tables import step_page
 from .sweep.rows import SweepReport
 from .sweep.tables import sweep_page
 from .systems import BASELINES
-from .tables import Table, dot_page, mac_page, tile_page
+from .tables import Table, dot_page, layout_tables, mac_page, tile_page
 from .training.rows import TrainingReport
 from .training.tables import training_tables
 
@@ -27,6 +27,14 @@ def mac_html(report: MacReport, plots: Mapping[str, str]) -> str:
         report,
         {**mac_page(report), **dot_page(report.dots), **tile_page(report.tiles)},
         plots,
+        layouts={
+            what: layout_tables(rows, KINDS[what])
+            for what, rows in (
+                ("mac", report.rows),
+                ("product", report.dots),
+                ("tile", report.tiles),
+            )
+        },
         kinds={kind: kind for kind in report.baselines} | BASELINES,
         sources=[*sources],
     )
@@ -34,12 +42,16 @@ def mac_html(report: MacReport, plots: Mapping[str, str]) -> str:
 
 def tile_html(report: TileReport, plots: Mapping[str, str]) -> str:
     """The same of tiles."""
-    return _render("tiles", report, tile_page(report.rows), plots)
+    layouts = {"tile": layout_tables(report.rows, KINDS["tile"])}
+    return _render("tiles", report, tile_page(report.rows), plots, layouts=layouts)
 
 
 def dot_html(report: DotReport, plots: Mapping[str, str]) -> str:
     """The same of dot units."""
-    return _render("dots", report, dot_page(report.rows), plots, kinds=DOT_BASELINES)
+    layouts = {"product": layout_tables(report.rows, KINDS["product"])}
+    return _render(
+        "dots", report, dot_page(report.rows), plots, layouts=layouts, kinds=DOT_BASELINES
+    )
 
 
 def comparison_html(

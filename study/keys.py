@@ -88,13 +88,14 @@ def _circumstances(adders: Adders, conditions: Conditions, workload: Workload) -
     """What decides a result beside the code, the RTLIL and what it should compute."""
     pdk = asdict(conditions.pdk)
     settings = {name: pdk[name] for name in pdk.keys() - {"name", "liberty", "clock_mhz"}}
-    versions = {"numpy": np.__version__, **tool_versions(conditions.simulator)}
+    versions = {"numpy": np.__version__, **tool_versions(conditions)}
     del versions["amaranth"]  # the RTLIL says what it made
     return [
         *(path.read_bytes() for path in conditions.pdk.liberty),
         *(settings, versions, adders.value),
         *(conditions.clock_mhz, conditions.script, conditions.states.value),
         conditions.simulator.value,
+        conditions.layout and asdict(conditions.layout),
         *vars(workload.batches).values(),
         *_ports(workload.inputs),
     ]
@@ -116,11 +117,13 @@ def sources() -> str:
     return source_digest(*(_ROOT / name for name in _SOURCES))
 
 
-def tool_versions(simulator: Simulator) -> dict[str, str | None]:
+def tool_versions(conditions: Conditions) -> dict[str, str | None]:
     """Versions of all that decides the results. The project's own simulator is none: integers alone
     are what numba makes.
     """
-    packages = ("amaranth", "pyosys")
+    packages = ["amaranth", "pyosys"]
+    if conditions.layout and conditions.layout.placer == "coloquinte":
+        packages.append("coloquinte")
     versions: dict[str, str | None] = {name: importlib.metadata.version(name) for name in packages}
-    tools = ("sta", "iverilog") if simulator is Simulator.ICARUS else ("sta",)
+    tools = ("sta", "iverilog") if conditions.simulator is Simulator.ICARUS else ("sta",)
     return versions | {tool: version(tool) for tool in tools}

@@ -2,13 +2,15 @@
 power.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 from ..support.cache import Cache
 from ..support.errors import ToolError
 from ..support.words import Codes
+from ..synth.layout.flow import LaidOut, lay_out
 from ..synth.liberty.boolean import Op
 from ..synth.liberty.library import Library, load
 from ..synth.mapping.mapper import MappedNetlist, map_unit
@@ -22,6 +24,7 @@ from ..units import Configuration, Declared, Workload
 from .conditions import Conditions, States
 from .errors import relative_error
 from .keys import Made, result_key
+from .layout_rows import HEAVY, LIGHT, LayoutFigures
 from .records import from_json, significant, to_json
 from .rows import MAC_STAGES, Batches, Measurement, Split, ZeroDelay
 
@@ -104,9 +107,9 @@ class Mapped:
     conditions: Conditions
     library: Library
     mapped: MappedNetlist
-    timing: Timing
     declared: Declared
     flops: int
+    laid_out: LaidOut | None = None
 
     @property
     def netlist(self) -> Netlist:
@@ -139,8 +142,21 @@ class Mapped:
             raise MeasureError(f"{rule}, not to {len(flops)} flops")
         if declared.clock is not None:
             _check_clock(slug, flops, library, netlist.inputs[declared.clock])
-        timing = analyse(netlist, library, declared.clock)
-        return cls(configuration, conditions, library, mapped, timing, declared, len(flops))
+        own = cls(configuration, conditions, library, mapped, declared, len(flops))
+        if conditions.layout is None:
+            return own
+        laid_out = lay_out(netlist, library, conditions.layout)
+        return replace(own, mapped=MappedNetlist.of(laid_out.netlist, library), laid_out=laid_out)
+
+    @cached_property
+    def timing(self) -> Timing:
+        """Loads, slews and delays, with the wires of the layout."""
+        return self.timing_with(1.0)
+
+    def timing_with(self, factor: float) -> Timing:
+        """The same with `factor` times the capacitance of wires."""
+        wires = self.laid_out.wires_pf(factor) if self.laid_out else {}
+        return analyse(self.netlist, self.library, self.declared.clock, wires_pf=wires)
 
     def metrics(
         self, workload: Workload, expected: Mapping[str, Codes], adders: Adders
@@ -156,7 +172,8 @@ class Mapped:
         )
         simulation = self.simulation(workload, expected)
         zero = self._energy(workload, simulation.run(None))
-        real = self._energy(workload, simulation.run(self.timing))
+        simulated = simulation.run(self.timing)
+        real = self._energy(workload, simulated)
         return Measurement(
             slug=self.configuration.slug,
             adders=adders.value,
@@ -169,6 +186,7 @@ class Mapped:
             meets_timing=paths.meets_timing,
             energy_pj=real.total_pj,
             energy_pj_se=_error(real),
+            layout=self._layout_figures(workload, simulated, real),
             energy_pj_by_stage=real.by_stage_pj,
             combinational_pj_by_stage=real.combinational_by_stage_pj,
             **{f"{stage}_pj": real.by_stage_pj.get(stage) for stage in MAC_STAGES},
@@ -202,12 +220,14 @@ class Mapped:
             simulator=self.conditions.simulator,
         )
 
-    def power(self, simulated: SimResult, states: States) -> PowerResult:
-        """What the simulated activity costs."""
+    def power(
+        self, simulated: SimResult, states: States, timing: Timing | None = None
+    ) -> PowerResult:
+        """What the simulated activity costs; `timing`: with loads and slews of other wires."""
         return evaluate(
             self.netlist,
             self.library,
-            self.timing,
+            timing or self.timing,
             simulated.activity,
             clock_net=self.clock,
             shares=simulated.shares if states is States.COUNTED else None,
@@ -229,11 +249,37 @@ class Mapped:
         )
         return self._with_energies(replace(checks, batches=batches), power, workload.macs)
 
-    def _with_energies(self, checks: _Energy, power: PowerResult, macs: float) -> _Energy:
-        def pj(watts: float) -> float:
-            """Energy a MAC."""
-            return significant(watts / (self.conditions.clock_mhz * 1e6 * macs) * 1e12, 6)
+    def _layout_figures(
+        self, workload: Workload, simulated: SimResult, real: _Energy
+    ) -> LayoutFigures | None:
+        """What the layout is, and energies with wires that weigh less and more."""
+        own = self.laid_out
+        if own is None:
+            return None
 
+        def energy(factor: float) -> float | None:
+            if real.total_pj is None:
+                return None
+            timing = self.timing_with(factor)
+            power = self.power(simulated, self.conditions.states, timing)
+            return self._pj(power.total, workload.macs)
+
+        split = real.split_pj
+        return LayoutFigures(
+            core_um2=round(own.placement.area_um2, 3),
+            wire_um=significant(math.fsum(own.lengths_um.values()), 6),
+            wire_ff=significant(1e3 * math.fsum(own.wires_pf().values()), 6),
+            clock_share=round(split.clock / real.total_pj, 4) if split and real.total_pj else None,
+            light_pj=energy(LIGHT),
+            heavy_pj=energy(HEAVY),
+        )
+
+    def _pj(self, watts: float, macs: float) -> float:
+        """Energy a MAC, of which a cycle has `macs`."""
+        return significant(watts / (self.conditions.clock_mhz * 1e6 * macs) * 1e12, 6)
+
+    def _with_energies(self, checks: _Energy, power: PowerResult, macs: float) -> _Energy:
+        pj = partial(self._pj, macs=macs)
         cells = power.of(power.instances)
         nets = sum(power.nets.values())
         clock = power.nets.get(self.clock, 0.0) if self.clock else 0.0

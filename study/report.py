@@ -1,8 +1,9 @@
 """The main job: every MAC under one wrapper, one clock, one stimulus, one script."""
 
 import functools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 
@@ -11,14 +12,25 @@ from ..support.cache import Cache
 from ..synth.liberty.library import load
 from ..units.catalogue import Configuration
 from ..units.emit import plain
-from .builds import Progress, builds, chosen, measure_builds, rank
+from .builds import Progress, builds, chosen, measure_builds
 from .conditions import Conditions
-from .errors import difference_error, tie
 from .foreign import Foreign
 from .keys import tool_versions
+from .layout_rows import LayoutRow
 from .measure import Build
-from .records import significant
-from .rows import AccumulatorRow, Best, MacReport, MacRow, Ratio, Report, StimulusRow
+from .ratios import (
+    Baselines,
+    bare_energies,
+    cheapest,
+    combinational,
+    kinds_of,
+    layout_ratios,
+    ratio,
+    ratio_error,
+    ratios,
+    ties,
+)
+from .rows import AccumulatorRow, Best, MacReport, MacRow, Report, StimulusRow
 from .stimuli.pairs import Stimulus
 from .systems import BASELINES, ENTRIES, Entry
 
@@ -51,12 +63,22 @@ def make_report(
         again = dict(_holding(every, measured))
         own = measure_builds(conditions, stimulus, list(again.values()), results, progress)
         holding = dict(zip(again, own, strict=True))
-    baselines = cheapest(kinds_of(BASELINES, entries), entries, measured)
+    kinds = kinds_of(BASELINES, entries)
+    baselines = cheapest(kinds, entries, measured)
+    bare = bare_energies(kinds, entries, measured)
     return MacReport(
         **vars(circumstances(SCHEMA, conditions, stimulus)),
         baselines={kind: entry.label for kind, (entry, _) in baselines.items()},
         rows=tuple(
-            _row(entry, own, holding.get(n), baselines, stimulus, ties(own, entries, measured))
+            _row(
+                entry,
+                own,
+                holding.get(n),
+                baselines,
+                stimulus,
+                ties=ties(own, entries, measured),
+                layout_ratios=layout_ratios(baselines, bare, own),
+            )
             for n, (entry, own) in enumerate(zip(entries, measured, strict=True))
         ),
     )
@@ -81,6 +103,7 @@ def circumstances(schema: int, conditions: Conditions, stimulus: Stimulus) -> Re
         script=conditions.script,
         states=conditions.states.value,
         simulator=conditions.simulator.value,
+        layout=LayoutRow(**asdict(conditions.layout)) if conditions.layout else None,
         precision=conditions.precision,
         stimulus=StimulusRow(
             tensors=stimulus.tensors,
@@ -90,77 +113,8 @@ def circumstances(schema: int, conditions: Conditions, stimulus: Stimulus) -> Re
             kinds=tuple(kind.value for kind in stimulus.kinds),
             digest=stimulus.digest,
         ),
-        tools=tool_versions(conditions.simulator),
+        tools=tool_versions(conditions),
     )
-
-
-def kinds_of(known: Iterable[str], entries: Iterable[Entry]) -> list[str]:
-    """The known kinds of baseline, and those beside them that entries are of."""
-    return [*dict.fromkeys([*known, *(kind for entry in entries for kind in entry.kinds)])]
-
-
-Baselines = Mapping[str, tuple[Entry, Best]]
-"""What ratios are against, by kind."""
-
-
-def cheapest(kinds: Iterable[str], entries: Sequence[Entry], measured: Sequence[Best]) -> Baselines:
-    """Of each kind of baseline the entry of least energy that meets the clock, if there is one."""
-    usable = [pair for pair in zip(entries, measured, strict=True) if pair[1].usable]
-    found = {}
-    for kind in kinds:
-        own = [pair for pair in usable if kind in pair[0].kinds]
-        if own:
-            found[kind] = min(own, key=lambda pair: rank(pair[1]))
-    return found
-
-
-def energy(own: Best) -> float | None:
-    """A unit's energy a MAC."""
-    return own.energy_pj
-
-
-def combinational(own: Best) -> float | None:
-    """That of its combinational cells alone."""
-    return own.energy_split_pj.combinational if own.energy_split_pj else None
-
-
-def area(own: Best) -> float | None:
-    """Its area; None where it has no energy."""
-    return own.area_um2 if own.energy_pj is not None else None
-
-
-def ratio(
-    baselines: Baselines, kind: str, own: Best, figure: Callable[[Best], float | None] = energy
-) -> float | None:
-    """How many times less than the baseline of a kind; None where there is none, or no figure."""
-    if kind not in baselines:
-        return None
-    numerator, denominator = figure(baselines[kind][1]), figure(own)
-    return round(numerator / denominator, 3) if numerator and denominator else None
-
-
-def ratio_error(baselines: Baselines, kind: str, own: Best) -> float | None:
-    """Standard error of the ratio of energies."""
-    value = ratio(baselines, kind, own)
-    if value is None:
-        return None
-    relative = difference_error(baselines[kind][1].batches, own.batches)
-    return None if relative is None else significant(value * relative, 3)
-
-
-def ratios(baselines: Baselines, known: Collection[str], own: Best) -> dict[str, Ratio]:
-    """Against baselines of other kinds than the known ones, in their order."""
-    return {
-        kind: Ratio(ratio(baselines, kind, own), ratio_error(baselines, kind, own))
-        for kind in baselines
-        if kind not in known
-    }
-
-
-def ties(own: Best, entries: Sequence[Entry], measured: Sequence[Best]) -> tuple[str, ...]:
-    """Labels of the other units whose energy is the same as far as the stimulus can tell."""
-    pairs = zip(entries, measured, strict=True)
-    return tuple(entry.label for entry, other in pairs if other is not own and tie(own, other))
 
 
 def _row(
@@ -169,7 +123,7 @@ def _row(
     holding: Best | None,
     baselines: Baselines,
     stimulus: Stimulus,
-    equals: tuple[str, ...],
+    **beside: Any,
 ) -> MacRow:
     """A measured unit, what the stimulus does to it (zero products, overflows), and its ratios."""
     configuration = entry.configuration()
@@ -196,10 +150,10 @@ def _row(
         combinational_ratio_to_fp32=ratio(baselines, "fp32", measured, combinational),
         combinational_ratio_to_fp8=ratio(baselines, "fp8", measured, combinational),
         ratios=ratios(baselines, BASELINES, measured),
-        ties=equals,
         claim=entry.claim,
         checked=checked,
         verilog=configuration.row if isinstance(configuration, Foreign) else None,
+        **beside,
     )
 
 

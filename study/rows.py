@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+from .layout_rows import LayoutFigures, LayoutRatio, LayoutRow
 from .records import Flat, Key
 
 Energies = Mapping[str, float]
@@ -58,6 +59,11 @@ class BuildRow:
     ]
     mismatches: Annotated[int | None, "wrong results; null where nothing is compared"]
     mismatches_zero_delay: Annotated[int | None, "wrong results without delays, likewise"]
+
+    @property
+    def usable(self) -> bool:
+        """Whether it computes at the clock."""
+        return self.meets_timing and self.energy_pj is not None
 
     @property
     def wrong(self) -> int:
@@ -118,6 +124,8 @@ class Measurement:
         int | None, "operations with a wrong result, without delays; likewise"
     ]
 
+    layout: Annotated[LayoutFigures | None, "null without a layout"] = None
+
     @property
     def build(self) -> str:
         """Which build it is, in two lines."""
@@ -146,6 +154,7 @@ class Best(Measurement):
     builds: Annotated[
         tuple[BuildRow, ...], "every build that ran; one that computes wrong fails the command"
     ]
+    bare: Annotated[BuildRow | None, "of a layout: the best build without wires and tree"] = None
 
     @property
     def is_wrong(self) -> bool:
@@ -174,6 +183,8 @@ class Ratio:
     value: Annotated[float | None, "energy of the baseline over this one's"]
     se: Annotated[float | None, "its standard error"]
 
+
+_LAYOUT = "what the layout does to ratios, by kind of baseline; empty without a layout"
 
 _RATIOS = "the same against baselines of other kinds, by their names"
 
@@ -235,6 +246,7 @@ class MacRow:
         Claim | None, "what the system's own paper says of it ([baselines](baselines.md))"
     ]
     ratios: Annotated[Mapping[str, Ratio], _RATIOS] = field(default_factory=dict)
+    layout_ratios: Annotated[Mapping[str, LayoutRatio], _LAYOUT] = field(default_factory=dict)
     checked: Annotated[bool, "whether golden's outputs were compared with the netlist's"] = True
     verilog: Annotated[VerilogRow | None, "of a user's own module; null for ours"] = None
 
@@ -263,6 +275,7 @@ class TileRow:
     ratio_to_fp8_se: Annotated[float | None, "standard error of the ratio"]
     area_ratio_to_fp8: Annotated[float | None, "its area over this one's"]
     ratios: Annotated[Mapping[str, Ratio], _RATIOS] = field(default_factory=dict)
+    layout_ratios: Annotated[Mapping[str, LayoutRatio], _LAYOUT] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,6 +313,7 @@ class DotRow:
     ratio_to_mxfp8_se: Annotated[float | None, "its standard error"]
     area_ratio_to_mxfp8: Annotated[float | None, "its area a product over this one's"]
     ratios: Annotated[Mapping[str, Ratio], _RATIOS] = field(default_factory=dict)
+    layout_ratios: Annotated[Mapping[str, LayoutRatio], _LAYOUT] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -335,11 +349,23 @@ class Report:
     script: Annotated[str, "ABC script"]
     states: Annotated[str, "how cell states are known ([power](power.md))"]
     simulator: Annotated[str, "what simulated the netlists"]
+    layout: Annotated[LayoutRow | None, "how units are laid out; null: no wires, ideal clock"] = (
+        None
+    )
     precision: Annotated[
         float, "standard error of an energy over the energy above which the command warns"
     ]
     stimulus: Annotated[StimulusRow, "what the operands are drawn from"]
     tools: Annotated[Mapping[str, str | None], "versions of what decides the figures"]
+
+    @property
+    def surroundings(self) -> str:
+        """Which wires and which clock its figures have, in words."""
+        if self.layout is None:
+            return "pre-layout: no wires, ideal clock"
+        own = self.layout
+        rule = f"{own.wire_ff_um:g} fF a um of wire, density {own.density:g}, by {own.placer}"
+        return f"of placed cells: wires and a clock tree ({rule}), not routed"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from . import columns as c
 from .columns import Column
 from .compare import KINDS, Compared, Comparison
 from .quantizer_rows import QuantizerReport
-from .rows import DotRow, FpgaRow, MacReport, Report, TileRow
+from .rows import DotRow, FpgaRow, MacReport, MacRow, Report, TileRow
 from .systems import BASELINES
 
 if TYPE_CHECKING:  # its module measures: every command would wait for all of synth
@@ -57,7 +57,22 @@ class Sheet:
 
 
 def _where(report: Report) -> str:
-    return f"{report.pdk}, {report.clock_mhz:g} MHz"
+    laid_out = ", laid out" if report.layout else ""
+    return f"{report.pdk}, {report.clock_mhz:g} MHz{laid_out}"
+
+
+def layout_tables(rows: Sequence[MacRow | DotRow | TileRow], what: str) -> list[Table]:
+    """Wires and clock tree, before and after: energy, of `what`, and area; none without layout."""
+    if not rows or rows[0].measured.layout is None:
+        return []
+    first = (c.UNIT,) if isinstance(rows[0], MacRow) else (c.UNIT, c.LANES)
+    title = "Wires and clock tree"
+    energies = (*c.LAYOUT_ENERGIES, *c.LAYOUT_RATIOS)
+    return [
+        Table(f"{title}: energy {what}, pJ, without and with them", (*first, *energies), rows),
+        Table(f"{title}: area", (*first, *c.LAYOUT_AREAS), rows),
+        Table(f"{title}: timing", (*first, *c.LAYOUT_TIMES), rows),
+    ]
 
 
 def mac_tables(report: MacReport) -> list[Table]:
@@ -71,6 +86,7 @@ def mac_tables(report: MacReport) -> list[Table]:
             report.rows,
         ),
         Table("Area and timing", (c.UNIT, *areas), report.rows),
+        *layout_tables(report.rows, KINDS["mac"]),
     ]
 
 
@@ -107,9 +123,17 @@ def mac_sheet(report: MacReport) -> Sheet:
             ("energy, {}", c.ENERGIES),
             ("of it, {} pJ", c.SPLIT),
             ("{}", (c.LEAKAGE, c.SLUG)),
+            *(_OF_LAYOUT if row.measured.layout else ()),
         ),
         row,
     )
+
+
+_OF_LAYOUT = (
+    ("layout, {}", c.LAYOUT_ENERGIES),
+    ("layout, {}", c.LAYOUT_AREAS),
+    ("layout, {}", c.LAYOUT_TIMES),
+)
 
 
 def tile_tables(report: Report, rows: Sequence[TileRow]) -> list[Table]:
@@ -131,7 +155,7 @@ def tile_tables(report: Report, rows: Sequence[TileRow]) -> list[Table]:
             Table(f"Energy per product in a tile of dots, pJ ({_where(report)})", energies, dots),
             Table("Area and timing", areas, dots),
         ]
-    return shown
+    return shown + layout_tables(rows, KINDS["tile"])
 
 
 def _with_stages(rows: Sequence[TileRow], stages: Mapping[str, str]) -> list[TileRow]:
@@ -173,6 +197,7 @@ def dot_tables(report: Report, rows: Sequence[DotRow]) -> list[Table]:
             (c.UNIT, c.LANES, c.BLOCK, c.GATES_PER_PRODUCT, *c.DOT_AREA_RATIOS, c.PATH, *c.ERRORS),
             rows,
         ),
+        *layout_tables(rows, KINDS["product"]),
     ]
 
 

@@ -12,18 +12,19 @@ from ..units.dots import PRESETS
 from ..units.emit import parameters
 from .builds import Progress, builds, measure_builds
 from .conditions import Conditions
-from .records import significant
-from .report import (
+from .ratios import (
     Baselines,
-    accumulator_row,
     area,
+    bare_energies,
     cheapest,
-    circumstances,
     kinds_of,
+    layout_ratios,
     ratio,
     ratio_error,
     ratios,
 )
+from .records import significant
+from .report import accumulator_row, circumstances
 from .rows import Best, TileClaim, TileReport, TileRow, TileStimulusRow
 from .step.equation import KERNEL, by_paper, by_table_5
 from .stimuli.pairs import Stimulus
@@ -99,9 +100,10 @@ def make_tile_report(
     measured = _measured(every, conditions, stimulus, results, progress)
     alike: dict[tuple[int, str], list[tuple[Entry, Best]]] = {}
     for pair in zip(every, measured, strict=True):
-        alike.setdefault((pair[0].options["lanes"], _kind(pair[0])), []).append(pair)
+        alike.setdefault(_alike(pair[0]), []).append(pair)
     kinds = kinds_of(KINDS, every)
     baselines = {what: cheapest(kinds, *zip(*own, strict=True)) for what, own in alike.items()}
+    bare = {what: bare_energies(kinds, *zip(*own, strict=True)) for what, own in alike.items()}
     shared = vars(circumstances(SCHEMA, conditions, stimulus))
     return TileReport(
         **shared | {"stimulus": TileStimulusRow(**vars(shared["stimulus"]), segment=SEGMENT)},
@@ -116,8 +118,9 @@ def make_tile_report(
         },
         claim=CLAIM,
         rows=tuple(
-            _row(
-                entry, told, baselines[entry.options["lanes"], _kind(entry)], _own(entry, stimulus)
+            replace(
+                _row(entry, told, baselines[_alike(entry)], _own(entry, stimulus)),
+                layout_ratios=layout_ratios(baselines[_alike(entry)], bare[_alike(entry)], told),
             )
             for entry, told in zip(every, measured, strict=True)
         ),
@@ -159,6 +162,11 @@ def _widths(entry: Entry, lanes: Sequence[int]) -> Sequence[int]:
     if own := entry.options.get("lanes"):
         return [own]
     return [count for count in lanes if count <= MOST_DOTS or not _kind(entry)]
+
+
+def _alike(entry: Entry) -> tuple[int, str]:
+    """What it is compared with: tiles of as many lanes, of MACs or of dots."""
+    return entry.options["lanes"], _kind(entry)
 
 
 def _kind(entry: Entry) -> str:

@@ -12,6 +12,7 @@ from ...units.options import NONE
 from ..options import (
     DOT_LANES,
     DOT_OPERATIONS,
+    OF_LAYOUT,
     OF_STIMULUS,
     OF_UNIT,
     OF_VERILOG,
@@ -34,7 +35,7 @@ from ..output import err, present, print_paths, show
 from ..progress import progress_bar
 
 
-@takes(options=OF_UNIT, given=of_measuring())
+@takes(options=OF_UNIT, given={**of_measuring(), **OF_LAYOUT})
 def synth(
     unit: UnitName,
     options: Mapping[str, Any],
@@ -63,7 +64,7 @@ def synth(
         print_paths(paths)
 
 
-@takes(verilog=OF_VERILOG, given={**of_measuring(), **OF_STIMULUS})
+@takes(verilog=OF_VERILOG, given={**of_measuring(), **OF_STIMULUS, **OF_LAYOUT})
 def report(
     ctx: typer.Context,
     specification: Annotated[
@@ -127,7 +128,7 @@ def table5(
     present(result, [table5_table(result)], shown, output, as_json)
 
 
-@takes(given=of_measuring(TILE_OPERATIONS))
+@takes(given={**of_measuring(TILE_OPERATIONS), **OF_LAYOUT})
 def tiles(
     *,
     lanes: Annotated[str, typer.Option(help="Lane counts, commas between them.")] = "4,16,64",
@@ -148,7 +149,7 @@ def tiles(
     measuring.conclude(result)
 
 
-@takes(given=of_measuring(DOT_OPERATIONS))
+@takes(given={**of_measuring(DOT_OPERATIONS), **OF_LAYOUT})
 def dots(
     *,
     lanes: DotLanes = DOT_LANES,

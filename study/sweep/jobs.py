@@ -58,7 +58,7 @@ class Job:
 
 def makers(conditions: Conditions) -> str:
     """Digest of the code and the tools that make results."""
-    return digest([_code(), np.__version__, tool_versions(conditions.simulator)])
+    return digest([_code(), np.__version__, tool_versions(conditions)])
 
 
 @functools.cache

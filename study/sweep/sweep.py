@@ -212,7 +212,7 @@ def _report(
         search=libraries[0].all_builds,
         objectives=tuple(chosen),
         stimulus=shared.stimulus,
-        tools=tool_versions(libraries[0].simulator),
+        tools=tool_versions(libraries[0]),
         rows=tuple(rows),
         skipped=tuple(skipped),
     )

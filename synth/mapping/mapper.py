@@ -46,6 +46,18 @@ class MappedNetlist:
     cells: dict[str, int]
     area: float
 
+    @classmethod
+    def of(cls, netlist: Netlist, library: Library) -> "MappedNetlist":
+        """A netlist of the library's cells."""
+        counts = Counter(cell.kind for cell in netlist.cells.values())
+        kinds = {kind: counts[kind] for kind in sorted(counts)}
+        if unmapped := [kind for kind in kinds if kind.startswith("$")]:
+            raise MappingError(
+                f"{netlist.top} must be mapped completely, but has {', '.join(unmapped)}"
+            )
+        area = sum(library.cells[kind].area_um2 * count for kind, count in kinds.items())
+        return cls(netlist, kinds, area)
+
     @cached_property
     def verilog(self) -> str:
         """The flat netlist."""
@@ -90,12 +102,7 @@ def map_unit(
         netlist = flatten({part.name: part.named(mapped[part.text]) for part in apart}, top)
     except ValueError as error:
         raise MappingError(f"{top}: {error}") from None
-    counts = Counter(cell.kind for cell in netlist.cells.values())
-    kinds = {kind: counts[kind] for kind in sorted(counts)}
-    if unmapped := [kind for kind in kinds if kind.startswith("$")]:
-        raise MappingError(f"{top} must be mapped completely, but has {', '.join(unmapped)}")
-    area = sum(library.cells[kind].area_um2 * count for kind, count in kinds.items())
-    return MappedNetlist(netlist, kinds, area)
+    return MappedNetlist.of(netlist, library)
 
 
 def _recipe(pdk: Pdk, library: Library, adders: Adders, script: str) -> dict[str, str]:
