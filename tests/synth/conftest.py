@@ -2,6 +2,7 @@
 change.
 """
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,6 +22,7 @@ from mlsmac.synth.liberty.cells import (
 )
 from mlsmac.synth.liberty.library import Library
 from mlsmac.synth.liberty.rules import Corner
+from mlsmac.synth.mapping.netlist import Cell
 from mlsmac.synth.power.states import follows_state
 
 GATES = {
@@ -150,6 +152,24 @@ def _recount(netlist, library, initial, changes, edges):
         time={name: state.time for name, state in states.items()},
         left={name: state.toggles for name, state in states.items()},
     )
+
+
+@pytest.fixture(scope="session")
+def with_tree():
+    """A function that puts a tree of two levels of OSU's buffers into a netlist's clock."""
+
+    def grown(netlist, a_leaf=7):
+        cells = dict(netlist.cells)
+        flops = [name for name, cell in cells.items() if "CLK" in cell.pins]
+        cells["clock_tree.0"] = Cell("clock_tree.0", "BUFX4", {"A": "clk", "Y": "clock_tree.n0"})
+        for place, name in enumerate(flops):
+            leaf = f"clock_tree.{place // a_leaf + 1}"
+            net = f"clock_tree.n{place // a_leaf + 1}"
+            cells[leaf] = Cell(leaf, "BUFX2", {"A": "clock_tree.n0", "Y": net})
+            cells[name] = replace(cells[name], pins={**cells[name].pins, "CLK": net})
+        return replace(netlist, cells=cells)
+
+    return grown
 
 
 @pytest.fixture(scope="session")
