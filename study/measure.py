@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from typing import Any
 
 from ..support.cache import Cache
 from ..support.errors import ToolError
@@ -18,8 +19,9 @@ from ..synth.mapping.netlist import Cell, Netlist
 from ..synth.mapping.recipes import Adders
 from ..synth.power.engine import PowerResult, batch_joules, evaluate
 from ..synth.simulation.simulate import SimResult, Simulation
+from ..synth.timing.clock import ClockArrivals, clock_arrivals
 from ..synth.timing.delays import Timing, analyse
-from ..synth.timing.sta import analyse_paths
+from ..synth.timing.sta import TimingReport, analyse_paths, analyse_wires
 from ..units import Configuration, Declared, Workload
 from .conditions import Conditions, States
 from .errors import relative_error
@@ -162,14 +164,7 @@ class Mapped:
         self, workload: Workload, expected: Mapping[str, Codes], adders: Adders
     ) -> Measurement:
         """Area, timing, and energy in both activity modes."""
-        pdk = self.conditions.pdk
-        paths = analyse_paths(
-            self.mapped.verilog,
-            self.configuration.slug,
-            pdk.liberty,
-            clock_ns=self.conditions.clock_ns,
-            clock=self.clock,
-        )
+        pdk, paths = self.conditions.pdk, self._paths()
         simulation = self.simulation(workload, expected)
         zero = self._energy(workload, simulation.run(None))
         simulated = simulation.run(self.timing)
@@ -183,10 +178,10 @@ class Mapped:
             flops=self.flops,
             area_um2_by_stage=self._areas(),
             critical_path_ns=paths.critical_path_ns,
-            meets_timing=paths.meets_timing,
+            meets_timing=paths.meets_timing and paths.meets_hold,
             energy_pj=real.total_pj,
             energy_pj_se=_error(real),
-            layout=self._layout_figures(workload, simulated, real),
+            layout=self._layout_figures(workload, paths, simulated, real),
             energy_pj_by_stage=real.by_stage_pj,
             combinational_pj_by_stage=real.combinational_by_stage_pj,
             **{f"{stage}_pj": real.by_stage_pj.get(stage) for stage in MAC_STAGES},
@@ -249,8 +244,24 @@ class Mapped:
         )
         return self._with_energies(replace(checks, batches=batches), power, workload.macs)
 
+    def _paths(self) -> TimingReport:
+        """The slowest path; with a layout through its wires and its clock's tree."""
+        files, port = self.conditions.pdk.liberty, self.clock
+        how: Any = {"clock_ns": self.conditions.clock_ns, "clock": port}
+        if self.laid_out is None:
+            return analyse_paths(self.mapped.verilog, self.configuration.slug, files, **how)
+        wires = self.laid_out.wires_pf()
+        return analyse_wires(self.netlist, files, wires, self._arrivals, **how)
+
+    @cached_property
+    def _arrivals(self) -> ClockArrivals:
+        """Of the clock at flops."""
+        if self.clock is None:
+            return ClockArrivals()
+        return clock_arrivals(self.netlist, self.library, self.timing, self.clock)
+
     def _layout_figures(
-        self, workload: Workload, simulated: SimResult, real: _Energy
+        self, workload: Workload, paths: TimingReport, simulated: SimResult, real: _Energy
     ) -> LayoutFigures | None:
         """What the layout is, and energies with wires that weigh less and more."""
         own = self.laid_out
@@ -269,6 +280,13 @@ class Mapped:
             core_um2=round(own.placement.area_um2, 3),
             wire_um=significant(math.fsum(own.lengths_um.values()), 6),
             wire_ff=significant(1e3 * math.fsum(own.wires_pf().values()), 6),
+            resized=0,
+            buffers=0,
+            clock_buffers=0,
+            clock_gates=0,
+            insertion_ns=significant(self._arrivals.latest_ns, 6),
+            skew_ns=significant(self._arrivals.skew_ns, 6),
+            hold_slack_ns=paths.hold_slack_ns,
             clock_share=round(split.clock / real.total_pj, 4) if split and real.total_pj else None,
             light_pj=energy(LIGHT),
             heavy_pj=energy(HEAVY),

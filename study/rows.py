@@ -52,7 +52,7 @@ class BuildRow:
     adders: Annotated[str, "what its adders are made of"]
     area_um2: Annotated[float, "cell area"]
     critical_path_ns: Annotated[float, "shortest clock period"]
-    meets_timing: Annotated[bool, "whether the clock is slower"]
+    meets_timing: Annotated[bool, "whether the clock is slower, and hold times are kept"]
     energy_pj: Annotated[float | None, Key("energy_pj_per_{per}"), "energy, with glitches"]
     cycles: Annotated[
         int, "cycles simulated: few where a short run showed that another build takes less"
@@ -91,7 +91,7 @@ class Measurement:
     flops: Annotated[int, "count of flip-flops"]
     area_um2_by_stage: Annotated[Mapping[str, float], "cell area of each stage"]
     critical_path_ns: Annotated[float, "shortest clock period by OpenSTA"]
-    meets_timing: Annotated[bool, "whether the clock is slower"]
+    meets_timing: Annotated[bool, "whether the clock is slower, and hold times are kept"]
     energy_pj: Annotated[float | None, Key("energy_pj_per_{per}"), "energy, with glitches"]
     energy_pj_se: Annotated[
         float | None,

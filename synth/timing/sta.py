@@ -33,26 +33,21 @@ class StaError(ToolError):
 class TimingReport:
     """The slowest path. `critical_path_ns` is the shortest clock period that it allows: clock to
     output, logic and setup; `slack_ns` what the given clock leaves; both ends by instance or port.
+
+    `hold_slack_ns`, of netlists with wires: what is left of the hold time of the fastest path from
+    flop to flop, which skew takes from; None where there is no such path.
     """
 
     critical_path_ns: float
     slack_ns: float
     startpoint: str
     endpoint: str
+    hold_slack_ns: float | None = None
 
     @property
     def meets_timing(self) -> bool:
         """Whether the given clock is slow enough."""
         return self.slack_ns >= 0
-
-
-@dataclass(frozen=True)
-class WiredReport(TimingReport):
-    """The same with wires. `hold_slack_ns`: what is left of the hold time of the fastest path from
-    flop to flop, which skew takes from; None where there is no such path.
-    """
-
-    hold_slack_ns: float | None
 
     @property
     def meets_hold(self) -> bool:
@@ -91,7 +86,7 @@ def analyse_wires(
     clock_ns: float,
     clock: str | None = "clk",
     output_load_ff: float = 0.0,
-) -> WiredReport:
+) -> TimingReport:
     """Time a netlist with the capacitances of its wires by net, through its clock network, whose
     `arrivals` are known; ends by the netlist's own names.
 
@@ -121,7 +116,7 @@ def analyse_wires(
     own = {name: cell for cell, name in names.cells.items()}
     start, end = (own.get(point, point) for point in (report.startpoint, report.endpoint))
     hold_slack = float(hold[1]) if hold else None
-    return WiredReport(report.critical_path_ns, report.slack_ns, start, end, hold_slack)
+    return TimingReport(report.critical_path_ns, report.slack_ns, start, end, hold_slack)
 
 
 _CAPACITANCE_RANGE = re.compile(r"^\s*(rise|fall)_capacitance_range\b.*$", re.MULTILINE)
