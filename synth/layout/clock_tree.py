@@ -16,10 +16,10 @@ import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
+from ..liberty.cells import LibertyCell
 from ..liberty.library import Library
 from ..liberty.pdk import Pdk
 from ..liberty.roles import buffers
@@ -55,12 +55,13 @@ class Tree:
 @dataclass(frozen=True)
 class ClockTree:
     """A netlist with the buffers, the placement with their wished places, where other cells may be;
-    and each tree, those behind gates first.
+    each tree, those behind gates first, and what limits they had. Nothing new without a clock.
     """
 
     netlist: Netlist
     placement: Placement
-    trees: tuple[Tree, ...]
+    trees: tuple[Tree, ...] = ()
+    limits: Limits | None = None
 
     @property
     def buffers(self) -> dict[str, int]:
@@ -81,30 +82,21 @@ def add_clock_tree(
     the load of a flop that limits are of.
     Raises: LibertyError (no such buffer); ValueError (a netlist that has a tree, no capacitance).
     """
+    if taken := [name for name in netlist.cells if name.startswith(PREFIX)]:
+        raise ValueError(f"netlist must have no clock tree, but has {taken[0]}")
     nets = [] if clock is None else clock_nets(netlist, library, clock)
     flops = {pin.kind: pin for net in nets for pin in _pins(net, netlist, library) if pin.cell.flop}
     if not flops:
-        return ClockTree(netlist, placement, ())
-    if taken := [name for name in netlist.cells if name.startswith(PREFIX)]:
-        raise ValueError(f"netlist must have no clock tree, but has {taken[0]}")
+        return ClockTree(netlist, placement)
     if pdk.wire_ff_um is None:
         raise ValueError(f"wire_ff_um of {pdk.name} must be known for a clock tree")
     limits = Limits.of(flops.values(), 1e-3 * pdk.load_ff)
-    drivers = [Driver.buffer(cell) for cell in buffers(library, pdk.clock_buffers)]
+    kinds = buffers(library, pdk.clock_buffers)
     heights: dict[str, int] = {}
     chosen: list[tuple[Problem, Candidate]] = []
     trees: list[Tree] = []
     for net in nets:
-        problem = make_problem(
-            net,
-            netlist,
-            library,
-            placement,
-            heights,
-            buffers=drivers,
-            wire_pf_um=1e-3 * pdk.wire_ff_um,
-            limits=limits,
-        )
+        problem = problem_of(net, netlist, library, placement, pdk, kinds, limits, heights)
         candidate, found = problem.best()
         if net.gate is not None:
             heights[net.gate] = candidate.shape[-1].height + 1
@@ -112,19 +104,22 @@ def add_clock_tree(
         trees.append(_tree(problem, candidate, found))
     grown, places = netlist, placement
     for problem, candidate in reversed(chosen):
-        grown, places = grow(problem, candidate, grown, library, places)
-    return ClockTree(grown, places, tuple(trees))
+        grown, places = with_tree(problem, candidate, grown, library, places)
+    return ClockTree(grown, places, tuple(trees), limits)
 
 
-def make_problem(
+def problem_of(
     net: ClockNet,
     netlist: Netlist,
     library: Library,
     placement: Placement,
+    pdk: Pdk,
+    kinds: Sequence[LibertyCell],
+    limits: Limits,
     heights: Mapping[str, int],
-    **shared: Any,
 ) -> Problem:
-    """Of a net, with the `heights` of the gates among its sinks."""
+    """A tree for a net, of buffers of these `kinds`; `heights` are of the gates among its sinks."""
+    assert pdk.wire_ff_um is not None
     cells = [netlist.cells[sink.instance] for sink in net.sinks]
     pins = _pins(net, netlist, library)
     gate = None
@@ -141,8 +136,10 @@ def make_problem(
         kinds=[pin.kind for pin in pins],
         heights=np.array([heights.get(cell.name, 0) for cell in cells]),
         pins={pin.kind: pin for pin in pins},
+        buffers=[Driver.buffer(cell) for cell in kinds],
+        wire_pf_um=1e-3 * pdk.wire_ff_um,
         volts=library.volts,
-        **shared,
+        limits=limits,
     )
 
 
@@ -173,7 +170,7 @@ def _tree(problem: Problem, candidate: Candidate, found: Assessment) -> Tree:
     )
 
 
-def grow(
+def with_tree(
     problem: Problem,
     candidate: Candidate,
     netlist: Netlist,
