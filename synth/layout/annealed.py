@@ -23,7 +23,7 @@ STEPS = 120
 HOT, COLD = 0.2, 0.0005
 """First and last temperature, as shares of half the core's perimeter."""
 
-TOWARD = 0.9
+TOWARD = 0.95
 LARGEST = 40
 """Pins of a net that counts."""
 

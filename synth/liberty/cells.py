@@ -69,8 +69,9 @@ class Table:
     def each(self, slews: np.ndarray, loads: np.ndarray) -> np.ndarray:
         """Values at many points: `slews` and `loads` broadcast against each other."""
         values = self._values
-        i, x = _locate_each(self.slews, slews)
-        j, y = _locate_each(self.loads, loads)
+        axes = self._axes
+        i, x = _locate_each(axes[0], slews)
+        j, y = _locate_each(axes[1], loads)
         next_i, next_j = (
             np.minimum(k + 1, n - 1) for k, n in zip((i, j), values.shape, strict=True)
         )
@@ -81,6 +82,10 @@ class Table:
     @cached_property
     def _values(self) -> np.ndarray:
         return np.array(self.rows)
+
+    @cached_property
+    def _axes(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.array(self.slews), np.array(self.loads)
 
 
 def _locate(axis: tuple[float, ...], at: float) -> tuple[int, float]:
@@ -95,12 +100,11 @@ def _along(row: tuple[float, ...], j: int, y: float) -> float:
     return row[j] if y == 0.0 else row[j] + y * (row[j + 1] - row[j])
 
 
-def _locate_each(axis: tuple[float, ...], at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _locate_each(axis: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if len(axis) == 1:
         return np.zeros(np.shape(at), dtype=np.intp), np.zeros(np.shape(at))
-    points = np.array(axis)
-    i = np.clip(np.searchsorted(points, at, side="right") - 1, 0, len(axis) - 2)
-    return i, (at - points[i]) / (points[i + 1] - points[i])
+    i = axis[1:-1].searchsorted(at, side="right")
+    return i, (at - axis[i]) / (axis[i + 1] - axis[i])
 
 
 @dataclass(frozen=True)

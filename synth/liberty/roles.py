@@ -24,6 +24,34 @@ def inverter(library: Library, cells: Cells) -> LibertyCell:
     return _smallest(library, cells, "an inverter", [True, False])
 
 
+def buffers(library: Library, patterns: Iterable[str]) -> list[LibertyCell]:
+    """Cells that give their one input, by name; with `patterns` those whose names match one.
+
+    Mapping may not use them, clock buffers among them, so that `dont_use` does not count.
+    Raises: LibertyError where there is none.
+    """
+    wanted = tuple(patterns)
+    found = [
+        library.cells[kind]
+        for kind in sorted(library.cells)
+        if any(fnmatchcase(kind, pattern) for pattern in wanted or ("*",))
+        and _is_whole(library, kind)
+        and library.cells[kind].barred in (None, "dont_use")
+        and _computes(library.cells[kind], [False, True])
+    ]
+    if not found:
+        named = f" named {' or '.join(wanted)}" if wanted else ""
+        raise LibertyError(f"{', '.join(library.files)} must have a buffer{named}, but has none")
+    return found
+
+
+def _is_whole(library: Library, kind: str) -> bool:
+    try:
+        return bool(library[kind])
+    except LibertyError:
+        return False
+
+
 def _smallest(library: Library, cells: Cells, what: str, table: list[bool]) -> LibertyCell:
     found = [cell for cell in cells.values() if _computes(cell, table)]
     if found:

@@ -1,0 +1,100 @@
+"""The clock of a netlist: its nets, behind gates and buffers too, and when its edges arrive."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..liberty.cells import LibertyCell
+from ..liberty.library import Library
+from ..mapping.netlist import Netlist
+from ..timing.delays import Timing
+
+
+class Sink(NamedTuple):
+    """A pin on a net of the clock."""
+
+    instance: str
+    pin: str
+
+
+@dataclass(frozen=True)
+class ClockNet:
+    """A net of the clock and all pins that read it, sorted by name."""
+
+    name: str
+    gate: str | None
+    """The clock gate that drives it, None where the port does."""
+    sinks: tuple[Sink, ...]
+
+
+def clock_nets(netlist: Netlist, library: Library, clock: str) -> list[ClockNet]:
+    """The net of the clock port and those of the gates behind it, each after those behind its own
+    gates; where nothing reads it, none.
+    """
+    readers: dict[str, list[Sink]] = {}
+    for name, cell in netlist.cells.items():
+        for pin in library.cells[cell.kind].inputs:
+            readers.setdefault(cell.pins[pin.name], []).append(Sink(name, pin.name))
+
+    def behind(net: str, gate: str | None) -> Iterator[ClockNet]:
+        sinks = tuple(sorted(readers.get(net, ())))
+        for sink in sinks:
+            cell = netlist.cells[sink.instance]
+            output = gated(library.cells[cell.kind], sink.pin)
+            if output is not None and output in cell.pins:
+                yield from behind(cell.pins[output], sink.instance)
+        if sinks:
+            yield ClockNet(net, gate, sinks)
+
+    return list(behind(clock, None))
+
+
+def gated(cell: LibertyCell, pin: str) -> str | None:
+    """The output pin that a clock at `pin` goes on from through a clock gate, None in other
+    cells.
+    """
+    gate = cell.clock_gate
+    return gate.output if gate is not None and gate.clock == pin else None
+
+
+class Insertion(NamedTuple):
+    """When a rising edge of the clock port reaches the first and the last flop, ns."""
+
+    first_ns: float
+    last_ns: float
+
+    @property
+    def skew_ns(self) -> float:
+        """Between the two."""
+        return self.last_ns - self.first_ns
+
+
+def insertion(arrivals: dict[Sink, float]) -> Insertion | None:
+    """Of all flops, None where there are none."""
+    if not arrivals:
+        return None
+    return Insertion(min(arrivals.values()), max(arrivals.values()))
+
+
+def arrivals(netlist: Netlist, library: Library, timing: Timing, clock: str) -> dict[Sink, float]:
+    """When a rising edge of the clock port, through buffers and gates, reaches each flop's pin."""
+    readers: dict[str, list[Sink]] = {}
+    for name, cell in netlist.cells.items():
+        for pin in library.cells[cell.kind].inputs:
+            readers.setdefault(cell.pins[pin.name], []).append(Sink(name, pin.name))
+    delays: dict[Sink, list[tuple[str, float]]] = {}
+    for arc in timing.delays:
+        if arc.rise_ns is not None:
+            on = Sink(arc.instance, arc.from_pin)
+            delays.setdefault(on, []).append((arc.to_pin, arc.rise_ns))
+    found: dict[Sink, float] = {}
+    nets = [(clock, 0.0)]
+    for net, at in nets:  # which grows
+        for sink in sorted(readers.get(net, ())):
+            cell = netlist.cells[sink.instance]
+            if library.cells[cell.kind].flop:
+                found[sink] = at
+            else:
+                through = delays.get(sink, ())
+                nets += [(cell.pins[pin], at + delay) for pin, delay in through]
+    return found

@@ -1,0 +1,207 @@
+"""A clock tree of a library's own buffers on a placement.
+
+Every net of the clock, that of the port and those behind clock gates, gets a tree of its own where
+it needs one: sinks are grouped by place, each group gets a buffer in its middle, and so on until
+one buffer is left, which the port drives, or no more than the gate drives itself. Every flop is
+behind as many buffers and gates as any other: a gate stands among the buffers of the level that its
+own tree ends at, and nothing else is delayed to balance it.
+
+Of all trees of `clock_search` the one of least energy a cycle is chosen whose edges are fast
+enough. An edge of the clock takes at most as long as a flop, from the clock to its output; the skew
+is at most the shortest such delay, so that no flop misses what another one still holds; and loads
+are within the tables.
+"""
+
+import itertools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..liberty.cells import LibertyCell
+from ..liberty.library import Library
+from ..liberty.pdk import Pdk
+from ..liberty.roles import buffers
+from ..mapping.netlist import Cell, Netlist
+from .clock_cells import ClockPin, Driver
+from .clock_network import ClockNet, clock_nets
+from .clock_search import Assessment, Candidate, Limits, Problem
+from .placement import Placement, Point
+
+PREFIX = "clock_tree."
+"""What the names of the tree's cells and nets begin with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tree:
+    """What one net of the clock became: `leaves` buffers that drive flops, with at most `sinks` of
+    them each, and buffers above them, in all `levels`; energy of a cycle in which this clock runs,
+    of its nets, pins and buffers together; the slowest edge, and the skew between the net's own
+    flops. `is_within` is whether no slew, load or skew is above its limit.
+    """
+
+    net: str
+    levels: int
+    leaves: int
+    sinks: int
+    buffers: Mapping[str, int]
+    energy_pj: float
+    slew_ns: float
+    skew_ns: float
+    is_within: bool
+
+
+@dataclass(frozen=True)
+class ClockTree:
+    """A netlist with the buffers, the placement with their wished places, where other cells may be;
+    each tree, those behind gates first, and what limits they had. Nothing new without a clock.
+    """
+
+    netlist: Netlist
+    placement: Placement
+    trees: tuple[Tree, ...] = ()
+    limits: Limits | None = None
+
+    @property
+    def buffers(self) -> dict[str, int]:
+        """How many of each kind."""
+        total: Counter[str] = Counter()
+        for tree in self.trees:
+            total.update(tree.buffers)
+        return dict(sorted(total.items()))
+
+
+def add_clock_tree(
+    netlist: Netlist, library: Library, placement: Placement, pdk: Pdk, clock: str | None
+) -> ClockTree:
+    """Put buffers between the net `clock` and the pins that read it, and behind its gates; nothing
+    where it has no flop. The tree does not depend on the order of cells.
+
+    Of `pdk` are the names of buffers, none: all that the library has; the wires' capacitance, and
+    the load of a flop that limits are of.
+    Raises: LibertyError (no such buffer); ValueError (a netlist that has a tree, no capacitance).
+    """
+    if taken := [name for name in netlist.cells if name.startswith(PREFIX)]:
+        raise ValueError(f"netlist must have no clock tree, but has {taken[0]}")
+    nets = [] if clock is None else clock_nets(netlist, library, clock)
+    flops = {pin.kind: pin for net in nets for pin in _pins(net, netlist, library) if pin.cell.flop}
+    if not flops:
+        return ClockTree(netlist, placement)
+    if pdk.wire_ff_um is None:
+        raise ValueError(f"wire_ff_um of {pdk.name} must be known for a clock tree")
+    limits = Limits.of(flops.values(), 1e-3 * pdk.load_ff)
+    kinds = buffers(library, pdk.clock_buffers)
+    heights: dict[str, int] = {}
+    chosen: list[tuple[Problem, Candidate]] = []
+    trees: list[Tree] = []
+    for net in nets:
+        problem = problem_of(net, netlist, library, placement, pdk, kinds, limits, heights)
+        candidate, found = problem.best()
+        if net.gate is not None:
+            heights[net.gate] = candidate.shape[-1].height + 1
+        chosen.append((problem, candidate))
+        trees.append(_tree(problem, candidate, found))
+    grown, places = netlist, placement
+    for problem, candidate in reversed(chosen):
+        grown, places = with_tree(problem, candidate, grown, library, places)
+    return ClockTree(grown, places, tuple(trees), limits)
+
+
+def problem_of(
+    net: ClockNet,
+    netlist: Netlist,
+    library: Library,
+    placement: Placement,
+    pdk: Pdk,
+    kinds: Sequence[LibertyCell],
+    limits: Limits,
+    heights: Mapping[str, int],
+) -> Problem:
+    """A tree for a net, of buffers of these `kinds`; `heights` are of the gates among its sinks."""
+    assert pdk.wire_ff_um is not None
+    cells = [netlist.cells[sink.instance] for sink in net.sinks]
+    pins = _pins(net, netlist, library)
+    gate = None
+    if net.gate is None:
+        source = placement.ports[net.name]
+    else:
+        kind = netlist.cells[net.gate].kind
+        gate, source = Driver.gate(library.cells[kind]), placement.centre(net.gate, kind)
+    return Problem(
+        net=net,
+        source=np.array([source]),
+        gate=gate,
+        points=np.array([placement.centre(cell.name, cell.kind) for cell in cells]),
+        kinds=[pin.kind for pin in pins],
+        heights=np.array([heights.get(cell.name, 0) for cell in cells]),
+        pins={pin.kind: pin for pin in pins},
+        buffers=[Driver.buffer(cell) for cell in kinds],
+        wire_pf_um=1e-3 * pdk.wire_ff_um,
+        volts=library.volts,
+        limits=limits,
+    )
+
+
+def _pins(net: ClockNet, netlist: Netlist, library: Library) -> list[ClockPin]:
+    kinds = [netlist.cells[sink.instance].kind for sink in net.sinks]
+    return [
+        ClockPin(library.cells[kind], sink.pin) for kind, sink in zip(kinds, net.sinks, strict=True)
+    ]
+
+
+def _tree(problem: Problem, candidate: Candidate, found: Assessment) -> Tree:
+    shape = candidate.shape
+    leaves = [own for level in shape[:-1] if not level.height for own in level.sinks]
+    counts: Counter[str] = Counter()
+    for place, level in enumerate(shape):
+        if (driver := candidate.buffer(place)) is not None:
+            counts[driver.kind] += len(level.sinks)
+    return Tree(
+        net=problem.net.name,
+        levels=len(shape) - 1,
+        leaves=len(leaves),
+        sinks=max(map(len, leaves), default=0),
+        buffers=dict(sorted(counts.items())),
+        energy_pj=found.energy_pj,
+        slew_ns=found.slew_ns,
+        skew_ns=found.skew_ns,
+        is_within=not found.excess(problem.limits),
+    )
+
+
+def with_tree(
+    problem: Problem,
+    candidate: Candidate,
+    netlist: Netlist,
+    library: Library,
+    placement: Placement,
+) -> tuple[Netlist, Placement]:
+    """Netlist and placement with a tree, whose buffers are numbered on from the top down."""
+    cells, corners, widths = dict(netlist.cells), dict(placement.cells), dict(placement.widths_um)
+    numbers = itertools.count(sum(name.startswith(PREFIX) for name in cells))
+    nets = [problem.net.name]
+    for place in reversed(range(len(candidate.shape))):
+        level = candidate.shape[place]
+        if (buffer := candidate.buffer(place)) is not None:
+            area = library.cells[buffer.kind].area_um2
+            widths.setdefault(buffer.kind, area / placement.row_um)
+            parents = candidate.shape[place + 1].parents
+            inputs, nets = [nets[parent] for parent in parents], []
+            for net, centre in zip(inputs, level.drivers.tolist(), strict=True):
+                name = f"{PREFIX}{next(numbers)}"
+                nets.append(name)
+                cells[name] = Cell(name, buffer.kind, {buffer.clock.name: net, buffer.output: name})
+                corners[name] = _corner(placement, centre, widths[buffer.kind])
+        for net, sinks in zip(nets, level.sinks, strict=True):
+            for name, pin in (problem.net.sinks[sink] for sink in sinks.tolist()):
+                cells[name] = replace(cells[name], pins={**cells[name].pins, pin: net})
+    grown = replace(netlist, cells=cells)
+    return grown, replace(placement, cells=corners, widths_um=widths)
+
+
+def _corner(placement: Placement, centre: Sequence[float], width: float) -> Point:
+    """The lower left corner of a cell with this middle, moved into the core."""
+    x = min(max(centre[0] - width / 2, 0.0), max(placement.width_um - width, 0.0))
+    y = min(max(centre[1] - placement.row_um / 2, 0.0), placement.height_um - placement.row_um)
+    return Point(x, y)
