@@ -149,7 +149,7 @@ def _circumstances(unit: Mapped, workload: Workload, simulation: Simulation) -> 
 def _power(unit: Mapped, simulated: SimResult, states: States) -> dict[str, Any]:
     """In uW; nets that no cell drives are a group of their own, and switch."""
     power = unit.power(simulated, states)
-    clock = power.nets.get(unit.clock, 0.0) if unit.clock else 0.0
+    clock = unit.clock_watts(power)
     undriven = sum(power.nets.values())
     cells = power.of(power.instances)
     whole = cells._replace(switching=cells.switching + undriven)

@@ -3,7 +3,7 @@ power.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
@@ -12,14 +12,14 @@ from ..support.cache import Cache
 from ..support.errors import ToolError
 from ..support.words import Codes
 from ..synth.layout.flow import LaidOut, lay_out
-from ..synth.liberty.boolean import Op
 from ..synth.liberty.library import Library, load
 from ..synth.mapping.mapper import MappedNetlist, map_unit
-from ..synth.mapping.netlist import Cell, Netlist
+from ..synth.mapping.netlist import Netlist
 from ..synth.mapping.recipes import Adders
 from ..synth.power.engine import PowerResult, batch_joules, evaluate
 from ..synth.simulation.simulate import SimResult, Simulation
 from ..synth.timing.clock import ClockArrivals, clock_arrivals
+from ..synth.timing.clock_network import clock_tree
 from ..synth.timing.delays import Timing, analyse
 from ..synth.timing.sta import TimingReport, analyse_paths, analyse_wires
 from ..units import Configuration, Declared, Workload
@@ -142,12 +142,13 @@ class Mapped:
         if declared.registers not in (None, len(flops)):
             rule = f"{slug} must map to its {declared.registers} registers"
             raise MeasureError(f"{rule}, not to {len(flops)} flops")
-        if declared.clock is not None:
-            _check_clock(slug, flops, library, netlist.inputs[declared.clock])
+        if declared.clock is not None and not flops:
+            raise MeasureError(f"{slug} must have registers, but maps to none")
         own = cls(configuration, conditions, library, mapped, declared, len(flops))
+        own.check_clock()
         if conditions.layout is None:
             return own
-        laid_out = lay_out(netlist, library, conditions.layout)
+        laid_out = lay_out(netlist, library, conditions.pdk, conditions.layout, declared.clock)
         return replace(own, mapped=MappedNetlist.of(laid_out.netlist, library), laid_out=laid_out)
 
     @cached_property
@@ -275,15 +276,15 @@ class Mapped:
             power = self.power(simulated, self.conditions.states, timing)
             return self._pj(power.total, workload.macs)
 
-        split = real.split_pj
+        split, cells = real.split_pj, self.netlist.cells.values()
         return LayoutFigures(
             core_um2=round(own.placement.area_um2, 3),
             wire_um=significant(math.fsum(own.lengths_um.values()), 6),
             wire_ff=significant(1e3 * math.fsum(own.wires_pf().values()), 6),
             resized=0,
             buffers=0,
-            clock_buffers=0,
-            clock_gates=0,
+            clock_buffers=sum(own.clock_tree.buffers.values()),
+            clock_gates=sum(bool(self.library[own.kind].clock_gate) for own in cells),
             insertion_ns=significant(self._arrivals.latest_ns, 6),
             skew_ns=significant(self._arrivals.skew_ns, 6),
             hold_slack_ns=paths.hold_slack_ns,
@@ -299,8 +300,9 @@ class Mapped:
     def _with_energies(self, checks: _Energy, power: PowerResult, macs: float) -> _Energy:
         pj = partial(self._pj, macs=macs)
         cells = power.of(power.instances)
+        others = power.instances.keys() - power.flops - self._clock_cells
         nets = sum(power.nets.values())
-        clock = power.nets.get(self.clock, 0.0) if self.clock else 0.0
+        clock = self.clock_watts(power)
         return replace(
             checks,
             total_pj=pj(power.total),
@@ -314,19 +316,42 @@ class Mapped:
                 switching=pj(cells.switching + nets),
                 leakage=pj(cells.leakage),
                 sequential=pj(power.sequential.total),
-                combinational=pj(power.combinational.total),
+                combinational=pj(power.of(others).total),
                 clock=pj(clock),
-                inputs=pj(nets - clock),
+                inputs=pj(nets - (power.nets[self.clock] if self.clock else 0.0)),
             ),
             leakage_uw=significant(cells.leakage * 1e6, 6),
         )
 
+    def check_clock(self) -> None:
+        """Raise MeasureError unless all flops have the rising edge of the clock's port."""
+        try:
+            _ = self._clock_cells
+        except ValueError as error:
+            raise MeasureError(f"{self.configuration.slug}: {error}") from None
+
+    @cached_property
+    def _clock_cells(self) -> frozenset[str]:
+        """Buffers and gates on the clock's way to the flops."""
+        if self.clock is None:
+            return frozenset()
+        (net,) = self.netlist.inputs[self.clock]
+        return frozenset(clock_tree(self.netlist, self.library, net).cells)
+
+    def clock_watts(self, power: PowerResult) -> float:
+        """Of the clock's nets, and of the cells on its way."""
+        port = power.nets[self.clock] if self.clock else 0.0
+        return port + power.of(self._clock_cells).total
+
     @cached_property
     def _by_stage(self) -> dict[str, list[str]]:
-        """Names of the cells of every stage; nothing for a part, which has no stages."""
+        """Names of the cells of every stage but the clock's; nothing for a part, which has no
+        stages.
+        """
         names: dict[str, list[str]] = {stage: [] for stage in self.stages}
         for name in self.netlist.cells if self.stages else ():
-            names[name.partition(".")[0]].append(name)
+            if name not in self._clock_cells:
+                names[name.partition(".")[0]].append(name)
         return names
 
     def _areas(self) -> dict[str, float]:
@@ -338,7 +363,7 @@ class Mapped:
         }
 
     def stage_watts(self, power: PowerResult, clock: float) -> Iterator[tuple[str, float]]:
-        """Watts of each stage: its cells, its share of the clock net by flops, and the nets of the
+        """Watts of each stage: its cells, its share of the clock's by flops, and the nets of the
         input ports that no earlier stage reads.
         """
         unread = power.nets.keys() - {self.clock}
@@ -357,15 +382,3 @@ def _error(energy: _Energy) -> float | None:
     if relative is None or energy.total_pj is None:
         return None
     return significant(relative * energy.total_pj, 3)
-
-
-def _check_clock(slug: str, flops: Sequence[Cell], library: Library, clock: Sequence[str]) -> None:
-    """Raise MeasureError unless all flops have the rising edge of the clock port's net."""
-    if not flops:
-        raise MeasureError(f"{slug} must have registers, but maps to none")
-    for cell in flops:
-        edge = library[cell.kind].flop.clocked_on  # type: ignore[union-attr]
-        if edge.op is not Op.PIN or cell.pins[edge.name] not in clock:
-            on = " and ".join(cell.pins[pin] for pin in sorted(edge.pins))
-            rule = f"every flop of {slug} must have the rising edge of {clock[0]}"
-            raise MeasureError(f"{rule}, but {cell.name} has an edge of {on}")

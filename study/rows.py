@@ -22,7 +22,7 @@ class Split:
     leakage: Annotated[float, "of cells"]
     sequential: Annotated[float, "with the next three all of it: flip-flops and latches"]
     combinational: Annotated[float, "all other cells"]
-    clock: Annotated[float, "the clock's net"]
+    clock: Annotated[float, "the clock's: its net, and the buffers and gates of a layout"]
     inputs: Annotated[float, "nets of the input ports"]
 
 

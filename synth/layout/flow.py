@@ -8,6 +8,8 @@ from ...support.errors import UserError
 from ..liberty.library import Library
 from ..liberty.pdk import Pdk
 from ..mapping.netlist import Netlist
+from .clock_tree import ClockTree, add_clock_tree
+from .legal import legalize
 from .placement import Placement, default_placer, place
 from .wires import lengths
 
@@ -40,10 +42,11 @@ class Layout:
 
 @dataclass(frozen=True)
 class LaidOut:
-    """A netlist with its tree, where its cells are, and how long its wires are by net."""
+    """A netlist with its clock tree, where its cells are, and how long its wires are by net."""
 
     netlist: Netlist
     placement: Placement
+    clock_tree: ClockTree
     lengths_um: Mapping[str, float]
     wire_ff_um: float
 
@@ -53,13 +56,14 @@ class LaidOut:
         return {net: per_um * length for net, length in self.lengths_um.items()}
 
 
-def lay_out(netlist: Netlist, library: Library, layout: Layout) -> LaidOut:
-    """Place a netlist."""
+def lay_out(
+    netlist: Netlist, library: Library, pdk: Pdk, layout: Layout, clock: str | None
+) -> LaidOut:
+    """Place a netlist, and bring it the clock. Raises: LibertyError, UserError, ToolError."""
     placement = place(
-        netlist,
-        library,
-        row_um=layout.row_um,
-        density=layout.density,
-        placer=layout.placer,
+        netlist, library, row_um=layout.row_um, density=layout.density, placer=layout.placer
     )
-    return LaidOut(netlist, placement, lengths(netlist, placement), layout.wire_ff_um)
+    tree = add_clock_tree(netlist, library, placement, pdk, clock)
+    placement = legalize(tree.netlist, library, tree.placement)
+    found = lengths(tree.netlist, placement)
+    return LaidOut(tree.netlist, placement, tree, found, layout.wire_ff_um)
