@@ -15,7 +15,7 @@ are within the tables.
 import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -54,12 +54,13 @@ class Tree:
 
 @dataclass(frozen=True)
 class ClockTree:
-    """A netlist with the buffers, the placement with their wished places, where other cells may be;
-    each tree, those behind gates first, and what limits they had. Nothing new without a clock.
+    """A netlist with the buffers, the places that their centres are wished at, where other cells
+    may be; each tree, those behind gates first, and what limits they had. Nothing new without a
+    clock.
     """
 
     netlist: Netlist
-    placement: Placement
+    wished: Mapping[str, Point] = field(default_factory=dict)
     trees: tuple[Tree, ...] = ()
     limits: Limits | None = None
 
@@ -75,8 +76,8 @@ class ClockTree:
 def add_clock_tree(
     netlist: Netlist, library: Library, placement: Placement, pdk: Pdk, clock: str | None
 ) -> ClockTree:
-    """Put buffers between the net `clock` and the pins that read it, and behind its gates; nothing
-    where it has no flop. The tree does not depend on the order of cells.
+    """Put buffers between the net `clock` and the pins that read it, and behind its gates; none
+    where there is no flop. The tree does not depend on the order of cells.
 
     Of `pdk` are the names of buffers, none: all that the library has; the wires' capacitance, and
     the load of a flop that limits are of.
@@ -87,7 +88,7 @@ def add_clock_tree(
     nets = [] if clock is None else clock_nets(netlist, library, clock)
     flops = {pin.kind: pin for net in nets for pin in _pins(net, netlist, library) if pin.cell.flop}
     if not flops:
-        return ClockTree(netlist, placement)
+        return ClockTree(netlist)
     if pdk.wire_ff_um is None:
         raise ValueError(f"wire_ff_um of {pdk.name} must be known for a clock tree")
     limits = Limits.of(flops.values(), 1e-3 * pdk.load_ff)
@@ -102,10 +103,11 @@ def add_clock_tree(
             heights[net.gate] = candidate.shape[-1].height + 1
         chosen.append((problem, candidate))
         trees.append(_tree(problem, candidate, found))
-    grown, places = netlist, placement
+    grown, wished = netlist, dict[str, Point]()
     for problem, candidate in reversed(chosen):
-        grown, places = with_tree(problem, candidate, grown, library, places)
-    return ClockTree(grown, places, tuple(trees), limits)
+        grown, more = with_tree(problem, candidate, grown)
+        wished |= more
+    return ClockTree(grown, wished, tuple(trees), limits)
 
 
 def problem_of(
@@ -171,37 +173,24 @@ def _tree(problem: Problem, candidate: Candidate, found: Assessment) -> Tree:
 
 
 def with_tree(
-    problem: Problem,
-    candidate: Candidate,
-    netlist: Netlist,
-    library: Library,
-    placement: Placement,
-) -> tuple[Netlist, Placement]:
-    """Netlist and placement with a tree, whose buffers are numbered on from the top down."""
-    cells, corners, widths = dict(netlist.cells), dict(placement.cells), dict(placement.widths_um)
+    problem: Problem, candidate: Candidate, netlist: Netlist
+) -> tuple[Netlist, dict[str, Point]]:
+    """The netlist with a tree, whose buffers are numbered on from the top down, and where these
+    should be.
+    """
+    cells, wished = dict(netlist.cells), dict[str, Point]()
     numbers = itertools.count(sum(name.startswith(PREFIX) for name in cells))
     nets = [problem.net.name]
     for place in reversed(range(len(candidate.shape))):
         level = candidate.shape[place]
         if (buffer := candidate.buffer(place)) is not None:
-            area = library.cells[buffer.kind].area_um2
-            widths.setdefault(buffer.kind, area / placement.row_um)
-            parents = candidate.shape[place + 1].parents
-            inputs, nets = [nets[parent] for parent in parents], []
-            for net, centre in zip(inputs, level.drivers.tolist(), strict=True):
-                name = f"{PREFIX}{next(numbers)}"
-                nets.append(name)
-                cells[name] = Cell(name, buffer.kind, {buffer.clock.name: net, buffer.output: name})
-                corners[name] = _corner(placement, centre, widths[buffer.kind])
+            above, nets = nets, [f"{PREFIX}{next(numbers)}" for _ in level.sinks]
+            parents = candidate.shape[place + 1].parents.tolist()
+            for name, parent, centre in zip(nets, parents, level.drivers.tolist(), strict=True):
+                pins = {buffer.clock.name: above[parent], buffer.output: name}
+                cells[name] = Cell(name, buffer.kind, pins)
+                wished[name] = Point(*centre)
         for net, sinks in zip(nets, level.sinks, strict=True):
             for name, pin in (problem.net.sinks[sink] for sink in sinks.tolist()):
                 cells[name] = replace(cells[name], pins={**cells[name].pins, pin: net})
-    grown = replace(netlist, cells=cells)
-    return grown, replace(placement, cells=corners, widths_um=widths)
-
-
-def _corner(placement: Placement, centre: Sequence[float], width: float) -> Point:
-    """The lower left corner of a cell with this middle, moved into the core."""
-    x = min(max(centre[0] - width / 2, 0.0), max(placement.width_um - width, 0.0))
-    y = min(max(centre[1] - placement.row_um / 2, 0.0), placement.height_um - placement.row_um)
-    return Point(x, y)
+    return replace(netlist, cells=cells), wished
