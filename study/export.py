@@ -21,6 +21,7 @@ from ..units import Configuration, Workload
 from ..units.emit import parameters
 from .builds import builds, chosen
 from .conditions import Conditions, States
+from .export_layout import layout_texts
 from .export_readme import readme
 from .keys import Made, tool_versions
 from .measure import Mapped, mapped
@@ -65,6 +66,7 @@ def export(
     }
     return {
         **_texts(unit, made, names, simulation, simulated),
+        **layout_texts(unit, names),
         "names.json": _json({"cells": _original(names.cells), "nets": _original(names.nets)}),
         "manifest.json": _json(facts),
         "README.md": readme(facts),
@@ -131,7 +133,7 @@ def _circumstances(unit: Mapped, workload: Workload, simulation: Simulation) -> 
         },
         "input_slew_ns": 0.0,
         "output_load_pf": 0.0,
-        "wires": "none",
+        "wires": f"{unit.netlist.top}.spef" if unit.laid_out else "none",
         "simulator": conditions.simulator.value,
         "window": {
             "first_cycle": workload.warm_up,

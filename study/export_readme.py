@@ -11,12 +11,12 @@ def readme(facts: Mapping[str, Any]) -> str:
     counted, independent = (facts["power_uw"][states] for states in ("counted", "independent"))
     return _TEXT.format(
         unit=facts["unit"],
+        **_words(facts),
         library=" ".join(facts["library"]["files"]),
         digests=", ".join(f"`{name}` (SHA-256 `{sha}`)" for name, sha in files.items()),
         volts=facts["library"]["volts"],
         mhz=clock["mhz"],
         period=clock["period_ns"],
-        source=f" [get_ports {clock['port']}]" if clock["port"] else "",
         first=window["first_cycle"],
         cycles=window["cycles"],
         duration=window["duration_ps"],
@@ -32,6 +32,40 @@ def readme(facts: Mapping[str, Any]) -> str:
     )
 
 
+def _words(facts: Mapping[str, Any]) -> dict[str, str]:
+    """What a layout changes."""
+    unit, clock = facts["unit"], facts["clock"]
+    if facts["wires"] != "none":
+        return {
+            "files": _LAYOUT_FILES.format(unit=unit),
+            "way": "through the buffers of the netlist, without slew at its port",
+            "switch": "when the last flop has the clock",
+            "wires": f"Wires of `{unit}.spef`, lumped",
+            "constraints": f"read_spef {unit}.spef\nread_sdc {unit}.sdc",
+        }
+    source = f" [get_ports {clock['port']}]" if clock["port"] else ""
+    return {
+        "files": "",
+        "way": "ideal, without slew",
+        "switch": "with the rising edge",
+        "wires": "No wires",
+        "constraints": _IDEAL.format(
+            period=clock["period_ns"], source=source, inputs=" ".join(facts["stimulus_ports"])
+        ),
+    }
+
+
+_LAYOUT_FILES = """\
+| `{unit}.def` | where its cells are, nothing routed |
+| `{unit}.spef` | capacitance of every wire |
+| `{unit}.sdc` | clock, and when inputs come and outputs are taken |
+| `config.json` | for LibreLane, of PDKs that it has: the same netlist at the same places |
+"""
+_IDEAL = """\
+create_clock -name clock -period {period}{source}
+set_input_transition 0 [all_inputs]
+set_input_delay 0 -clock clock [get_ports {{{inputs}}}]
+set_output_delay 0 -clock clock [all_outputs]"""
 _PARTS = ("total", "internal", "switching", "leakage")
 
 
@@ -53,12 +87,12 @@ conditions and figures.
 | `{unit}.saif` | activity of every net in the window, from the simulation with these delays |
 | `bench.v`, `stimulus.hex`, `expected.hex` | bench (instance `bench.unit`) and its vectors |
 | `names.json` | what the cells and nets were called before their names were made legal |
-
+{files}
 ## Conditions
 
 - Library: {digests} at {volts} V.
-- Clock: {mhz:g} MHz, in simulation a period of {period} ns; ideal, without slew.
-- Inputs switch with the rising edge, without slew. No wires, no load on outputs; a default wire
+- Clock: {mhz:g} MHz, in simulation a period of {period} ns; {way}.
+- Inputs switch {switch}, without slew. {wires}, no load on outputs; a default wire
   load of the library must be off.
 - {operations} operations, one a cycle, results after {latency} cycles. Ports in a line of
   `stimulus.hex`: {inputs}; of `expected.hex`: {outputs}; the first is the most significant.
@@ -96,10 +130,7 @@ foreach file {{{library}}} {{ read_liberty $file }}
 read_verilog {unit}.v
 link_design {unit}
 set_cmd_units -time ns -capacitance pF
-create_clock -name clock -period {period}{source}
-set_input_transition 0 [all_inputs]
-set_input_delay 0 -clock clock [get_ports {{{inputs}}}]
-set_output_delay 0 -clock clock [all_outputs]
+{constraints}
 read_sdf {unit}.sdf
 report_checks
 ```

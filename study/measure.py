@@ -252,11 +252,11 @@ class Mapped:
         if self.laid_out is None:
             return analyse_paths(self.mapped.verilog, self.configuration.slug, files, **how)
         wires = self.laid_out.wires_pf()
-        return analyse_wires(self.netlist, files, wires, self._arrivals, **how)
+        return analyse_wires(self.netlist, files, wires, self.arrivals, **how)
 
     @cached_property
-    def _arrivals(self) -> ClockArrivals:
-        """Of the clock at flops."""
+    def arrivals(self) -> ClockArrivals:
+        """When the clock reaches the flops."""
         if self.clock is None:
             return ClockArrivals()
         return clock_arrivals(self.netlist, self.library, self.timing, self.clock)
@@ -285,8 +285,8 @@ class Mapped:
             buffers=0,
             clock_buffers=sum(own.clock_tree.buffers.values()),
             clock_gates=sum(bool(self.library[own.kind].clock_gate) for own in cells),
-            insertion_ns=significant(self._arrivals.latest_ns, 6),
-            skew_ns=significant(self._arrivals.skew_ns, 6),
+            insertion_ns=significant(self.arrivals.latest_ns, 6),
+            skew_ns=significant(self.arrivals.skew_ns, 6),
             hold_slack_ns=paths.hold_slack_ns,
             clock_share=round(split.clock / real.total_pj, 4) if split and real.total_pj else None,
             light_pj=energy(LIGHT),
