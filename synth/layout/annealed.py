@@ -1,8 +1,8 @@
 """Placement by simulated annealing of half the perimeter of all nets.
 
-A move takes a cell to another place of its row or of another one, and the cells there aside as far
-as they overlap it: every state is a legal placement. Nets of many pins are left out, they reach
-everywhere anyway.
+A move takes a cell to another place of its row or of another one, mostly near a cell that it is
+joined to, and the cells there aside as far as they would overlap it: every state is a legal
+placement. Nets of many pins are left out, they reach everywhere anyway.
 """
 
 from typing import Any
@@ -18,16 +18,18 @@ MOVES = 1500
 """Of each cell on average."""
 
 STEPS = 120
-"""Temperatures that they are divided to."""
+"""Temperatures that the moves are divided among."""
 
 HOT, COLD = 0.2, 0.0005
 """First and last temperature, as shares of half the core's perimeter."""
 
 TOWARD = 0.95
+"""Share of the moves that take a cell near another pin of one of its nets, not near itself."""
+
 LARGEST = 40
 """Pins of a net that counts."""
 
-CHAIN = 32
+CHAIN = 16
 """Cells that may move at once."""
 
 

@@ -210,30 +210,25 @@ def _neighbour(core, cell):
 
 @njit(cache=True, nogil=True)
 def anneal(core, moves, steps, hot, cold, toward):
-    """`moves` moves in `steps` temperatures, from `hot` to `cold`, in doubled units of length. The
-    window in which a cell moves shrinks so that about 44 % of the moves are made.
+    """`moves` moves in `steps` temperatures, from `hot` to `cold`, in doubled units of length. A
+    cell goes to a window around itself or, the share `toward` of the moves, around another pin of
+    one of its nets. The window shrinks so that about 44 % of the moves are made, as in VPR
+    (V. Betz, J. Rose, FPL 1997).
     """
     cells, rows = len(core.widths), len(core.count)
     for net in range(len(core.starts) - 1):
         core.lengths[net] = _length(core, net)
-    window = 1.0
-    move = 0
+    window, move = 1.0, 0
     for step in range(steps):
         temperature = hot * (cold / hot) ** (step / (steps - 1))
-        done = 0
+        made = 0
         for _ in range(moves // steps):
             move += 1
             cell = int(_random(core.random) * cells)
-            near = cell
-            if _random(core.random) < toward:
-                near = _neighbour(core, cell)
-            x = core.points[near, 0] + (2 * _random(core.random) - 1) * window * 2 * core.width
-            y = (
-                core.points[near, 1] / (2 * core.height)
-                - 0.5
-                + (2 * _random(core.random) - 1) * max(window * rows, 1.5)
-            )
-            row = min(max(math.floor(y + 0.5), 0), rows - 1)
-            centre = min(max(int(x), 0), 2 * core.width)
-            done += _move(core, cell, row, centre, temperature, move)
-        window = min(max(window * (0.56 + done / (moves // steps)), 0.02), 1.0)
+            near = _neighbour(core, cell) if _random(core.random) < toward else cell
+            aside = (2 * _random(core.random) - 1) * window * 2 * core.width
+            up = (2 * _random(core.random) - 1) * max(window * rows, 1.5)
+            centre = min(max(int(core.points[near, 0] + aside), 0), 2 * core.width)
+            row = math.floor(core.points[near, 1] / (2 * core.height) + up)
+            made += _move(core, cell, min(max(row, 0), rows - 1), centre, temperature, move)
+        window = min(max(window * (0.56 + made / (moves // steps)), 0.02), 1.0)

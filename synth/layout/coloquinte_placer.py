@@ -66,7 +66,7 @@ def placed(problem: Problem) -> NDArray[np.int64]:
         "nets": [pins[start:end] for start, end in pairwise(problem.starts.tolist())],
         "effort": EFFORT,
     }
-    command = [sys.executable, "-c", _SCRIPT]
+    command = [sys.executable, "-P", "-c", _SCRIPT]
     run = subprocess.run(
         command, input=json.dumps(given), capture_output=True, text=True, check=False
     )

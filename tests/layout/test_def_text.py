@@ -1,6 +1,8 @@
 """A placement as DEF, read back."""
 
 import re
+import shutil
+import subprocess
 
 import pytest
 
@@ -79,3 +81,33 @@ def test_nets_connect_what_the_netlist_connects(written):
     for pin, net in (("clk", "clk"), ("z[0]", "n0"), ("z[1]", "n1")):
         expected[names.net(net)].append(("PIN", pin))
     assert found == {net: sorted(own) for net, own in expected.items()}
+
+
+@pytest.mark.eda
+def test_magic_reads_it(mac, tmp_path):
+    """With the cells of Debian's package: nothing to complain of, all of it there."""
+    magic, folder = shutil.which("magic"), mac.pdk.liberty[0].parent
+    lef, technology = folder / "osu018_stdcells.lef", folder / "SCN6M_SUBM.10.tech"
+    if not (magic and lef.exists() and technology.exists()):
+        pytest.skip("magic or the LEF file of osu018 is not installed")
+    placed = place(mac.netlist, mac.library, row_um=mac.pdk.row_um)
+    text = def_text(mac.netlist, placed, LegalNames(mac.netlist), layer="metal2")
+    (tmp_path / "unit.def").write_text(text)
+    (tmp_path / "read.tcl").write_text(f"lef read {lef}\ndef read unit.def\nquit -noprompt\n")
+    run = subprocess.run(
+        [magic, "-dnull", "-noconsole", "-T", str(technology), "read.tcl"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=120,
+        check=True,
+    )
+    said = (run.stdout + run.stderr).partition("Reading DEF data")[2].splitlines()
+    counts = len(mac.netlist.cells), len(_section(text, "PINS")), len(_section(text, "NETS"))
+    told = ("subcell instances", "pins", "nets")
+    expected = [
+        f"Processed {count} {what} total." for count, what in zip(counts, told, strict=True)
+    ]
+    assert [line.strip() for line in said if line.endswith("total.")] == expected
+    assert not [line for line in said if line.startswith("DEF read, Line")]

@@ -166,3 +166,15 @@ def test_nothing_is_written_where_results_go(ring, tiny, placer, capfd):
 
 def test_the_placer_has_a_name():
     assert default_placer() in PLACERS
+
+
+@pytest.mark.eda
+def test_a_mac_has_wires_as_long_as_either_placer_makes_them(mac):
+    """The two placers know nothing of each other: their lengths differ by less than a fifth."""
+    pytest.importorskip("coloquinte")
+    pytest.importorskip("numba")
+    totals = []
+    for placer in PLACERS:
+        placed = place(mac.netlist, mac.library, row_um=mac.pdk.row_um, placer=placer)
+        totals.append(sum(lengths(mac.netlist, placed).values()))
+    assert 0.8 < totals[0] / totals[1] < 1.25
