@@ -81,7 +81,8 @@ def _texts(
     simulated: SimResult,
 ) -> dict[str, str]:
     """The files that tools read."""
-    netlist, library, bench = unit.netlist, unit.library, simulation.bench
+    netlist, library = unit.netlist, unit.library
+    bench = simulation.delayed(unit.timing)
     top = netlist.top
     kinds = {cell.kind for cell in netlist.cells.values()}
     widths = {port: len(nets) for port, nets in (netlist.inputs | netlist.outputs).items()}

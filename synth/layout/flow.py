@@ -64,6 +64,6 @@ def lay_out(
         netlist, library, row_um=layout.row_um, density=layout.density, placer=layout.placer
     )
     tree = add_clock_tree(netlist, library, placement, pdk, clock)
-    placement = legalize(tree.netlist, library, tree.placement)
+    placement = legalize(tree.netlist, library, placement, tree.wished)
     found = lengths(tree.netlist, placement)
     return LaidOut(tree.netlist, placement, tree, found, layout.wire_ff_um)
