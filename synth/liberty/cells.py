@@ -130,7 +130,10 @@ class EnergyGroup:
 
 @dataclass(frozen=True)
 class Pin:
-    """A pin; capacitances in pF for each edge; `function` over pins and the flop's state names."""
+    """A pin; capacitances in pF for each edge; `function` over pins and the flop's state names.
+
+    The load (pF) and the slew (ns) that it must not have more of, None where the file does not say.
+    """
 
     name: str
     direction: Direction
@@ -140,6 +143,8 @@ class Pin:
     function: Expr | None
     arcs: tuple[Arc, ...]
     energies: tuple[EnergyGroup, ...]
+    max_load_pf: float | None = None
+    max_slew_ns: float | None = None
 
     @property
     def capacitance(self) -> float:
