@@ -4,7 +4,7 @@ Exact as far as a slew goes: slews beyond the readers of a changed net are taken
 """
 
 from collections import ChainMap
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -15,7 +15,10 @@ from ..liberty.library import Library
 from ..mapping.netlist import CONSTANT_NETS, Cell, Netlist
 from ..power.engine import Activity, evaluate
 from ..timing.delays import ArcDelay, Edges, Timing, analyse, through
-from .variants import Variants, is_buffer
+from .variants import Variants, is_buffer, neighbours
+
+Activities = Callable[[Netlist, Timing], Mapping[str, Activity]]
+"""The activity of every net of a netlist with its delays: as simulated, or as assumed."""
 
 
 class Change(NamedTuple):
@@ -54,14 +57,15 @@ class State:
         netlist: Netlist,
         library: Library,
         wires_pf: Mapping[str, float],
-        activity: Mapping[str, Activity],
+        activity_of: Activities,
         clock_net: str | None,
     ) -> None:
         self.netlist = netlist
         self._library, self._wires = library, wires_pf
-        self._activity, self._clock = activity, clock_net
+        self._activity_of, self._clock = activity_of, clock_net
         self._timing = analyse(netlist, library, clock_net, wires_pf=wires_pf)
-        power = evaluate(netlist, library, self._timing, activity, clock_net=clock_net)
+        self._activity = activity_of(netlist, self._timing)
+        power = evaluate(netlist, library, self._timing, self._activity, clock_net=clock_net)
         self._watts = {name: own.total for name, own in power.instances.items()}
         self.watts = power.total
         self._ports = {net for nets in netlist.outputs.values() for net in nets}
@@ -111,7 +115,7 @@ class State:
                 pins = {pin: source if n == target else n for pin, n in cells[reader].pins.items()}
                 cells[reader] = replace(cells[reader], pins=pins)
         netlist = replace(self.netlist, cells=cells)
-        return State(netlist, self._library, wires, self._activity, self._clock)
+        return State(netlist, self._library, wires, self._activity_of, self._clock)
 
     def changes(
         self, names: Iterable[str], variants: Variants, limit_ns: float, gain: float
@@ -123,11 +127,11 @@ class State:
         probes: list[tuple[Cell, _Around]] = []
         for name in names:
             cell = self.netlist.cells[name]
-            kinds: list[str | None] = list(variants.get(cell.kind, ()))
+            kinds: list[str | None] = list(neighbours(cell.kind, variants))
             if is_buffer(self._library[cell.kind]) and self._ends(cell)[1] not in self._ports:
                 kinds.append(None)
             for kind in kinds:
-                if kind != cell.kind and (around := self._around(cell, kind, limit_ns)):
+                if around := self._around(cell, kind, limit_ns):
                     start = len(probes)
                     touched = self._touched(cell, kind, around)
                     probes += [(own, around) for own in touched.values()]

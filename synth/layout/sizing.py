@@ -6,16 +6,19 @@ readers' inputs steeper, who then take less; a buffer does both. Which of it win
 wires.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..liberty.library import Library
 from ..mapping.netlist import Netlist
 from ..power.engine import Activity
-from .changes import Change, State
+from .changes import Activities, Change, State
 from .variants import Variants
 
-_PASSES = 20
+_PASSES = 6
 """At most; a pass finds less than the one before it."""
+
+_PARTS = 8
+"""Of the changes of a pass, that are tried one by one."""
 
 _GAIN = 1e-7
 """Share of the power that a change must be worth."""
@@ -46,7 +49,7 @@ def sized(
     library: Library,
     variants: Variants,
     wires_pf: Mapping[str, float],
-    activity: Mapping[str, Activity],
+    activity_of: Activities,
     *,
     clock_net: str | None,
     room: float,
@@ -56,27 +59,36 @@ def sized(
 
     A change counts where a cell, its drivers and their other readers, and its readers take less
     power together; above all, no load and no slew gets beyond its limit, and those that are come
-    back. Changes that touch no cell in common are made together, again and again until there is
-    none. `room`: over the longest path of the netlist as it is, what a path may take; below 1
-    nothing is slowed down, and nothing is made faster either.
+    back. Changes that touch no cell in common are made together, and stay where the whole takes
+    less, of which `activity_of` is the judge: glitches follow delays. Otherwise parts of them are
+    tried, an eighth at last. `room`: over the longest path of the netlist as it is, what a path may
+    take; below 1 nothing is slowed down, and nothing is made faster either.
     Deterministic. Raises: as `analyse` and `evaluate`.
     """
-    state = State(netlist, library, wires_pf, activity, clock_net)
+    state = State(netlist, library, wires_pf, activity_of, clock_net)
     limit = max(room, 1.0) * state.longest_ns
     names = list(netlist.cells)
     for _ in range(_PASSES):
         changes = _apart(state.changes(names, variants, limit, _GAIN))
-        while changes:
-            after = state.after(changes)
-            if _is_better(after, state, limit):
-                break
-            changes = changes[: len(changes) // 2]
-        if not changes:
+        before, state = state, _made(state, changes, limit, len(changes) // _PARTS)
+        if state is before:
             break
-        state = after
         touched = {name for change in changes for name in change.touched}
         names = [name for name in state.netlist.cells if name in touched]
     return state.netlist
+
+
+def _made(state: State, changes: Sequence[Change], limit_ns: float, least: int) -> State:
+    """The state after changes, as far as they make it better; of parts of more than `least`."""
+    if not changes:
+        return state
+    after = state.after(changes)
+    if _is_better(after, state, limit_ns):
+        return after
+    half = len(changes) // 2
+    if half < max(least, 1):
+        return state
+    return _made(_made(state, changes[:half], limit_ns, least), changes[half:], limit_ns, least)
 
 
 def _is_better(after: State, before: State, limit_ns: float) -> bool:

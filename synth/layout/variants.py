@@ -28,6 +28,15 @@ def variants(library: Library, dont_use: Collection[str] = ()) -> Variants:
     return found
 
 
+def neighbours(kind: str, variants: Variants) -> list[str]:
+    """The next smaller and the next larger variant of a cell."""
+    kinds = variants.get(kind, [])
+    if not kinds:
+        return []
+    place = kinds.index(kind)
+    return [*kinds[max(place - 1, 0) : place], *kinds[place + 1 : place + 2]]
+
+
 def _function(cell: LibertyCell) -> object:
     """Equal for cells that do the same: truth tables of the outputs and of what a flop does."""
     inputs = sorted(pin.name for pin in cell.inputs)
