@@ -134,7 +134,10 @@ class EnergyGroup:
 
 @dataclass(frozen=True)
 class Pin:
-    """A pin; capacitances in pF for each edge; `function` over pins and names of the stored bit."""
+    """A pin; capacitances in pF for each edge; `function` over pins and names of the stored bit.
+
+    The load (pF) and the slew (ns) that it must not have more of, None where the file does not say.
+    """
 
     name: str
     direction: Direction
@@ -144,6 +147,8 @@ class Pin:
     function: Expr | None
     arcs: tuple[Arc, ...]
     energies: tuple[EnergyGroup, ...]
+    max_load_pf: float | None = None
+    max_slew_ns: float | None = None
 
     @property
     def capacitance(self) -> float:

@@ -74,6 +74,8 @@ class CellReader:
         self._tables = TableReader.of(library)
         self._units = self._tables.units
         self._input_pf = _number(library, "default_input_pin_cap", self._units.pf) or 0.0
+        self._max_pf = _number(library, "default_max_capacitance", self._units.pf)
+        self._max_ns = _number(library, "default_max_transition", self._units.ns)
         self._default_watts = _number(library, "default_cell_leakage_power", self._units.watt)
         self._kind = ""  # of the cell being read, for messages
 
@@ -181,8 +183,14 @@ class CellReader:
         rise, fall = (both if own is None else own for own in (rise, fall))
         arcs = (a for group in node.of("timing") for a in self._arcs(group))
         energies = (e for group in node.of("internal_power") for e in self._energies(group))
-        clock = node.is_set("clock")
-        return Pin(name, direction, rise, fall, clock, function, tuple(arcs), tuple(energies))
+        load = _number(node, "max_capacitance", self._units.pf)
+        slew = _number(node, "max_transition", self._units.ns)
+        if load is None and direction is Direction.OUTPUT:
+            load = self._max_pf
+        return Pin(
+            *(name, direction, rise, fall, node.is_set("clock"), function),
+            *(tuple(arcs), tuple(energies), load, self._max_ns if slew is None else slew),
+        )
 
     def _arcs(self, node: Group) -> Iterator[Arc]:
         kind = _ARC_KINDS.get(node.get("timing_type") or "combinational")

@@ -42,7 +42,7 @@ class ArcDelay(NamedTuple):
     fall_ns: float | None
 
 
-class _Through(NamedTuple):
+class Through(NamedTuple):
     """What surroundings make of an instance, and of all like it: delays, slews by output pin."""
 
     arcs: tuple[ArcDelay, ...]
@@ -92,16 +92,16 @@ def analyse(
     if clock_net is not None:
         slews[clock_net] = Edges(0.0, 0.0)
     delays: list[ArcDelay] = []
-    known: dict[_Surroundings, _Through] = {}
+    known: dict[_Surroundings, Through] = {}
     for name in _order(netlist, kinds, related, inputs):
         cell = netlist.cells[name]
         around = _surroundings(cell, kinds[cell.kind], related[cell.kind], loads, slews)
-        through = known.get(around)
-        if through is None:
-            through = known[around] = _through(cell, kinds[cell.kind], loads, slews)
-        for pin, worst in through.slews:
+        found = known.get(around)
+        if found is None:
+            found = known[around] = through(cell, kinds[cell.kind], loads, slews)
+        for pin, worst in found.slews:
             slews[cell.pins[pin]] = worst
-        delays += [ArcDelay(name, *arc[1:]) for arc in through.arcs]
+        delays += [ArcDelay(name, *arc[1:]) for arc in found.arcs]
     return Timing(loads, slews, tuple(delays))
 
 
@@ -211,9 +211,9 @@ def _surroundings(
     return (cell.kind, *found)
 
 
-def _through(
+def through(
     cell: Cell, liberty: LibertyCell, loads: Mapping[str, Edges], slews: Mapping[str, Edges]
-) -> _Through:
+) -> Through:
     """Delays of one instance, and the slews of its output pins."""
     constants = {pin: CONSTANT_NETS[net] for pin, net in cell.pins.items() if net in CONSTANT_NETS}
     arcs: list[ArcDelay] = []
@@ -242,7 +242,7 @@ def _through(
             found[arc.related] = delay if known is None else _worse(known, delay)
         worst.append((pin.name, Edges(worst_rise, worst_fall)))
         arcs += found.values()
-    return _Through(tuple(arcs), tuple(worst))
+    return Through(tuple(arcs), tuple(worst))
 
 
 def _never(arc: Arc, constants: Mapping[str, int]) -> bool:

@@ -57,6 +57,20 @@ def test_pins(tiny):
     assert (d.is_clock, clock.is_clock) == (False, True)
 
 
+def test_limits_of_pins(tiny, changed):
+    """Of the pin, else of the library, which gives no load to inputs."""
+    assert {(p.max_load_pf, p.max_slew_ns) for p in tiny["INV"].pins.values()} == {(None, None)}
+    given = changed(
+        ("default_operating_conditions", "default_max_capacitance : 4;\n"
+         "  default_max_transition : 3;\n  default_operating_conditions"),
+        ('function : "!A";', 'function : "!A"; max_capacitance : 2; max_transition : 1;'),
+    )  # fmt: skip
+    inv, nand = given["INV"].pins, given["NAND2"].pins
+    assert (inv["Y"].max_load_pf, inv["Y"].max_slew_ns) == (2.0, 1.0)
+    assert (nand["Y"].max_load_pf, nand["Y"].max_slew_ns) == (4.0, 3.0)
+    assert (inv["A"].max_load_pf, inv["A"].max_slew_ns) == (None, 3.0)
+
+
 def test_arcs(tiny):
     (arc,) = tiny["INV"].pins["Y"].arcs
     assert (arc.related, arc.kind, arc.sense) == ("A", ArcKind.COMBINATIONAL, Sense.NEGATIVE)
