@@ -21,6 +21,11 @@ class Slopes(NamedTuple):
     rise: Array
     fall: Array
 
+    @property
+    def slowest(self) -> float:
+        """The longest edge."""
+        return float(max(self.rise.max(), self.fall.max()))
+
     def of(self, which: NDArray[np.intp]) -> "Slopes":
         """At some of the nets, in this order."""
         return Slopes(self.at[which], self.rise[which], self.fall[which])
@@ -157,9 +162,18 @@ class Driver:
 
     @cached_property
     def reach_pf(self) -> float:
-        """The largest load in its tables."""
-        tables = [table for arc in self._arcs for table in (arc.rise_transition, arc.cell_rise)]
-        return min(max(table.loads) for table in tables if table is not None)
+        """The largest load of its tables."""
+        return min(table.loads[-1] for table in self._tables)
+
+    @cached_property
+    def reach_ns(self) -> float:
+        """The slowest edge of its tables."""
+        return min(table.slews[-1] for table in self._tables)
+
+    @cached_property
+    def _tables(self) -> list[Table]:
+        both = [table for arc in self._arcs for table in (arc.rise_transition, arc.fall_transition)]
+        return [table for table in both if table is not None]
 
     @cached_property
     def _arcs(self) -> tuple[Arc, ...]:

@@ -18,7 +18,7 @@ from .steiner import steiner_tree
 
 LEAVES = (4, 6, 8, 12, 16, 24, 32)
 """Sinks of a leaf, at most."""
-FAN_OUTS = (8, 16, 32)
+FAN_OUTS = (4, 8, 16, 32)
 """Buffers and gates behind a buffer, at most."""
 
 
@@ -47,6 +47,11 @@ class Level:
         return parents
 
     @cached_property
+    def with_sinks(self) -> NDArray[np.intp]:
+        """The nets that drive sinks."""
+        return np.flatnonzero([len(own) for own in self.sinks])
+
+    @cached_property
     def fan_out(self) -> Array:
         """How many buffers each net drives."""
         return np.array([len(own) for own in self.buffers], float)
@@ -57,7 +62,7 @@ Shape = tuple[Level, ...]
 
 
 class Limits(NamedTuple):
-    """Of every net of the clock, ns."""
+    """At flops and clock gates, ns."""
 
     slew_ns: float
     skew_ns: float
@@ -94,16 +99,18 @@ class Candidate(NamedTuple):
 
 
 class Assessment(NamedTuple):
-    """A tree's energy a cycle, slowest edge, skew; its largest load as a share of the table's."""
+    """A tree's energy a cycle, slowest edge at a sink, skew; and the largest load, or slew before a
+    buffer, as a share of what the buffer's tables reach to.
+    """
 
     energy_pj: float
     slew_ns: float
     skew_ns: float
-    load: float
+    reach: float
 
     def excess(self, limits: Limits) -> float:
         """By how much it is above its limits, as a share of each; 0 where it keeps them."""
-        shares = self.slew_ns / limits.slew_ns, self.skew_ns / limits.skew_ns, self.load
+        shares = self.slew_ns / limits.slew_ns, self.skew_ns / limits.skew_ns, self.reach
         return sum(max(0.0, share - 1.0) for share in shares)
 
 
@@ -207,7 +214,7 @@ class Problem:
         none, slow = np.zeros(1), np.full(1, self.limits.slew_ns)
         slopes = Slopes(none, none, none) if self.gate is None else Slopes(none, slow, slow)
         driver = self.gate
-        energy = slew = share = skew = 0.0
+        energy = slew = skew = reach = 0.0
         for place in reversed(range(len(candidate.shape))):
             level, below = candidate.shape[place], candidate.buffer(place - 1)
             load = level.pins if below is None else _with(level.pins, below, level.fan_out)
@@ -215,17 +222,19 @@ class Problem:
                 energy += float(driver.a_cycle(slopes, load).sum())
                 if driver is not self.gate:  # whose pin is a sink of another net
                     energy += float(driver.clock.energy.a_cycle(slopes, none).sum())
-                share = max(share, float(load.larger.max()) / driver.reach_pf)
+                slowest, largest = slopes.slowest, float(load.larger.max())
+                reach = max(reach, slowest / driver.reach_ns, largest / driver.reach_pf)
                 slopes = driver.drive(slopes, load)
             energy += self.volts**2 * float(load.larger.sum())
             for kind, count in level.counts.items():
                 energy += float(count @ self.pins[kind].energy.a_cycle(slopes, none))
-            slew = max(slew, float(slopes.rise.max()), float(slopes.fall.max()))
+            if level.counts:
+                slew = max(slew, slopes.of(level.with_sinks).slowest)
             if not level.height:
                 skew = float(np.ptp(slopes.at))
             if below is not None:
                 slopes, driver = slopes.of(level.parents), below
-        return Assessment(energy, slew, skew, share)
+        return Assessment(energy, slew, skew, reach)
 
     def best(self) -> tuple[Candidate, Assessment]:
         """Of all within the limits that of least energy, else that which is least above them; the
@@ -266,7 +275,7 @@ class Problem:
         energy = float((self.volts**2 * loads + leaf.energy.least(loads)).sum())
         for kind, count in level.counts.items():
             energy += float(count @ self.pins[kind].energy.least(none))
-        return _Outlook(energy, max(float(slopes.rise.max()), float(slopes.fall.max())))
+        return _Outlook(energy, slopes.slowest)
 
 
 class _Outlook(NamedTuple):

@@ -7,9 +7,9 @@ behind as many buffers and gates as any other: a gate stands among the buffers o
 own tree ends at, and nothing else is delayed to balance it.
 
 Of all trees of `clock_search` the one of least energy a cycle is chosen whose edges are fast
-enough. An edge of the clock takes at most as long as a flop, from the clock to its output; the skew
-is at most the shortest such delay, so that no flop misses what another one still holds; and loads
-are within the tables.
+enough. At a flop an edge takes at most as long as the flop from its clock to its output; the skew
+is at most the shortest such delay, so that no flop misses what another one still holds; loads and
+slews of buffers are within their tables.
 """
 
 import itertools
@@ -37,8 +37,8 @@ PREFIX = "clock_tree."
 class Tree:
     """What one net of the clock became: `leaves` buffers that drive flops, with at most `sinks` of
     them each, and buffers above them, in all `levels`; energy of a cycle in which this clock runs,
-    of its nets, pins and buffers together; the slowest edge, and the skew between the net's own
-    flops. `is_within` is whether no slew, load or skew is above its limit.
+    of its nets, pins and buffers together; the slowest edge at a flop or a gate, and the skew
+    between the net's own flops. `is_within` is whether all limits are kept.
     """
 
     net: str
