@@ -29,7 +29,7 @@ TOWARD = 0.95
 LARGEST = 40
 """Pins of a net that counts."""
 
-CHAIN = 16
+CHAIN = 32
 """Cells that may move at once."""
 
 
@@ -68,7 +68,7 @@ def _rows(problem: Problem) -> dict[str, Any]:
         "x": x,
         "row": row,
         "order": order,
-        "count": np.bincount(row, minlength=grid.rows),
+        "filled": np.bincount(row, minlength=grid.rows),
         "free": grid.width - np.bincount(row, widths, grid.rows).astype(np.int64),
         "points": np.concatenate([centres, 2 * problem.ports]),
     }

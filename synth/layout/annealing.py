@@ -19,7 +19,7 @@ class Core(NamedTuple):
 
     Members:
         width, height: of a row. widths: of cells. x: left edges of cells. row: their rows. order:
-        cells of each row from left to right. count: of cells in each row. free: width that its
+        cells of each row from left to right. filled: how many these are. free: width that its
         cells leave. starts, pins: as in `Problem`. cell_starts, cell_nets: nets of each cell.
         points: twice the centre of cells and twice the places of ports. lengths: twice the half
         perimeter of nets. seen: the move that last looked at a net. changed: the nets of a move,
@@ -33,7 +33,7 @@ class Core(NamedTuple):
     x: _Ints
     row: _Ints
     order: _Ints
-    count: _Ints
+    filled: _Ints
     free: _Ints
     starts: _Ints
     pins: _Ints
@@ -77,7 +77,7 @@ def _length(core, net):
 @njit(cache=True)
 def _find(core, row, centre):
     """The place in a row of the first cell whose doubled centre is right of `centre`."""
-    low, high = 0, core.count[row]
+    low, high = 0, core.filled[row]
     while low < high:
         middle = (low + high) // 2
         if core.points[core.order[row, middle], 0] > centre:
@@ -94,19 +94,19 @@ def _take(core, cell):
     place = 0
     while core.order[row, place] != cell:
         place += 1
-    core.count[row] -= 1
+    core.filled[row] -= 1
     core.free[row] += core.widths[cell]
-    for number in range(place, core.count[row]):
+    for number in range(place, core.filled[row]):
         core.order[row, number] = core.order[row, number + 1]
     return place
 
 
 @njit(cache=True)
 def _put(core, cell, row, place):
-    for number in range(core.count[row], place, -1):
+    for number in range(core.filled[row], place, -1):
         core.order[row, number] = core.order[row, number - 1]
     core.order[row, place] = cell
-    core.count[row] += 1
+    core.filled[row] += 1
     core.free[row] -= core.widths[cell]
     core.row[cell] = row
 
@@ -120,7 +120,7 @@ def _make_room(core, cell, row, place, x):
     x = min(max(x, 0), core.width - width)
     core.moved[0], core.new[0] = cell, x
     count, end = 1, x + width
-    for number in range(place, core.count[row]):
+    for number in range(place, core.filled[row]):
         other = core.order[row, number]
         if core.x[other] >= end:
             break
@@ -215,7 +215,7 @@ def anneal(core, moves, steps, hot, cold, toward):
     one of its nets. The window shrinks so that about 44 % of the moves are made, as in VPR
     (V. Betz, J. Rose, FPL 1997).
     """
-    cells, rows = len(core.widths), len(core.count)
+    cells, rows = len(core.widths), len(core.filled)
     for net in range(len(core.starts) - 1):
         core.lengths[net] = _length(core, net)
     window, move = 1.0, 0
