@@ -7,7 +7,7 @@ from typing import Annotated
 from ..synth.liberty.library import Library
 from ..synth.mapping.netlist import Netlist
 from ..synth.power.engine import InstancePower, PowerResult
-from ..synth.power.recorded import Recorded, clock_tree, power_of
+from ..synth.power.recorded import Recorded, power_of
 from .columns import Column
 from .records import Flat, significant
 from .tables import Sheet, Table
@@ -95,7 +95,6 @@ def netlist_power(
     Raises: as `power_of`.
     """
     power = power_of(netlist, library, recorded)
-    clocks, tree = clock_tree(netlist, library)
     energy = power.total * recorded.seconds * 1e12
     kinds = {name: cell.kind for name, cell in netlist.cells.items()}
     return NetlistPower(
@@ -112,7 +111,7 @@ def netlist_power(
         energy_pj=significant(energy, 6),
         operations=operations,
         energy_pj_per_operation=significant(energy / operations, 6) if operations else None,
-        groups=tuple(_groups(power, clocks, tree)),
+        groups=tuple(_groups(power)),
         hierarchy=tuple(_branches(power, depth, divider)),
         instances=tuple(
             Instance(instance=name, cell=kind, power=_watts(power.instances[name]))
@@ -121,13 +120,13 @@ def netlist_power(
     )
 
 
-def _groups(power: PowerResult, clocks: set[str], tree: set[str]) -> Iterator[Group]:
-    rest = power.instances.keys() - power.flops - tree
+def _groups(power: PowerResult) -> Iterator[Group]:
+    clocks, tree = power.clock.ports, power.clock.cells
     for name, cells, nets in (
-        ("sequential", power.flops, set()),
-        ("combinational", rest, set()),
+        ("sequential", power.flops, frozenset()),
+        ("combinational", power.instances.keys() - power.flops - tree, frozenset()),
         ("clock", tree, clocks),
-        ("inputs", set(), power.nets.keys() - clocks),
+        ("inputs", frozenset(), power.nets.keys() - clocks),
     ):
         own = _with_nets(power.of(cells), power, nets)
         yield Group(group=name, cells=len(cells), power=_watts(own))

@@ -7,7 +7,7 @@ share of time at 1, C the load in pF (the larger of rise and fall), V the supply
 - internal, output z: D(z) * sum(w E) / sum(w) over the energy groups of each supply, with E the
   mean of the energies of a rise and a fall, each at the slew of the edge of the related pin r that
   causes it, and w = D(r) P(dz/dr) if r is in z's function, else D(r) P(when), else D(r) / 2.
-- internal, input p (a flop's data and clock too): sum of D(p) * P(when) * (rise + fall) / 2.
+- internal, input p (data and clock of what stores too): sum of D(p) * P(when) * (rise + fall) / 2.
 - leakage: sum of the states' watts times P(when), the rest of the time at the cell's own value.
 
 No instance drives the input ports and the clock: their 0.5 C V^2 D is in `PowerResult.nets`.
@@ -26,6 +26,7 @@ from ..liberty.boolean import Bits
 from ..liberty.cells import EnergyGroup, LibertyCell, Pin, Sense
 from ..liberty.library import LibertyError, Library
 from ..mapping.netlist import CONSTANT_NETS, Cell, Netlist
+from ..timing.clock_network import ClockNetwork, clock_network
 from ..timing.delays import Edges, Timing
 from .states import (
     OPENSTA,
@@ -72,13 +73,19 @@ class InstancePower(NamedTuple):
 
 @dataclass(frozen=True)
 class PowerResult:
-    """Watts by instance, and of the nets that no instance drives (input ports, the clock)."""
+    """Watts by instance, and of the nets that no instance drives (input ports, the clock).
+
+    Members:
+        flops: the instances that are; clock: what is before them.
+        toggling: all but leakage by the net whose toggles cause it: of the pins on it, and of its
+            load.
+    """
 
     instances: dict[str, InstancePower]
     nets: dict[str, float]
     flops: frozenset[str]
+    clock: ClockNetwork
     toggling: dict[str, float]
-    """All but leakage by the net whose toggles cause it: of the pins on it, and of its load."""
 
     def of(self, names: Iterable[str]) -> InstancePower:
         """Sum over the instances named."""
@@ -102,9 +109,16 @@ class PowerResult:
         return self.of(self.flops)
 
     @cached_property
+    def clocking(self) -> InstancePower:
+        """Sum over the cells between the clocks' ports and the flops; those ports' nets are in
+        `nets`.
+        """
+        return self.of(self.clock.cells)
+
+    @cached_property
     def combinational(self) -> InstancePower:
         """Sum over all other instances."""
-        return self.of(self.instances.keys() - self.flops)
+        return self.of(self.instances.keys() - self.flops - self.clock.cells)
 
     @cached_property
     def total(self) -> float:
@@ -175,7 +189,13 @@ def evaluate(
             for net, watts in zip(pin_nets[kind][pin], (own + load).tolist(), strict=True):
                 toggling[net] = toggling.get(net, 0.0) + watts
     flops = frozenset(c.name for c in netlist.cells.values() if library[c.kind].flop)
-    return PowerResult({name: powers[name] for name in netlist.cells}, nets, flops, toggling)
+    return PowerResult(
+        instances={name: powers[name] for name in netlist.cells},
+        nets=nets,
+        flops=flops,
+        clock=clock_network(netlist, library),
+        toggling=toggling,
+    )
 
 
 def _inputs(netlist: Netlist) -> list[str]:

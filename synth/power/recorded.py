@@ -50,7 +50,7 @@ def read_netlist(files: Sequence[Path], library: Library, top: str | None = None
     (fillers, taps) are left out. `top`: the module, where several are in no other.
 
     Raises: UserError: a file that is none, a syntax error, a cell that is not of the library, or
-    that is neither a gate nor a flop, a pin that it does not have.
+    that lacks what power needs, a pin that it does not have.
     """
     try:
         netlist = parse_yosys_json(verilog_to_json(*files, top=top))
@@ -63,9 +63,7 @@ def read_netlist(files: Sequence[Path], library: Library, top: str | None = None
         if cell.kind not in library.cells:
             rule = f"must be a cell of {library.name}"
             raise UserError(f"{cell.name} of {netlist.top} {rule}, not {cell.kind!r}")
-        if library.cells[cell.kind].latch or library.cells[cell.kind].clock_gate:
-            raise UserError(f"{cell.name} of {netlist.top} must be a gate or a flop, not a latch")
-        if odd := cell.pins.keys() - library.cells[cell.kind].pins.keys():
+        if odd := cell.pins.keys() - library[cell.kind].pins.keys():
             rule = f"pins of {cell.name} must be those of {cell.kind} in {library.name}"
             raise UserError(f"{rule}, not {min(odd)!r}")
     if not cells:
@@ -150,35 +148,6 @@ def power_of(netlist: Netlist, library: Library, recorded: Recorded) -> PowerRes
         raise
     except ValueError as error:
         raise UserError(f"{netlist.top}: {error}") from None
-
-
-def clock_tree(netlist: Netlist, library: Library) -> tuple[set[str], set[str]]:
-    """The input nets that clock flops, and the cells between them and the flops."""
-    drivers = {
-        cell.pins[pin.name]: cell
-        for cell in netlist.cells.values()
-        for pin in library[cell.kind].outputs
-        if pin.name in cell.pins
-    }
-    seen: set[str] = set()
-    cells: set[str] = set()
-    rest = [
-        cell.pins[pin]
-        for cell in netlist.cells.values()
-        if (flop := library[cell.kind].flop)
-        for pin in flop.clocked_on.pins
-    ]
-    while rest:
-        net = rest.pop()
-        if net in seen:
-            continue
-        seen.add(net)
-        driver = drivers.get(net)
-        if driver is not None and not library[driver.kind].flop:
-            cells.add(driver.name)
-            rest += [driver.pins[pin.name] for pin in library[driver.kind].inputs]
-    inputs = {net for nets in netlist.inputs.values() for net in nets}
-    return seen & inputs, cells
 
 
 def _window(dump: Dump, window_ns: tuple[float, float] | None) -> tuple[int, int]:

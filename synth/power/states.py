@@ -91,19 +91,19 @@ class Instances:
 
     @cached_property
     def variables(self) -> list[str]:
-        """What the state of a cell is made of: input pins, then the flop's state or the outputs."""
+        """What the state of a cell is made of: input pins, then the stored bit or the outputs."""
         pins = [pin.name for pin in self.cell.inputs]
         if self.conventions.outputs is OutputPins.OPENSTA:
             return pins + [pin.name for pin in self.cell.outputs]
-        return pins + ([self.cell.flop.state] if self.cell.flop else [])
+        return [*pins, *self.cell.states[:1]]
 
     @cached_property
     def table(self) -> dict[str, Bits]:
         """Truth table over `variables`, with columns for all pins."""
         columns: dict[str, Bits] = dict(truth_table(self.variables))
         if self.conventions.outputs is OutputPins.FOLLOW_FUNCTION:
-            if self.cell.flop:
-                columns[self.cell.flop.inverse] = ~columns[self.cell.flop.state]
+            for inverse in self.cell.states[1:]:
+                columns[inverse] = ~columns[self.cell.states[0]]
             for pin in self.cell.outputs:
                 if pin.function is not None:
                     columns[pin.name] = pin.function.evaluate(columns)
@@ -156,17 +156,24 @@ class IndependentPins:
 
 
 def _duty(instances: Instances, variable: str) -> Array:
-    """Duty of a pin, or of the flop's state by its first output."""
+    """Duty of a pin, or of the stored bit by the first output: of a clock gate that is 1 for a part
+    of the time at which the clock is.
+    """
     if variable in instances.duty:
         return instances.duty[variable]
     first = instances.cell.outputs[0]
     duty = instances.duty[first.name]
+    gate = instances.cell.clock_gate
+    if gate and gate.clock:
+        high = instances.duty[gate.clock]
+        return np.minimum(np.divide(duty, high, out=np.zeros(len(duty)), where=high != 0.0), 1.0)
     return duty if follows_state(instances.cell, first) else 1.0 - duty
 
 
 def follows_state(cell: LibertyCell, pin: Pin) -> bool:
-    """Whether the output is 1 where the flop's state is 1, else it is the inverse."""
-    assert cell.flop is not None
+    """Whether the output is 1 where the stored bit is, else it is the inverse."""
     assert pin.function is not None
-    high = {cell.flop.state: np.bool_(True), cell.flop.inverse: np.bool_(False)}
-    return bool(pin.function.evaluate(high))
+    return bool(pin.function.evaluate(dict(zip(cell.states, _HIGH, strict=False))))
+
+
+_HIGH = (np.bool_(True), np.bool_(False))

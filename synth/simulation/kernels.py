@@ -403,19 +403,17 @@ def _touch(number, place, cells, touched, scalars):
 
 
 @njit(nogil=True, cache=True)
-def _change(machine, number, value, now):
+def _change(net, value, now, fans, cells, touched, scalars):
     """A net takes another value, which its readers will see."""
-    net = machine.nets[number]
     _set(net, value, now)
     for reader in range(net.fan, net.fan_end):
-        fan = machine.fans[reader]
-        _touch(fan >> PIN_BITS, fan & _PLACE, machine.cells, machine.touched, machine.scalars)
+        fan = fans[reader]
+        _touch(fan >> PIN_BITS, fan & _PLACE, cells, touched, scalars)
 
 
 @njit(nogil=True, cache=True)
-def _schedule(machine, out, tick):
+def _schedule(out, tick, events, heads, words, scalars):
     """The output's net will take its target's value."""
-    events, heads, scalars = machine.events, machine.heads, machine.scalars
     free = scalars[FREE]
     if free < 0:
         scalars[FULL] = 1
@@ -427,7 +425,7 @@ def _schedule(machine, out, tick):
     event.out = out
     event.next = heads[place]
     heads[place] = free
-    machine.words[place >> 6] |= np.uint64(1) << np.uint64(place & 63)
+    words[place >> 6] |= np.uint64(1) << np.uint64(place & 63)
 
 
 @njit(nogil=True, cache=True)
@@ -444,7 +442,8 @@ def _next_place(start, words):
 @njit(nogil=True, cache=True)
 def _fire(machine, now):
     """Nets whose events are due take their targets' values."""
-    outs, scalars = machine.outs, machine.scalars
+    nets, cells, outs, fans = machine.nets, machine.cells, machine.outs, machine.fans
+    touched, scalars = machine.touched, machine.scalars
     heads, words, events = machine.heads, machine.words, machine.events
     place = now & (len(heads) - 1)
     due = np.int64(heads[place])
@@ -457,8 +456,9 @@ def _fire(machine, now):
         scalars[FREE] = due
         scalars[PENDING] -= 1
         out = outs[event.out]
-        if machine.nets[out.net].value != out.target:
-            _change(machine, out.net, out.target, now)
+        net = nets[out.net]
+        if net.value != out.target:
+            _change(net, out.target, now, fans, cells, touched, scalars)
         due = following
 
 
@@ -475,7 +475,7 @@ def _run(machine, now, end):
     touched, scalars = machine.touched, machine.scalars
     free, pending, count = scalars[FREE], scalars[PENDING], scalars[TOUCHED]
     last = len(heads) - 1
-    has_tree = len(machine.tree) > 0
+    stores, has_tree = machine.stores, len(machine.tree) > 0
     while True:
         for place in range(count):
             cell = cells[touched[place]]
@@ -485,7 +485,8 @@ def _run(machine, now, end):
             row = after = before ^ changed
             bits, pins = np.uint64(cell.bits), np.uint64(cell.pins)
             if has_tree and bits != pins:
-                after, row = _store(machine, np.int64(touched[place]), before, changed)
+                store = stores[machine.store[touched[place]]]
+                after, row = _store(cell, store, before, changed, tables, nets, machine.pins)
                 changed &= (_ONE << pins) - _ONE
             cell.state = after
             base = np.uint64(cell.counts)
@@ -556,21 +557,16 @@ def _run(machine, now, end):
 
 
 @njit(nogil=True, cache=True)
-def _store(machine, number, before, changed):
+def _store(cell, store, before, changed, tables, nets, pin_nets):
     """What a flop or a latch makes of a change: its state, and that with the bit that it stores by
     now. A flop whose clock pin rises takes its pins as they were before the tick.
     """
-    cell, store, tables = (
-        machine.cells[number],
-        machine.stores[machine.store[number]],
-        machine.tables,
-    )
     pins = np.uint64(cell.pins)
     after = before ^ changed
     own = after & ((_ONE << pins) - _ONE)
     if store.clock == 0:
         stored = np.uint64(tables[np.uint64(store.table) + after])
-        machine.nets[machine.pins[np.uint64(cell.pin) + pins]].value = stored
+        nets[pin_nets[np.uint64(cell.pin) + pins]].value = stored
         own |= stored << pins
         return own, own
     if changed & after & np.uint64(store.clock):
@@ -582,18 +578,19 @@ def _store(machine, number, before, changed):
 @njit(nogil=True, cache=True)
 def _edge(machine, vectors, cycle, now):
     """A rising edge: due events, then flops sample, then inputs switch."""
-    cells, outs = machine.cells, machine.outs
+    cells, outs, tables, delays = machine.cells, machine.outs, machine.tables, machine.delays
+    heads, words, events, scalars = machine.heads, machine.words, machine.events, machine.scalars
     _fire(machine, now)
     for flop in machine.stores:
         cell = cells[flop.cell]
-        _sample(flop, cell, machine.tables)
+        _sample(flop, cell, tables)
         for place in range(flop.out, flop.out_end):
             out = outs[place]
-            value = _shown(flop, cell, out, machine.tables)
+            value = _shown(flop, cell, out, tables)
             if out.target != value:
                 out.target = value
-                delay = out.delay + value * cell.pins + _LOWEST[flop.clock]
-                _schedule(machine, place, now + machine.delays[delay])
+                tick = now + delays[out.delay + value * cell.pins + _LOWEST[flop.clock]]
+                _schedule(place, tick, events, heads, words, scalars)
     _clock(machine, vectors)
     _touch_clocks(machine)
     _drive(machine, vectors, cycle, now)
@@ -602,11 +599,14 @@ def _edge(machine, vectors, cycle, now):
 @njit(nogil=True, cache=True)
 def _drive(machine, vectors, cycle, now):
     """The inputs of a cycle switch."""
+    nets, cells, fans = machine.nets, machine.cells, machine.fans
+    touched, scalars = machine.touched, machine.scalars
     if cycle < len(vectors.inputs):
         ports, inputs = vectors.input_nets, vectors.inputs
         for place in range(len(ports)):
-            if machine.nets[ports[place]].value != inputs[cycle, place]:
-                _change(machine, ports[place], inputs[cycle, place], now)
+            net = nets[ports[place]]
+            if net.value != inputs[cycle, place]:
+                _change(net, inputs[cycle, place], now, fans, cells, touched, scalars)
 
 
 @njit(nogil=True, cache=True)
@@ -639,7 +639,7 @@ def timed(machine, vectors, first, last):
             wrong += _tree_edge(machine, vectors, cycle, edge)
             _run(machine, edge + vectors.late, fall)
             _fire(machine, fall)
-            _change(machine, vectors.clock_net, 0, fall)
+            _turn_port(machine, vectors, fall)
             _run(machine, fall, end)
         else:
             _edge(machine, vectors, cycle, edge)
@@ -653,6 +653,14 @@ def timed(machine, vectors, first, last):
 
 
 @njit(nogil=True, cache=True)
+def _turn_port(machine, vectors, now):
+    """The clock's net takes its other value."""
+    net = machine.nets[vectors.clock_net]
+    touched, scalars = machine.touched, machine.scalars
+    _change(net, 1 - net.value, now, machine.fans, machine.cells, touched, scalars)
+
+
+@njit(nogil=True, cache=True)
 def _tree_edge(machine, vectors, cycle, edge):
     """A rising edge until it has come to all flops and inputs have switched: whether what the last
     cycle's had to be, compared before the first flop takes it, is wrong.
@@ -661,7 +669,7 @@ def _tree_edge(machine, vectors, cycle, edge):
     if early == 0:
         wrong = _is_wrong(machine, vectors, cycle - 1)
     _fire(machine, edge)
-    _change(machine, vectors.clock_net, 1, edge)
+    _turn_port(machine, vectors, edge)
     if early > 0:
         _run(machine, edge, edge + early)
         wrong = _is_wrong(machine, vectors, cycle - 1)

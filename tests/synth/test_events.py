@@ -309,7 +309,7 @@ def gates(cells, delays, inputs, **changes):
     return Case(netlist, delays, inputs, expected, 100, int(clocked), **changes)
 
 
-OUTS = ("Y", "Z", "S", "CO", "Q", "QN")
+OUTS = ("Y", "Z", "S", "CO", "Q", "QN", "GCK")
 
 
 def _drives(cell, pin):
@@ -762,8 +762,173 @@ def test_random_trees(toy, recount, seed, period):
 @pytest.mark.parametrize("period", [1.0, 0.3])
 @pytest.mark.parametrize("timed", [False, True])
 def test_random_trees_in_icarus(toy, seed, period, timed):
-    case = random_case(toy, seed, gates=50 + 90 * (seed % 3), period=period, step=64, tree=True)
+    case = random_case(toy, seed, gates=50 + 90 * (seed % 3), period=period, tree=True)
     compare_results(*(case.run(toy, simulator=s, timed=timed) for s in Simulator))
+
+
+def late(cells, delays, inputs, **changes):
+    """As `gates`, compared are flops' outputs alone, which all are 0 at first."""
+    case = gates(cells, delays, inputs, **changes)
+    outs = [cell.pins["Q"] for cell in case.netlist.cells.values() if "Q" in cell.pins]
+    return replace(case, netlist=replace(case.netlist, outputs={"o": outs}))
+
+
+SHIFT = {
+    "b": ("BUF", {"A": "clk", "Y": "k"}),
+    "c": ("BUF", {"A": "clk", "Y": "l"}),
+    "f": ("DFF", {"CK": "k", "D": "a", "Q": "q"}),
+    "g": ("DFF", {"CK": "l", "D": "q", "Q": "p"}),
+}
+"""A register of two flops, each behind a leaf of its own."""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "shifts"),
+    [
+        (10, 10, True),
+        (40, 10, True),
+        (10, 15, True),  # q changes in the tick in which the second takes what was there
+        (10, 16, False),  # it takes what the first one took with the same edge
+    ],
+)
+def test_skew(toy, recount, first, second, shifts):
+    delays = {("b", "A>Y"): (first, first), ("c", "A>Y"): (second, second)}
+    delays |= {("f", "CK>Q"): (5, 5), ("g", "CK>Q"): (5, 5)}
+    case = late(SHIFT, delays, {"a": [0, 0, 1, 0, 1, 1, 0, 0, 0]}, warm_up=2)
+    shown_late = [0, 0, 0, 1, 0, 1, 1, 0, 0] if shifts else case.stimulus["a"]
+    codes = [q | p << 1 for q, p in zip(case.stimulus["a"], shown_late, strict=True)]
+    result = check(replace(case, expected={"o": codes}), toy, recount, icarus=True)
+    assert result.mismatches == 0
+    other = [q | p << 1 for q, p in zip(case.stimulus["a"], case.stimulus["a"], strict=True)]
+    wrong = check(replace(case, expected={"o": other}), toy, recount, icarus=True).mismatches
+    assert wrong == (4 if shifts else 0)
+    # Without delays no edge is late.
+    zero = check(replace(case, expected={"o": codes}), toy, recount, timed=False, icarus=True)
+    assert (zero.mismatches == 0) == shifts
+
+
+def test_inputs_switch_and_results_count_with_the_tree(toy, recount):
+    """The tree takes 30 to 50 of 200 ticks: 229 behind an edge is before the first flop's next."""
+    cells = SHIFT | {
+        "f": ("DFF", {"CK": "k", "D": "a", "Q": "n"}),
+        "g": ("DFF", {"CK": "l", "D": "b", "Q": "p"}),
+        "d": ("BUF", {"A": "n", "Y": "y"}),
+    }
+    for delay, wrong in ((194, 0), (195, 1)):
+        delays = {("b", "A>Y"): (30, 60), ("c", "A>Y"): (50, 20)}
+        delays |= {("f", "CK>Q"): (5, 5), ("g", "CK>Q"): (5, 5), ("d", "A>Y"): (delay, delay)}
+        case = gates(cells, delays, {"a": [0, 0, 1, 1, 1, 1], "b": [0, 1] * 3}, warm_up=2)
+        case = replace(case, netlist=replace(case.netlist, outputs={"o": ["y", "p"]}))
+        codes = [2 * b + a for a, b in zip(case.stimulus["a"], case.stimulus["b"], strict=True)]
+        result = check(replace(case, expected={"o": codes}), toy, recount, icarus=True)
+        assert result.mismatches == wrong
+        # a rises 50 ticks behind edge 2, n 35 behind edge 3.
+        assert result.activity["a"].duty == pytest.approx((4 * 200 - 50) / 800)
+        assert result.activity["n"].duty == pytest.approx((3 * 200 - 35) / 800)
+        assert result.activity["k"].duty == pytest.approx((100 + 60 - 30) / 200)
+
+
+def test_two_inverters(toy, recount):
+    """The second one's rise follows the first one's fall."""
+    cells = {
+        "i": ("INV", {"A": "clk", "Y": "m"}),
+        "j": ("INV", {"A": "m", "Y": "k"}),
+        "f": ("DFF", {"CK": "k", "D": "a", "Q": "q"}),
+    }
+    delays = {("i", "A>Y"): (30, 7), ("j", "A>Y"): (4, 50), ("f", "CK>Q"): (3, 5)}
+    case = late(cells, delays, {"a": [0, 0, 1, 1, 0, 0]}, warm_up=2)
+    case = replace(case, expected={"o": case.stimulus["a"]})
+    assert check(case, toy, recount, icarus=True).mismatches == 0
+    assert shown(case, toy, recount, "q") == ([0, 1, 0, 1], 400 - 3 + 5)
+    assert shown(case, toy, recount, "a")[1] == 400
+    assert shown(case, toy, recount, "k") == ([2] * 4, 4 * (100 + 30 + 50 - 7 - 4))
+
+
+GATE = {
+    "g": ("CGATE", {"CK": "clk", "E": "e", "GCK": "k"}),
+    "f": ("DFF", {"CK": "k", "D": "a", "Q": "q"}),
+}
+GATE_DELAYS = {("g", "CK>GCK"): (8, 6), ("f", "CK>Q"): (3, 5)}
+
+
+def test_a_gate_stores_what_stands_at_the_end_of_the_clocks_low_half(toy, recount):
+    inputs = {"a": [1, 0, 1, 1, 0, 1, 0, 0], "e": [1, 1, 0, 1, 0, 0, 1, 1]}
+    case = late(GATE, GATE_DELAYS, inputs, warm_up=2)
+    # Open behind 1: cycles 2, 4, 7 of those from 2 on.
+    assert shown(case, toy, recount, "k") == ([2, 0, 2, 0, 0, 2], 3 * (100 + 6 - 8))
+    # q is 1 until cycle 2, and from cycle 4 to cycle 7.
+    assert shown(case, toy, recount, "q") == ([1, 0, 1, 0, 0, 1], 8 + 5 + 600 + 5 - 3)
+    codes = [1, 0, 0, 1, 1, 1, 0, 0]
+    for timed in (False, True):
+        result = check(replace(case, expected={"o": codes}), toy, recount, timed=timed, icarus=True)
+        assert result.mismatches == 0
+        toggles = dict(zip(result.batches.nets, result.batches.toggles.sum(axis=0), strict=True))
+        assert (toggles["k"], toggles["clk"]) == (6, 12)
+
+
+@pytest.mark.parametrize(
+    ("delay", "toggles"),
+    [
+        (49, [2, 0]),  # within the high half: late for this edge, in time for the next
+        (99, [2, 0]),  # with the clock's fall
+        (191, [2, 0]),  # with the next rise less the tree's 8: what was there is stored
+        (192, [0, 2]),  # with the rise: the edge takes what was there before
+    ],
+)
+def test_when_an_enable_comes(toy, recount, delay, toggles):
+    """e rises and falls 8 ticks behind the edges of cycles 2 and 3, g follows."""
+    cells = GATE | {
+        "b": ("BUF", {"A": "e", "Y": "n"}),
+        "g": ("CGATE", {"CK": "clk", "E": "n", "GCK": "k"}),
+    }
+    delays = GATE_DELAYS | {("b", "A>Y"): (delay, delay)}
+    case = late(cells, delays, {"a": [0, 1, 1, 1, 1, 1], "e": [1, 0, 1, 0, 0, 0]}, warm_up=3)
+    assert shown(case, toy, recount, "k")[0] == [*toggles, 0]
+
+
+def test_nested_gates(toy, recount):
+    """The inner one stores while its own clock stands at 0, also when the outer one is closed."""
+    cells = {
+        "g": ("CGATE", {"CK": "clk", "E": "e", "GCK": "k"}),
+        "h": ("CGATET", {"CK": "k", "E": "b", "SE": "1'0", "GCK": "l"}),
+        "f": ("DFF", {"CK": "l", "D": "a", "Q": "q"}),
+        "o": ("DFF", {"CK": "k", "D": "b", "Q": "p"}),
+    }
+    delays = {("g", "CK>GCK"): (8, 6), ("h", "CK>GCK"): (9, 7)}
+    delays |= {("f", "CK>Q"): (3, 5), ("o", "CK>Q"): (3, 5)}
+    inputs = {
+        "e": [1, 1, 1, 0, 0, 1, 1, 1, 0, 0],
+        "b": [1, 1, 0, 1, 0, 1, 1, 0, 1, 0],
+        "a": [0, 0, 1, 1, 0, 1, 1, 0, 1, 0],
+    }
+    case = late(cells, delays, inputs, warm_up=2)
+    both = [e & b for e, b in zip(inputs["e"], inputs["b"], strict=True)]
+    assert shown(case, toy, recount, "k")[0] == [2 * e for e in inputs["e"][1:-1]]
+    assert shown(case, toy, recount, "l")[0] == [2 * own for own in both[1:-1]]
+    zero = check(case, toy, recount, timed=False, icarus=True)
+    assert zero.batches.toggles.sum() == case.run(toy).batches.toggles.sum()
+
+
+def test_refuses_a_tree_that_takes_half_a_period(toy):
+    delays = GATE_DELAYS | {("g", "CK>GCK"): (100, 6)}
+    case = late(GATE, delays, {"a": [0, 1, 1, 1], "e": [1, 1, 1, 1]}, warm_up=2)
+    rule = "the clock must come to all flops within half a period, 0.1 ns, but takes 0.1 ns"
+    with pytest.raises(SimulationError, match=rule):
+        case.run(toy)
+
+
+@pytest.mark.parametrize("skew", [1, 40])
+def test_segments_start_where_flops_stand(toy, recount, skew, monkeypatch):
+    """Where a flop misses what it stores without delays, one batch follows the other."""
+    delays = {("b", "A>Y"): (1, 1), ("c", "A>Y"): (skew, skew)}
+    delays |= {("f", "CK>Q"): (5, 5), ("g", "CK>Q"): (5, 5)}
+    inputs = {"a": [0, 0, 1, 1, 0, 1, 0, 0, 1, 0]}
+    case = late(SHIFT, delays, inputs, warm_up=2, batches=(4, 6))
+    firsts = []
+    run = kernels.timed
+    monkeypatch.setattr(kernels, "timed", lambda *a: firsts.append(a[2]) or run(*a))
+    check(case, toy, recount, icarus=True)
+    assert len(firsts) > len({*firsts}) if skew > 6 else sorted(firsts) == [0, 2, 4, 6, 10]
 
 
 @pytest.mark.eda

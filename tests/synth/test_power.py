@@ -20,6 +20,8 @@ from mlsmac.synth.power.engine import (
     TiedPins,
     evaluate,
 )
+from mlsmac.synth.simulation.simulate import Simulation, Simulator
+from mlsmac.synth.timing.clock_network import ClockNetwork
 from mlsmac.synth.timing.delays import analyse
 
 DATA = Path(__file__).parents[1] / "data" / "power"
@@ -291,3 +293,131 @@ def test_every_instance_against_opensta(name):
         )
         print(f"{name} {part:9} max {relative.max():.1e} mean {relative.mean():.1e}")
         assert relative.max() < tolerance, part
+
+
+CLOCK_GATE = """
+  cell (CGATE) { area : 6; clock_gating_integrated_cell : latch_posedge; cell_leakage_power : 5;
+    leakage_power () { when : "!CK & !E"; value : 2; }
+    leakage_power () { when : "CK & GCK"; value : 7; }
+    statetable ("CK E", "IQ") { table : "L L : - : L, L H : - : H, H - : - : N"; }
+    pin (IQ) { direction : internal; internal_node : "IQ"; }
+    pin (CK) { direction : input; clock : true; capacitance : 0.5; clock_gate_clock_pin : true;
+      internal_power () { when : "IQ";
+        rise_power (scalar) { values ("2"); } fall_power (scalar) { values ("4"); } }
+      internal_power () { when : "!IQ";
+        rise_power (scalar) { values ("1"); } fall_power (scalar) { values ("1"); } } }
+    pin (E) { direction : input; capacitance : 0.25; clock_gate_enable_pin : true;
+      internal_power () { when : "CK";
+        rise_power (scalar) { values ("8"); } fall_power (scalar) { values ("8"); } }
+      timing () { related_pin : "CK"; timing_type : setup_rising;
+        rise_constraint (constraint) { values ("1, 1", "1, 1"); } } }
+    pin (GCK) { direction : output; state_function : "CK * IQ"; clock_gate_out_pin : true;
+      timing () { related_pin : "CK"; timing_sense : positive_unate;
+        cell_rise (delay) { values ("1, 11", "2, 12"); }
+        cell_fall (swapped) { index_1 ("0, 1"); index_2 ("0, 1"); values ("2, 3", "22, 23"); }
+        rise_transition (delay) { values ("0, 2", "0, 2"); }
+        fall_transition (delay) { values ("0, 4", "0, 4"); } }
+      internal_power () { related_pin : "CK";
+        rise_power (scalar) { values ("6"); } fall_power (scalar) { values ("12"); } } }
+  }
+}
+"""
+"""As real files have one: a state table, and a function of an internal pin."""
+
+GATED = Netlist(
+    "top",
+    {
+        "g": Cell("g", "CGATE", {"CK": "clk", "E": "e", "GCK": "k"}),
+        "f": Cell("f", "DFF", {"CK": "k", "D": "d", "Q": "q"}),
+    },
+    {"clk": ["clk"], "d": ["d"], "e": ["e"]},
+    {"q": ["q"]},
+)
+
+
+@pytest.fixture(scope="module")
+def gated(tmp_path_factory):
+    path = tmp_path_factory.mktemp("gated") / "tiny.liberty"
+    text = (DATA / "tiny.liberty").read_text().rstrip()
+    assert text.endswith("}")
+    path.write_text(text[:-1] + CLOCK_GATE)
+    return load(path)
+
+
+def test_delays_of_a_clock_gate(gated):
+    """From its clock alone: the rise at the flop has half a pF of load, and no slew before it."""
+    timing = analyse(GATED, gated, "clk")
+    gate = [arc for arc in timing.delays if arc.instance == "g"]
+    assert [(a.from_pin, a.to_pin, a.rise_ns, a.fall_ns) for a in gate] == [
+        ("CK", "GCK", 6.0, 12.0)
+    ]
+    assert timing.slews["k"] == (1.0, 2.0)
+    flop = next(arc for arc in timing.delays if arc.instance == "f")
+    assert (flop.from_pin, flop.rise_ns) == ("CK", 1.0 + 1.0)  # the slew of k
+
+
+def test_power_of_a_clock_gate_by_duties(gated):
+    """The stored bit is 1 in a quarter of the time, as k is in a quarter of the clock's."""
+    activity = {
+        "clk": Activity.clock(10),
+        "e": Activity(3e6, 0.5),
+        "k": Activity(5e6, 0.125),
+        "d": Activity(1e6, 0.5),
+        "q": Activity(1e6, 0.5),
+    }
+    power = evaluate(GATED, gated, analyse(GATED, gated, "clk"), activity, clock_net="clk")
+    clock = 20e6 * (0.25 * (2 + 4) / 2 + 0.75 * 1)
+    enable = 3e6 * 0.5 * 8
+    output = 5e6 * (6 + 12) / 2
+    assert power.instances["g"] == pytest.approx(
+        (
+            1e-12 * (clock + enable + output),
+            0.5e-12 * 0.5 * V2 * 5e6,
+            1e-9 * (0.25 * 2 + 0.125 * 7 + 0.625 * 5),
+        )
+    )
+    assert power.clock == ClockNetwork(frozenset({"clk"}), frozenset({"g"}))
+    assert power.clocking == power.instances["g"]
+    assert power.sequential == power.instances["f"]
+    assert power.combinational == (0.0, 0.0, 0.0)
+    assert power.nets["clk"] == pytest.approx(0.5e-12 * 0.5 * V2 * 20e6)
+
+
+@pytest.mark.parametrize(
+    "simulator", [Simulator.EVENTS, pytest.param(Simulator.ICARUS, marks=pytest.mark.eda)]
+)
+def test_power_of_a_simulated_clock_gate(gated, simulator):
+    """Cycles 2 to 8 of 100 ns count; what e is in a cycle opens the next one."""
+    enable, data = [1, 0, 0, 1, 1, 0, 0, 0, 1], [0, 1, 0, 1, 0, 1, 0, 1, 0]
+    vectors = {"d": np.array(data), "e": np.array(enable)}
+    shown = Simulation(
+        GATED,
+        gated,
+        vectors,
+        {"q": np.array([0, 0, 0, 1, 0, 0, 0, 0, 0])},
+        clock_ns=100,
+        clock="clk",
+        latency=1,
+        warm_up=2,
+        simulator=simulator,
+    ).run(None)
+    assert shown.mismatches == 0
+    toggles = dict(zip(shown.batches.nets, shown.batches.toggles.sum(axis=0), strict=True))
+    timing = analyse(GATED, gated, "clk")
+    power = evaluate(GATED, gated, timing, shown.activity, clock_net="clk", shares=shown.shares)
+    cycles = range(2, 9)
+    opened = sum(enable[cycle - 1] for cycle in cycles)
+    closed = len(cycles) - opened
+    assert (opened, toggles["clk"], toggles["k"], toggles["e"]) == (2, 14, 4, 3)
+    # The stored bit changes with the clock's fall, which leaves the one before. All edges of e come
+    # with a rise, which finds the clock at 0.
+    joules = 1e-12 * (opened * (2 + 4) + closed * (1 + 1) + opened * (6 + 12))
+    seconds = 1e-7 * len(cycles)
+    own = power.instances["g"]
+    assert own.internal == pytest.approx(joules / seconds)
+    assert own.switching == pytest.approx(0.5e-12 * 0.5 * V2 * toggles["k"] / seconds)
+    # By halves of cycles: the second ones with e at 0, the first ones with k at 1, all others.
+    low = sum(1 - enable[cycle] for cycle in cycles)
+    rest = 2 * len(cycles) - low - opened
+    watts = 1e-9 * (low * 2 + opened * 7 + rest * 5) / (2 * len(cycles))
+    assert own.leakage == pytest.approx(watts)

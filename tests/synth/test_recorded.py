@@ -9,9 +9,10 @@ import pytest
 from mlsmac.support.errors import UserError
 from mlsmac.synth.liberty.library import load
 from mlsmac.synth.power.engine import Activity, evaluate
-from mlsmac.synth.power.recorded import clock_tree, from_saif, from_vcd, power_of, read_netlist
+from mlsmac.synth.power.recorded import from_saif, from_vcd, power_of, read_netlist
 from mlsmac.synth.simulation.dump import Dump
 from mlsmac.synth.simulation.saif import read_saif
+from mlsmac.synth.timing.clock_network import ClockNetwork, clock_network
 from mlsmac.synth.timing.delays import analyse
 
 TINY = Path(__file__).parents[1] / "data" / "power" / "tiny.liberty"
@@ -183,8 +184,9 @@ def test_power_is_the_engines(files, netlist, tiny):
     assert counted.instances["c1"].switching == pytest.approx(wanted.instances["c1"].switching)
 
 
-def test_clock_tree(netlist, tiny):
-    assert clock_tree(netlist, tiny) == ({"clk"}, {"c0", "c1"})
+def test_clock_network(netlist, tiny):
+    wanted = ClockNetwork(frozenset({"clk"}), frozenset({"c0", "c1"}))
+    assert clock_network(netlist, tiny) == wanted
 
 
 def test_output_pins_stand_for_the_nets_they_drive(files, netlist, tiny):
@@ -222,7 +224,7 @@ def test_vectors_and_reals_of_a_dump(files):
         ("NAND2", "NAND9", "h.u/0 of top must be a cell of tiny, not 'NAND9'"),
         (".D(\\m", ".E(\\m", "pins of f.0 must be those of DFF in tiny, not 'E'"),
         ("INV u1 (.A(n), .Y(y));", "assign y = ~n;", r"must be a cell of tiny, not '\$not'"),
-        ("INV u1 (.A(n), .Y(y));", "LATCH u1 (.D(n), .Q(y));", "a gate or a flop, not a latch"),
+        ("INV u1 (.A(n), .Y(y));", "LATCH u1 (.D(n), .Q(y));", "output Q of LATCH must have delay"),
         ("output y;", "output y", "top.v must be a Verilog netlist: top.v:4: ERROR: syntax error"),
         ("input clk;", "inout clk;", "port clk must be input or output, not 'inout'"),
     ],
