@@ -7,6 +7,7 @@ Source: G. Gouvine, https://pypi.org/project/coloquinte.
 import json
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,18 +56,17 @@ json.dump([circuit.cell_x[: len(sizes)], circuit.cell_y[: len(sizes)]], results)
 
 def placed(problem: Problem) -> NDArray[np.int64]:
     """Lower left corners of all cells. Raises: ToolError (not installed, or no placement)."""
-    grid = problem.grid
-    nets = np.split(problem.pins, problem.starts[1:-1])
+    grid, pins = problem.grid, problem.pins.tolist()
     given = {
         "width": grid.width,
         "height": grid.height,
         "rows": grid.rows,
         "widths": problem.widths.tolist(),
         "ports": problem.ports.tolist(),
-        "nets": [net.tolist() for net in nets],
+        "nets": [pins[start:end] for start, end in pairwise(problem.starts.tolist())],
         "effort": EFFORT,
     }
-    command = [sys.executable, "-c", _SCRIPT]
+    command = [sys.executable, "-P", "-c", _SCRIPT]
     run = subprocess.run(
         command, input=json.dumps(given), capture_output=True, text=True, check=False
     )

@@ -70,7 +70,13 @@ def _coloquinte(problem: Problem) -> NDArray[np.int64]:
     return placed(problem)
 
 
-PLACERS: Mapping[str, Placer] = {"coloquinte": _coloquinte}
+def _annealed(problem: Problem) -> NDArray[np.int64]:
+    from .annealed import placed
+
+    return placed(problem)
+
+
+PLACERS: Mapping[str, Placer] = {"coloquinte": _coloquinte, "annealed": _annealed}
 """By name, the better one first."""
 
 
