@@ -257,11 +257,12 @@ class State:
         slews: dict[str, Edges] = {}
         activity: dict[str, Activity] = {}
         for place, (cell, around) in enumerate(probes):
-            name, pins = str(place), {}
+            name = str(place)
+            pins: dict[str, str] = {}
             for pin in self._library[cell.kind].pins:
                 net = cell.pins.get(pin)
                 known = self._activity.get(net or f"{cell.name}/{pin}")
-                if net in CONSTANT_NETS:
+                if net is not None and net in CONSTANT_NETS:
                     pins[pin] = net
                 elif known is not None:
                     own = pins[pin] = f"{name}/{pin}"

@@ -14,11 +14,11 @@ from ..power.engine import Activity
 from .changes import Activities, Change, State
 from .variants import Variants
 
-_PASSES = 6
+_PASSES = 3
 """At most; a pass finds less than the one before it."""
 
-_PARTS = 8
-"""Of the changes of a pass, that are tried one by one."""
+_PARTS = 4
+"""Of the changes of a pass: what is tried at last where all of them together take more."""
 
 _GAIN = 1e-7
 """Share of the power that a change must be worth."""
@@ -61,7 +61,7 @@ def sized(
     power together; above all, no load and no slew gets beyond its limit, and those that are come
     back. Changes that touch no cell in common are made together, and stay where the whole takes
     less, of which `activity_of` is the judge: glitches follow delays. Otherwise parts of them are
-    tried, an eighth at last. `room`: over the longest path of the netlist as it is, what a path may
+    tried, a quarter at last. `room`: over the longest path of the netlist as it is, what a path may
     take; below 1 nothing is slowed down, and nothing is made faster either.
     Deterministic. Raises: as `analyse` and `evaluate`.
     """
