@@ -31,13 +31,10 @@ def clock_nets(netlist: Netlist, library: Library, clock: str) -> list[ClockNet]
     """The net of the clock port and those of the gates behind it, each after those behind its own
     gates; where nothing reads it, none.
     """
-    readers: dict[str, list[Sink]] = {}
-    for name, cell in netlist.cells.items():
-        for pin in library.cells[cell.kind].inputs:
-            readers.setdefault(cell.pins[pin.name], []).append(Sink(name, pin.name))
+    readers = _readers(netlist, library)
 
     def behind(net: str, gate: str | None) -> Iterator[ClockNet]:
-        sinks = tuple(sorted(readers.get(net, ())))
+        sinks = tuple(readers.get(net, ()))
         for sink in sinks:
             cell = netlist.cells[sink.instance]
             output = gated(library.cells[cell.kind], sink.pin)
@@ -47,6 +44,15 @@ def clock_nets(netlist: Netlist, library: Library, clock: str) -> list[ClockNet]
             yield ClockNet(net, gate, sinks)
 
     return list(behind(clock, None))
+
+
+def _readers(netlist: Netlist, library: Library) -> dict[str, list[Sink]]:
+    """The input pins on each net, sorted by name."""
+    readers: dict[str, list[Sink]] = {}
+    for name, cell in sorted(netlist.cells.items()):
+        for pin in library.cells[cell.kind].inputs:
+            readers.setdefault(cell.pins[pin.name], []).append(Sink(name, pin.name))
+    return readers
 
 
 def gated(cell: LibertyCell, pin: str) -> str | None:
@@ -78,10 +84,7 @@ def insertion(arrivals: dict[Sink, float]) -> Insertion | None:
 
 def arrivals(netlist: Netlist, library: Library, timing: Timing, clock: str) -> dict[Sink, float]:
     """When a rising edge of the clock port, through buffers and gates, reaches each flop's pin."""
-    readers: dict[str, list[Sink]] = {}
-    for name, cell in netlist.cells.items():
-        for pin in library.cells[cell.kind].inputs:
-            readers.setdefault(cell.pins[pin.name], []).append(Sink(name, pin.name))
+    readers = _readers(netlist, library)
     delays: dict[Sink, list[tuple[str, float]]] = {}
     for arc in timing.delays:
         if arc.rise_ns is not None:
@@ -90,7 +93,7 @@ def arrivals(netlist: Netlist, library: Library, timing: Timing, clock: str) -> 
     found: dict[Sink, float] = {}
     nets = [(clock, 0.0)]
     for net, at in nets:  # which grows
-        for sink in sorted(readers.get(net, ())):
+        for sink in readers.get(net, ()):
             cell = netlist.cells[sink.instance]
             if library.cells[cell.kind].flop:
                 found[sink] = at

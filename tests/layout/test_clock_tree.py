@@ -16,12 +16,13 @@ from mlsmac.synth.layout.placement import Placement, Point
 from mlsmac.synth.layout.steiner import spanning_tree
 from mlsmac.synth.layout.wires import pins
 from mlsmac.synth.liberty.library import LibertyError, load
-from mlsmac.synth.liberty.pdk import Pdk
+from mlsmac.synth.liberty.pdk import Pdk, find
 from mlsmac.synth.liberty.roles import buffers
 from mlsmac.synth.mapping.netlist import Cell, Netlist
 from mlsmac.synth.power.engine import Activity, evaluate
 from mlsmac.synth.timing.delays import analyse
 
+OSU018 = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 SLEWS, LOADS = (0.0, 0.1, 1.0), (0.0, 0.1, 1.0)
 CLOCK = "clk"
 
@@ -153,7 +154,7 @@ def _netlist(*cells):
     return Netlist("top", {cell.name: cell for cell in cells}, inputs, {})
 
 
-def _placed(netlist, *, seed=0, side=400.0, at=None):
+def _placed(netlist, *, seed=0, side=400.0, at=None, kinds=("DFF", "ICG")):
     """Cells anywhere, or all at one place; they may overlap."""
     random = np.random.default_rng(seed)
     names = sorted(netlist.cells)
@@ -162,7 +163,7 @@ def _placed(netlist, *, seed=0, side=400.0, at=None):
         width_um=side,
         row_um=4.0,
         rows=int(side // 4),
-        widths_um={"DFF": 5.0, "ICG": 3.0},
+        widths_um=dict.fromkeys(kinds, 5.0),
         cells={name: at or Point(*place) for name, place in zip(names, places, strict=True)},
         ports={net: Point(0.0, 7.0 * n) for n, net in enumerate((CLOCK, "d", "e"))},
     )
@@ -172,10 +173,11 @@ def _add(netlist, library, placement=None, pdk=PDK):
     return add_clock_tree(netlist, library, placement or _placed(netlist), pdk, CLOCK)
 
 
-def _with(placement, wished):
+def _with(placement, wished, kinds=("BUF1", "BUF4", "CLKBUF")):
     """The buffers where they are wished, over other cells."""
-    cells = placement.cells | {name: Point(x, y - 2.0) for name, (x, y) in wished.items()}
-    widths = {**placement.widths_um, **dict.fromkeys(("BUF1", "BUF4", "CLKBUF"), 0.0)}
+    half = placement.row_um / 2
+    cells = placement.cells | {name: Point(x, y - half) for name, (x, y) in wished.items()}
+    widths = {**placement.widths_um, **dict.fromkeys(kinds, 0.0)}
     return replace(placement, cells=cells, widths_um=widths)
 
 
@@ -206,7 +208,7 @@ def spanning(monkeypatch):
     monkeypatch.setattr(clock_search, "steiner_tree", spanning_tree)
 
 
-def _analysed(netlist, library, placement):
+def _analysed(netlist, library, placement, clock_pin="CK"):
     """By `analyse` and the power engine: pJ a cycle, slowest edge at a flop, skew."""
     places = pins(netlist, placement)
     wires = {net: 1e-4 * spanning_tree(own).length for net, own in places.items()}
@@ -216,8 +218,8 @@ def _analysed(netlist, library, placement):
     power = evaluate(netlist, library, timing, activity, clock_net=CLOCK)
     all_cells = power.of(power.instances)
     joules = all_cells.internal + all_cells.switching + power.nets[CLOCK]
-    flops = [cell for cell in netlist.cells.values() if cell.kind == "DFF"]
-    slew = max(max(timing.slews[cell.pins["CK"]]) for cell in flops)
+    flops = [cell for cell in netlist.cells.values() if clock_pin in cell.pins]
+    slew = max(max(timing.slews[cell.pins[clock_pin]]) for cell in flops)
     return 1e12 * joules, slew, insertion(arrivals(netlist, library, timing, CLOCK)).skew_ns
 
 
@@ -284,6 +286,23 @@ def test_buffers_find_room(library, spanning):
         (record.energy_pj, record.slew_ns, record.skew_ns), rel=0.05, abs=5e-3
     )
     assert found[1] <= 1.02 * tree.limits.slew_ns
+
+
+@pytest.mark.eda
+def test_of_a_real_library(spanning):
+    """What the made-up library has not: pins with other loads for each edge, tables of its own."""
+    library = load(OSU018)
+    flops = [Cell(f"f{n}", "DFFPOSX1", {"CLK": CLOCK, "D": "d", "Q": f"f{n}.q"}) for n in range(48)]
+    netlist = _netlist(*flops)
+    placement = legalize(netlist, library, _placed(netlist, side=200.0, kinds=("DFFPOSX1",)))
+    tree = add_clock_tree(
+        netlist, library, placement, replace(find("osu018"), wire_ff_um=0.1), CLOCK
+    )
+    (record,) = tree.trees
+    assert record.is_within
+    assert record.levels == 2
+    found = _analysed(tree.netlist, library, _with(placement, tree.wished, record.buffers), "CLK")
+    assert found == pytest.approx((record.energy_pj, record.slew_ns, record.skew_ns), rel=1e-9)
 
 
 def test_it_is_the_best_of_all(library, spanning):
