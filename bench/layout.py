@@ -22,7 +22,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import qflow
+from qflow.graywolf import placed_by_graywolf
+from qflow.lef import Lef, parse_lef
+from qflow.routing import routed
+from qflow.tools import LEF, TOOLS, check_tools
 from rich.console import Console
 
 from mlsmac.study.builds import builds, chosen
@@ -87,7 +90,7 @@ def units(report: MacReport, labels: Sequence[str]) -> list[Unit]:
 LABELS = ("MLS <2,4>", "INT8, proven sum", "FP8 E4M3", "FP32 flush")
 
 
-def compare(unit: Unit, placer: str, lef: qflow.Lef) -> RoutedRow:
+def compare(unit: Unit, placer: str, lef: Lef) -> RoutedRow:
     """A row: one placement of a unit, estimated and routed."""
     tell(f"{unit.label}, {placer}: placing")
     netlist, library = unit.mapped.netlist, unit.mapped.library
@@ -95,37 +98,37 @@ def compare(unit: Unit, placer: str, lef: qflow.Lef) -> RoutedRow:
     if known.row_um is None or known.wire_ff_um is None:
         raise ToolError(f"{known.name} must have a row height and a wire capacitance")
     placement: Placement = (
-        qflow.placed_by_graywolf(netlist, lef)
+        placed_by_graywolf(netlist, lef)
         if placer == "graywolf"
         else place(netlist, library, row_um=known.row_um)
     )
     estimated = lengths(netlist, placement)
     tell(f"{unit.label}, {placer}: routing")
-    routed = qflow.routed(netlist, lef, placement)
+    wired = routed(netlist, lef, placement)
     tell(f"{unit.label}, {placer}: measuring")
-    routed_um = {net: sum(own.values()) for net, own in routed.lengths.items()}
+    routed_um = {net: sum(own.values()) for net, own in wired.lengths.items()}
     estimated_pf = {net: um * known.wire_ff_um * 1e-3 for net, um in estimated.items()}
     pairs = np.array([(estimated[net], um) for net, um in routed_um.items()])
-    whole, wired = sum(estimated.values()), sum(routed_um.values())
+    whole, length = sum(estimated.values()), sum(routed_um.values())
     return RoutedRow(
         unit=unit.label,
         placement=placer,
         cells=len(netlist.cells),
         nets=len(routed_um),
-        failed_nets=routed.failed,
-        core_um2=round(routed.placement.area_um2, 3),
+        failed_nets=wired.failed,
+        core_um2=round(wired.placement.area_um2, 3),
         estimated_um=round(whole, 1),
-        on_tracks_um=round(sum(lengths(netlist, routed.placement).values()), 1),
-        routed_um=round(wired, 1),
-        length_ratio=significant(wired / whole, 4),
+        on_tracks_um=round(sum(lengths(netlist, wired.placement).values()), 1),
+        routed_um=round(length, 1),
+        length_ratio=significant(length / whole, 4),
         correlation=significant(float(np.corrcoef(pairs.T)[0, 1]), 4),
         estimated_pf=significant(sum(estimated_pf.values()), 5),
-        lef_pf=significant(sum(routed.lef_pf.values()), 5),
-        magic_pf=significant(sum(routed.magic_pf.values()), 5),
+        lef_pf=significant(sum(wired.lef_pf.values()), 5),
+        magic_pf=significant(sum(wired.magic_pf.values()), 5),
         pj_without_wires=unit.pj({}),
         pj_estimated=unit.pj(estimated_pf),
-        pj_lef=unit.pj(routed.lef_pf),
-        pj_magic=unit.pj(routed.magic_pf),
+        pj_lef=unit.pj(wired.lef_pf),
+        pj_magic=unit.pj(wired.magic_pf),
     )
 
 
@@ -139,10 +142,10 @@ def compared(letters: str) -> RoutedReport:
     labels = [label for label in LABELS if letters.lower() in label.lower()]
     if not labels:
         raise UserError(f"--unit must be part of one of {'; '.join(LABELS)}, not {letters!r}")
-    qflow.check_tools()
+    check_tools()
     report = from_json(MacReport, json.loads(REPORT.read_text(encoding="utf-8")))
     own = units(report, labels)
-    lef = qflow.parse_lef(qflow.LEF.read_text())
+    lef = parse_lef(LEF.read_text())
     jobs = [(unit, placer) for unit in own for placer in PLACERS]
     jobs.sort(key=lambda job: -len(job[0].mapped.netlist.cells))  # the longest first
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -155,7 +158,7 @@ def compared(letters: str) -> RoutedReport:
         wire_ff_um=found.wire_ff_um or 0.0,
         operations=report.stimulus.operations,
         seed=report.stimulus.seed,
-        tools={tool: _version(tool) for tool in qflow.TOOLS},
+        tools={tool: _version(tool) for tool in TOOLS},
         rows=tuple(rows),
     )
 
