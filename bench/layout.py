@@ -1,6 +1,6 @@
 """Estimated wires beside those of Debian's graywolf, qrouter and magic, on four MACs of the report.
 
-    python bench/layout.py                  # ten minutes
+    python bench/layout.py                  # minutes: a large MAC takes two to route
     python bench/layout.py --unit mls       # units whose label has these letters
     python bench/layout.py --json > docs/results/layout-routed.json
 
@@ -46,6 +46,9 @@ from mlsmac.synth.liberty.library import load
 from mlsmac.synth.timing.delays import analyse
 
 REPORT = Path(__file__).parents[1] / "docs" / "results" / "report.json"
+LABELS = ("MLS <2,4>", "INT8, proven sum", "FP8 E4M3", "FP32 flush")
+"""Rows of the report."""
+
 PLACERS = ("graywolf", "own")
 
 
@@ -85,9 +88,6 @@ def units(report: MacReport, labels: Sequence[str]) -> list[Unit]:
         own = Made(build.configuration, build.configuration.workload(stimulus))
         made.append(Unit(label, mapped(build, own, conditions), own))
     return made
-
-
-LABELS = ("MLS <2,4>", "INT8, proven sum", "FP8 E4M3", "FP32 flush")
 
 
 def compare(unit: Unit, placer: str, lef: Lef) -> RoutedRow:

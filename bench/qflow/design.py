@@ -1,7 +1,6 @@
 """Designs in DEF: placed ones for qrouter, routed ones that it wrote."""
 
 import re
-from collections import defaultdict
 from collections.abc import Mapping
 from itertools import pairwise
 
@@ -66,18 +65,22 @@ def _def_nets(netlist: Netlist, names: ShortNames, placement: Placement) -> list
     ]
 
 
+_NETS = re.compile(r"^(?:SPECIAL)?NETS .*?^END (?:SPECIAL)?NETS", re.DOTALL | re.MULTILINE)
+_ENTRY = re.compile(r"^\s*- ", re.MULTILINE)
 _POINT = re.compile(r"\(\s*(\S+)\s+(\S+)(?:\s+\S+)?\s*\)")
 
 
-def parse_routes(text: str) -> dict[str, Lengths]:
-    """Wire by net and layer of a routed design in DEF; vias have no length."""
-    nets = re.search(r"^NETS .*?^END NETS", text, re.DOTALL | re.MULTILINE)
-    if nets is None:
+def parse_routes(text: str) -> Mapping[str, Lengths]:
+    """Wire by net and layer of a routed design in DEF, with the stubs from tracks to pins that
+    qrouter has among special nets; vias have no length.
+    """
+    sections = _NETS.findall(text)
+    if not sections:
         raise ToolError("a routed design must have NETS, but has none")
-    found: dict[str, Lengths] = {}
-    for entry in re.split(r"^\s*- ", nets[0], flags=re.MULTILINE)[1:]:
+    found: dict[str, dict[str, float]] = {}
+    for entry in (own for nets in sections for own in _ENTRY.split(nets)[1:]):
         _, routed, wires = entry.partition("+ ROUTED")
-        lengths: dict[str, float] = defaultdict(float)
+        lengths = found.setdefault(entry.split()[0], {})
         for wire in re.split(r"\bNEW\b", wires) if routed else ():
             points: list[tuple[int, int]] = []
             for x, y in _POINT.findall(wire):
@@ -85,6 +88,6 @@ def parse_routes(text: str) -> dict[str, Lengths]:
                 points.append((last[0] if x == "*" else int(x), last[1] if y == "*" else int(y)))
             layer = wire.split()[0]
             for (x, y), (to_x, to_y) in pairwise(points):
-                lengths[layer] += (abs(to_x - x) + abs(to_y - y)) / PER_UM
-        found[entry.split()[0]] = dict(lengths)
+                um = (abs(to_x - x) + abs(to_y - y)) / PER_UM
+                lengths[layer] = lengths.get(layer, 0.0) + um
     return found

@@ -147,11 +147,18 @@ NETS 3 ;
 - n1 ( PIN n1 ) ( g2 Y )
 + ROUTED metal1 ( 0 0 ) ( 40 * ) ;
 END NETS
+SPECIALNETS 1 ;
+- n1
++ ROUTED metal1 40 ( 40 0 ) ( * 30 )
+  NEW metal1 40 ( 0 0 ) ( * 10 ) ;
+- n2
+;
+END SPECIALNETS
 """
     assert parse_routes(text) == {
         "n0": {"metal2": pytest.approx(5.0), "metal3": pytest.approx(2.6)},
         "n2": {},
-        "n1": {"metal1": pytest.approx(0.4)},
+        "n1": {"metal1": pytest.approx(0.8)},
     }
     with pytest.raises(ToolError, match="must have NETS"):
         parse_routes("END DESIGN\n")
