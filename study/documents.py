@@ -212,6 +212,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "fields.training.rows": lambda: _fields(ArmRow),
     "layout.lengths": lambda: markdown(routed_tables(routed())[0]),
     "layout.energies": lambda: markdown(routed_tables(routed())[1]),
+    "layout.ratios": lambda: markdown(routed_tables(routed())[2]),
     "fields.layout-routed": lambda: _fields(RoutedReport),
     "fields.layout-routed.rows": lambda: _fields(RoutedRow),
     "sweep": lambda: _indented(sweep_tables(sweep())[1]),

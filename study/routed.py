@@ -1,8 +1,8 @@
 """What `bench/layout.py` compares: estimated wires beside those of a placer and a router."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from .columns import Column
 from .tables import Table
@@ -73,10 +73,36 @@ _ENERGIES = (
 )
 
 
-def routed_tables(report: RoutedReport) -> tuple[Table, Table]:
-    """Lengths, then capacitances and energies."""
+_WIRES = {
+    "none": "pj_without_wires",
+    "estimated": "pj_estimated",
+    "LEF rule": "pj_lef",
+    "magic": "pj_magic",
+}
+
+
+def routed_tables(report: RoutedReport) -> list[Table]:
+    """Lengths; capacitances and energies; ratios of energies to the first unit's, where there are
+    several.
+    """
     where = f"{report.pdk}, {report.clock_mhz:g} MHz, {report.operations} operations"
-    return (
+    tables = [
         Table(f"Wires ({report.pdk})", (*_WHICH, *_LENGTHS), report.rows),
         Table(f"Energy an operation ({where})", (*_WHICH, *_ENERGIES), report.rows),
-    )
+    ]
+    base, *others = dict.fromkeys(row.unit for row in report.rows)
+    if not others:
+        return tables
+    ratios = [Column(f"{unit} / {base}", f"{unit} / {base}", (unit,)) for unit in others]
+    columns = (_WHICH[1], Column("wires", "wires", "wires", None), *ratios)
+    return [*tables, Table("Ratios of energies", columns, list(_ratios(report, base)))]
+
+
+def _ratios(report: RoutedReport, base: str) -> Iterator[Mapping[str, Any]]:
+    """A line a placement and kind of wires: every unit's energy over that of one."""
+    rows = {(row.placement, row.unit): row for row in report.rows}
+    for placement in dict.fromkeys(row.placement for row in report.rows):
+        for wires, field in _WIRES.items():
+            own = {unit: getattr(row, field) for (at, unit), row in rows.items() if at == placement}
+            ratios = {unit: energy / own[base] for unit, energy in own.items()}
+            yield {"placement": placement, "wires": wires, **ratios}
