@@ -28,6 +28,7 @@ from .quality_report import QualityReport, carry_table, quality_tables
 from .quantizer_rows import NetworkRow, OperationRow, QuantizerReport, QuantizerRow, StepRow
 from .question import STANDARD, to_toml
 from .records import documented, from_json
+from .routed import RoutedReport, RoutedRow, routed_tables
 from .rows import DotReport, DotRow, FpgaRow, MacReport, MacRow, TileReport, TileRow
 from .step import MeasuredUnits, StepReport, make_step_report
 from .step import tables as step_tables
@@ -47,7 +48,7 @@ from .verdict import claims_table, errors_table, ratios_table
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
 """What the commands wrote: `mlsmac report`, `dots`, `tiles`, `table5`, `quantizers`, `quality`,
-`sweep`."""
+`sweep`, and bench/layout.py."""
 
 SETTINGS = {
     "OSU 180": "report",
@@ -86,6 +87,7 @@ tiles = functools.partial(result, TileReport, "tiles")
 quality = functools.partial(result, QualityReport, "quality")
 sweep = functools.partial(result, SweepReport, "sweep")
 training = functools.partial(result, TrainingReport, "training")
+routed = functools.partial(result, RoutedReport, "layout-routed")
 
 
 def dots(*names: str) -> Mapping[str, Sequence[DotRow]]:
@@ -208,6 +210,11 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "training.state": lambda: state(training()),
     "fields.training": lambda: _fields(TrainingReport),
     "fields.training.rows": lambda: _fields(ArmRow),
+    "layout.lengths": lambda: markdown(routed_tables(routed())[0]),
+    "layout.energies": lambda: markdown(routed_tables(routed())[1]),
+    "layout.ratios": lambda: markdown(routed_tables(routed())[2]),
+    "fields.layout-routed": lambda: _fields(RoutedReport),
+    "fields.layout-routed.rows": lambda: _fields(RoutedRow),
     "sweep": lambda: _indented(sweep_tables(sweep())[1]),
     "fields.sweep": lambda: _fields(
         SweepReport, MacReport, "`report.json` ([report.md](report.md))"

@@ -15,6 +15,7 @@ from mlsmac.study.quantizer_rows import (
     StepRow,
 )
 from mlsmac.study.records import documented, from_json
+from mlsmac.study.routed import RoutedReport, RoutedRow
 from mlsmac.study.rows import FpgaRow, MacReport, MacRow, TileReport, TileRow
 from mlsmac.study.sweep.rows import SweepReport, SweepRow
 
@@ -42,6 +43,7 @@ def test_every_block_is_in_the_documentation() -> None:
 
 
 KINDS = (MacReport, MacRow, TileReport, TileRow, FpgaRow, SweepReport, SweepRow)
+ROUTED_KINDS = (RoutedReport, RoutedRow)
 QUANTIZER_KINDS = (QuantizerReport, QuantizerRow, OperationRow, NetworkRow, StepRow)
 
 
@@ -55,6 +57,7 @@ def test_every_result_is_there() -> None:
         "quality",
         "sweep",
         "training",
+        "layout-routed",
         *SETTINGS.values(),
     }
 
@@ -72,7 +75,7 @@ def test_tiles_of_some_lanes_without_title_and_rule() -> None:
     assert len(tile_lines(report, 16).splitlines()) == 1
 
 
-@pytest.mark.parametrize("kind", [*KINDS, *QUANTIZER_KINDS])
+@pytest.mark.parametrize("kind", [*KINDS, *QUANTIZER_KINDS, *ROUTED_KINDS])
 def test_every_field_is_documented(kind: type) -> None:
     assert [key for key, doc in documented(kind) if not doc] == []
 

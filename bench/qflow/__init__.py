@@ -1,0 +1,1 @@
+"""Debian's graywolf, qrouter and magic on a mapped netlist: their files, and their runs."""
