@@ -17,7 +17,7 @@ class LayoutFigures:
     wire_um: Annotated[float, "length of all wires, Steiner trees"]
     wire_ff: Annotated[float, "their capacitance"]
     resized: Annotated[int, "cells that sizing exchanged for others of their function"]
-    buffers: Annotated[int, "buffers that it put in"]
+    left_out: Annotated[int, "buffers that it left out"]
     clock_buffers: Annotated[int, "buffers of the clock's tree"]
     clock_gates: Annotated[int, "integrated clock gates"]
     insertion_ns: Annotated[float, "from the clock's port to the latest flop"]

@@ -16,7 +16,7 @@ from ..synth.liberty.library import Library, load
 from ..synth.mapping.mapper import MappedNetlist, map_unit
 from ..synth.mapping.netlist import Netlist
 from ..synth.mapping.recipes import Adders
-from ..synth.power.engine import PowerResult, batch_joules, evaluate
+from ..synth.power.engine import Activity, PowerResult, batch_joules, evaluate
 from ..synth.simulation.simulate import SimResult, Simulation
 from ..synth.timing.clock import ClockArrivals, clock_arrivals
 from ..synth.timing.clock_network import clock_tree
@@ -84,7 +84,8 @@ def mapped(build: Build, made: Made, conditions: Conditions, maps: Cache = _NOT_
         stages=made.declared.stage_sets,
         kept=maps,
     )
-    return Mapped.of(configuration, made.declared, conditions, library, netlist)
+    bare = Mapped.of(configuration, made.declared, conditions, library, netlist)
+    return bare if conditions.layout is None else bare.laid_out_for(made)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,10 +147,29 @@ class Mapped:
             raise MeasureError(f"{slug} must have registers, but maps to none")
         own = cls(configuration, conditions, library, mapped, declared, len(flops))
         own.check_clock()
-        if conditions.layout is None:
-            return own
-        laid_out = lay_out(netlist, library, conditions.pdk, conditions.layout, declared.clock)
-        return replace(own, mapped=MappedNetlist.of(laid_out.netlist, library), laid_out=laid_out)
+        return own
+
+    def laid_out_for(self, made: Made) -> "Mapped":
+        """The netlist placed, sized by its activity in a short run, with a clock tree."""
+        assert self.conditions.layout is not None
+        workload = made.workload.short()
+        expected = self.configuration.reference(workload.inputs)
+
+        def activity_of(netlist: Netlist, timing: Timing) -> Mapping[str, Activity]:
+            other = replace(self, mapped=MappedNetlist.of(netlist, self.library))
+            return other.simulation(workload, expected).run(timing).activity
+
+        laid_out = lay_out(
+            self.netlist,
+            self.library,
+            self.conditions.pdk,
+            self.conditions.layout,
+            activity_of,
+            clock=self.clock,
+            clock_ns=self.conditions.clock_ns,
+        )
+        mapped = MappedNetlist.of(laid_out.netlist, self.library)
+        return replace(self, mapped=mapped, laid_out=laid_out)
 
     @cached_property
     def timing(self) -> Timing:
@@ -281,10 +301,10 @@ class Mapped:
             core_um2=round(own.placement.area_um2, 3),
             wire_um=significant(math.fsum(own.lengths_um.values()), 6),
             wire_ff=significant(1e3 * math.fsum(own.wires_pf().values()), 6),
-            resized=0,
-            buffers=0,
+            resized=own.resized,
+            left_out=own.left_out,
             clock_buffers=sum(own.clock_tree.buffers.values()),
-            clock_gates=sum(bool(self.library[own.kind].clock_gate) for own in cells),
+            clock_gates=sum(bool(self.library[cell.kind].clock_gate) for cell in cells),
             insertion_ns=significant(self.arrivals.latest_ns, 6),
             skew_ns=significant(self.arrivals.skew_ns, 6),
             hold_slack_ns=paths.hold_slack_ns,
