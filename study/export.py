@@ -81,15 +81,14 @@ def _texts(
     simulated: SimResult,
 ) -> dict[str, str]:
     """The files that tools read."""
-    netlist, library = unit.netlist, unit.library
-    bench = simulation.delayed(unit.timing)
+    netlist, library, bench = unit.netlist, unit.library, simulation.delayed(unit.timing)
     top = netlist.top
     kinds = {cell.kind for cell in netlist.cells.values()}
     widths = {port: len(nets) for port, nets in (netlist.inputs | netlist.outputs).items()}
     duration = _duration(simulated, simulation)
     return {
         f"{top}.v": flat_text(netlist, names),
-        "cells.v": verilog_models(library, kinds, specify=True),
+        "cells.v": verilog_models(library, kinds, specify=True, late=bench.tree),
         f"{top}.sdf": sdf_text(netlist, unit.timing, names.cells),
         f"{top}.saif": saif_text(
             netlist, names, library, _counts(simulated, duration), duration, _version()

@@ -127,6 +127,7 @@ def _table(name: str, pins: Sequence[str], function: Expr) -> list[str]:
 
 def _store(cell: LibertyCell, late: bool) -> list[str]:
     """The state and its inverse as nets of the names that the functions use."""
+    arguments: tuple[Expr | None, ...]
     if flop := cell.flop:
         primitive, arguments = "flop", (flop.clocked_on, flop.next_state, flop.clear, flop.preset)
     else:

@@ -256,14 +256,25 @@ def settle(machine):
 @njit(nogil=True, cache=True)
 def zero_delay(machine, vectors, first, last):
     """Cycles `first` to `last` without delays: the number of wrong results."""
+    cells, counts, has_tree = machine.cells, machine.counts, len(machine.tree) > 0
     half, wrong = vectors.half, 0
     for cycle in range(first, last):
         now = 2 * half * cycle
         _switch(machine, vectors, cycle, now)
         _pass(machine, now)
-        _leave_all(machine, now)
-        _turn(machine, vectors.clock_net, now + half)
-        _leave_all(machine, now + half)
+        if has_tree:
+            _leave_all(machine, now)
+            _turn(machine, vectors.clock_net, now + half)
+            _leave_all(machine, now + half)
+        else:
+            _clock(machine, vectors)
+            for flop in machine.stores:
+                cell = cells[flop.cell]
+                clock = np.int64(flop.clock)
+                # Up with all that changes at the edge, down alone.
+                _leave(cell, np.int64(cell.mask) | clock, now, counts)
+                cell.mask = 0
+                _leave(cell, clock, now + half, counts)
         wrong += _is_wrong(machine, vectors, cycle)
     return wrong
 
@@ -273,8 +284,6 @@ def _turn(machine, clock_net, now):
     """An edge of the clock without delays, all through its tree."""
     nets, cells, outs, tables = machine.nets, machine.cells, machine.outs, machine.tables
     fans, ranks, due = machine.fans, machine.ranks, machine.due
-    if clock_net < 0:
-        return
     net = nets[clock_net]
     _switch_net(net, 1 - net.value, now, fans, cells, ranks, due)
     for number in machine.tree:
@@ -374,9 +383,11 @@ def _switch(machine, vectors, cycle, now):
     """A rising edge without delays: flops sample, their outputs and the inputs change."""
     nets, outs, cells, tables = machine.nets, machine.outs, machine.cells, machine.tables
     fans, ranks, due = machine.fans, machine.ranks, machine.due
-    _turn(machine, vectors.clock_net, now)
+    has_tree = len(machine.tree) > 0
+    if has_tree:
+        _turn(machine, vectors.clock_net, now)
     for flop in machine.stores:
-        if cells[flop.cell].mask & flop.clock:
+        if not has_tree or cells[flop.cell].mask & flop.clock:
             _sample(flop, cells[flop.cell], tables)
     for flop in machine.stores:
         for place in range(flop.out, flop.out_end):

@@ -82,30 +82,30 @@ def clock_tree(netlist: Netlist, library: Library, clock: str) -> ClockTree:
     """
     readers: dict[str, list[tuple[Cell, str]]] = {}
     for cell in netlist.cells.values():
-        for pin in library[cell.kind].inputs:
-            if (net := cell.pins.get(pin.name)) is not None:
-                readers.setdefault(net, []).append((cell, pin.name))
+        for own in library[cell.kind].inputs:
+            if (net := cell.pins.get(own.name)) is not None:
+                readers.setdefault(net, []).append((cell, own.name))
     cells: dict[str, str] = {}
     flops: dict[str, str] = {}
     rises = {clock: True}
     nets = [clock]
-    for net in nets:  # which grows
-        for cell, pin in readers.get(net, ()):
+    for clocked in nets:  # which grows
+        for cell, pin in readers.get(clocked, ()):
             kind = library[cell.kind]
             if kind.flop:
                 edge = kind.flop.clocked_on
                 if pin not in edge.pins:
                     raise ValueError("the clock must go to clock pins of flops alone")
-                if edge.op is Op.PIN and rises[net]:
-                    flops[cell.name] = net
+                if edge.op is Op.PIN and rises[clocked]:
+                    flops[cell.name] = clocked
                 continue
             if cell.name in cells:
                 raise ValueError(f"the clock must come to {cell.name} by one pin, not by two")
             cells[cell.name] = pin
             for out, follows in _outputs(cell, kind, pin):
-                rises[out] = follows is rises[net]
+                rises[out] = follows is rises[clocked]
                 nets.append(out)
-            if kind.clock_gate and not rises[net]:
+            if kind.clock_gate and not rises[clocked]:
                 raise ValueError(f"{cell.name} must be clocked by the rising edge of the clock")
     for cell in netlist.cells.values():
         if library[cell.kind].flop and cell.name not in flops:

@@ -3,6 +3,8 @@ and state by state.
 """
 
 import os
+from dataclasses import replace
+from fnmatch import fnmatch
 
 import numpy as np
 import pytest
@@ -12,9 +14,11 @@ from mlsmac.support.errors import ToolError
 from mlsmac.synth.liberty.library import load
 from mlsmac.synth.liberty.pdk import find
 from mlsmac.synth.mapping.mapper import map_unit, possible_adders
+from mlsmac.synth.mapping.netlist import Cell
 from mlsmac.synth.mapping.recipes import Adders
 from mlsmac.synth.power.engine import evaluate
 from mlsmac.synth.simulation.simulate import Simulation, Simulator
+from mlsmac.synth.timing.clock_network import clock_tree
 from mlsmac.synth.timing.delays import analyse
 from mlsmac.units import configure, to_rtlil
 from mlsmac.units.macs import ROWS
@@ -45,7 +49,42 @@ def library(name):
     return pdk, load(pdk.liberty)
 
 
-def agree(pdk, library, pairs, unit, options, adders, operations=None):
+def with_tree(netlist, library, pdk):
+    """Buffers with a dozen flops each, one of them behind a clock gate where the library has one,
+    and buffers before them: leaves of unlike load and depth.
+    """
+    buffer = library[min(kind for kind in library.cells if fnmatch(kind, pdk.clock_buffers[0]))]
+    (pin,), (out,) = buffer.inputs, buffer.outputs
+    gates = [
+        kind for kind in sorted(library.cells) if any(fnmatch(kind, p) for p in pdk.clock_gates)
+    ]
+    cells = dict(netlist.cells)
+
+    def connect(name, pin, net):
+        cells[name] = replace(cells[name], pins={**cells[name].pins, pin: net})
+
+    def gate(clock):
+        kind = library[gates[0]]
+        roles = kind.clock_gate
+        pins = {pin.name: "1'0" for pin in kind.inputs}
+        pins |= {roles.clock: clock, roles.enable: "1'1", roles.output: "gated"}
+        cells["gate"] = Cell("gate", kind.name, pins)
+        return "gated"
+
+    flops = [name for name, cell in cells.items() if library[cell.kind].flop]
+    for number, first in enumerate(range(0, len(flops), 12)):
+        clock = "clk" if number % 2 else "root"
+        if gates and number == 0:
+            clock = gate("root")
+        leaf = f"leaf{number}"
+        cells[leaf] = Cell(leaf, buffer.name, {pin.name: clock, out.name: leaf})
+        for name in flops[first : first + 12 - number % 3]:
+            connect(name, library[cells[name].kind].flop.clocked_on.name, leaf)
+    cells["root"] = Cell("root", buffer.name, {pin.name: "clk", out.name: "root"})
+    return replace(netlist, cells=cells)
+
+
+def agree(pdk, library, pairs, unit, options, adders, operations=None, *, tree=False):
     """A mapped unit shows the same in both simulators, with delays and without."""
     configuration = configure(unit, **options)
     component = configuration.build()
@@ -54,7 +93,8 @@ def agree(pdk, library, pairs, unit, options, adders, operations=None):
     expected = configuration.reference(inputs)
     slug, stages = configuration.slug, component.stage_sets
     mapped = map_unit(to_rtlil(configuration), slug, pdk, library, adders=adders, stages=stages)
-    netlist = mapped.netlist
+    netlist = with_tree(mapped.netlist, library, pdk) if tree else mapped.netlist
+    assert bool(clock_tree(netlist, library, "clk").cells) == tree
     timing = analyse(netlist, library, "clk")
     cycles = len(next(iter(inputs.values())))
     settings = {
@@ -87,6 +127,14 @@ def agree(pdk, library, pairs, unit, options, adders, operations=None):
 @pytest.mark.parametrize("unit", SMALL)
 def test_small_units(osu018, osu_library, pairs, unit):
     agree(osu018, osu_library, pairs, unit, SMALL[unit], Adders.GATES, 100)
+
+
+@pytest.mark.parametrize("name", ["osu018", "sky130", "sg13g2", "asap7"])
+def test_clock_trees(pairs, name):
+    """And the unit computes what golden says."""
+    pdk, cells = library(name)
+    adders = possible_adders(cells, pdk)[-1]
+    agree(pdk, cells, pairs, "int_mac", SMALL["int_mac"], adders, 100, tree=True)
 
 
 @pytest.mark.slow

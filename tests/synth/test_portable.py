@@ -10,6 +10,7 @@ from mlsmac.synth.mapping.netlist import Cell, Netlist
 from mlsmac.synth.simulation.cell_models import verilog_models
 from mlsmac.synth.simulation.portable import LegalNames, flat_text, portable_bench
 from mlsmac.synth.simulation.saif import Count, saif_text
+from mlsmac.synth.simulation.simulate import Simulation
 from mlsmac.synth.simulation.testbench import Bench, hex_words
 from mlsmac.synth.timing.delays import analyse
 from mlsmac.synth.timing.sdf import sdf_text
@@ -125,6 +126,37 @@ def _icarus(folder, *options):
 @pytest.mark.parametrize("options", [(), ("+sdf",)])
 def test_bench_passes_without_a_word_of_the_sdf(written, options):
     assert _icarus(written, *options) == "PASS: 4 results are as expected\n"
+
+
+@pytest.mark.eda
+@pytest.mark.parametrize("options", [(), ("+sdf",)])
+@pytest.mark.parametrize("late", [True, False])
+def test_bench_of_a_clock_tree(osu_library, tmp_path, late, options):
+    """A register of two flops: without delays the leaves' edges would come one after the other."""
+    cells = (
+        Cell("b", "BUFX2", {"A": "clk", "Y": "k"}),
+        Cell("c", "BUFX2", {"A": "k", "Y": "l"}),
+        Cell("f", "DFFPOSX1", {"CLK": "k", "D": "a", "Q": "q"}),
+        Cell("g", "DFFPOSX1", {"CLK": "l", "D": "q", "Q": "p"}),
+    )
+    ports = {"clk": ["clk"], "a": ["a"]}, {"p": ["p"]}
+    netlist = Netlist("top", {cell.name: cell for cell in cells}, *ports)
+    names, timing = LegalNames(netlist), analyse(netlist, osu_library, "clk")
+    vectors = {"a": np.arange(9) % 4 // 2}, {"p": np.arange(9) % 4 // 2}
+    simulation = Simulation(netlist, osu_library, *vectors, clock_ns=10, latency=2, warm_up=3)
+    assert simulation.run(timing).mismatches == simulation.run(None).mismatches == 0
+    bench = simulation.delayed(timing)
+    assert 0 < bench.early < bench.late
+    (tmp_path / "top.v").write_text(flat_text(netlist, names))
+    (tmp_path / "top.sdf").write_text(sdf_text(netlist, timing, names.cells))
+    kinds = {cell.kind for cell in cells}
+    models = verilog_models(osu_library, kinds, specify=True, late=late and bench.tree)
+    (tmp_path / "cells.v").write_text(models)
+    (tmp_path / "bench.v").write_text(portable_bench(netlist, bench, 3))
+    (tmp_path / "stimulus.hex").write_text(hex_words(vectors[0], {"a": 1}))
+    (tmp_path / "expected.hex").write_text(hex_words(vectors[1], {"p": 1}))
+    said = _icarus(tmp_path, *options)
+    assert said == "PASS: 9 results are as expected\n" or (not late and not options)
 
 
 @pytest.mark.eda
