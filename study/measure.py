@@ -320,7 +320,6 @@ class Mapped:
     def _with_energies(self, checks: _Energy, power: PowerResult, macs: float) -> _Energy:
         pj = partial(self._pj, macs=macs)
         cells = power.of(power.instances)
-        others = power.instances.keys() - power.flops - self._clock_cells
         nets = sum(power.nets.values())
         clock = self.clock_watts(power)
         return replace(
@@ -336,7 +335,7 @@ class Mapped:
                 switching=pj(cells.switching + nets),
                 leakage=pj(cells.leakage),
                 sequential=pj(power.sequential.total),
-                combinational=pj(power.of(others).total),
+                combinational=pj(power.combinational.total),
                 clock=pj(clock),
                 inputs=pj(nets - (power.nets[self.clock] if self.clock else 0.0)),
             ),
@@ -360,8 +359,7 @@ class Mapped:
 
     def clock_watts(self, power: PowerResult) -> float:
         """Of the clock's nets, and of the cells on its way."""
-        port = power.nets[self.clock] if self.clock else 0.0
-        return port + power.of(self._clock_cells).total
+        return power.clocking.total + (power.nets[self.clock] if self.clock else 0.0)
 
     @cached_property
     def _by_stage(self) -> dict[str, list[str]]:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 from ..liberty.cells import LibertyCell
 from ..liberty.library import Library
 from ..mapping.netlist import Netlist
-from ..timing.delays import Timing
 
 
 class Sink(NamedTuple):
@@ -61,43 +60,3 @@ def gated(cell: LibertyCell, pin: str) -> str | None:
     """
     gate = cell.clock_gate
     return gate.output if gate is not None and gate.clock == pin else None
-
-
-class Insertion(NamedTuple):
-    """When a rising edge of the clock port reaches the first and the last flop, ns."""
-
-    first_ns: float
-    last_ns: float
-
-    @property
-    def skew_ns(self) -> float:
-        """Between the two."""
-        return self.last_ns - self.first_ns
-
-
-def insertion(arrivals: dict[Sink, float]) -> Insertion | None:
-    """Of all flops, None where there are none."""
-    if not arrivals:
-        return None
-    return Insertion(min(arrivals.values()), max(arrivals.values()))
-
-
-def arrivals(netlist: Netlist, library: Library, timing: Timing, clock: str) -> dict[Sink, float]:
-    """When a rising edge of the clock port, through buffers and gates, reaches each flop's pin."""
-    readers = _readers(netlist, library)
-    delays: dict[Sink, list[tuple[str, float]]] = {}
-    for arc in timing.delays:
-        if arc.rise_ns is not None:
-            on = Sink(arc.instance, arc.from_pin)
-            delays.setdefault(on, []).append((arc.to_pin, arc.rise_ns))
-    found: dict[Sink, float] = {}
-    nets = [(clock, 0.0)]
-    for net, at in nets:  # which grows
-        for sink in readers.get(net, ()):
-            cell = netlist.cells[sink.instance]
-            if library.cells[cell.kind].flop:
-                found[sink] = at
-            else:
-                through = delays.get(sink, ())
-                nets += [(cell.pins[pin], at + delay) for pin, delay in through]
-    return found

@@ -1,7 +1,8 @@
 """The way of the clock from an input port to the flops: buffers, inverters, clock gates."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -57,6 +58,9 @@ def _passing(kind: LibertyCell) -> list[str]:
     return [] if kind.states else [pin.name for pin in kind.inputs]
 
 
+_Time = TypeVar("_Time", int, float)
+
+
 @dataclass(frozen=True)
 class ClockTree:
     """The way of one clock whose rising edge all flops take.
@@ -71,6 +75,23 @@ class ClockTree:
     cells: Mapping[str, str]
     rises: Mapping[str, bool]
     flops: Mapping[str, str]
+
+
+def arrivals(
+    netlist: Netlist, tree: ClockTree, paths: Mapping[tuple[str, str], Sequence[_Time]]
+) -> dict[str, _Time]:
+    """When the rising edge at the clock's port comes to each flop; `paths`: by cell of the tree and
+    output pin what a rise and a fall of the output take from the clock's pin.
+    """
+    at: dict[str, _Time] = {}
+    for name, pin in tree.cells.items():
+        cell = netlist.cells[name]
+        for out, net in cell.pins.items():
+            if (name, out) in paths:
+                rise, fall = paths[name, out]
+                begin = at.get(cell.pins[pin], 0)  # 0 at the port
+                at[net] = begin + (rise if tree.rises[net] else fall)
+    return {flop: at.get(net, 0) for flop, net in tree.flops.items()}
 
 
 def clock_tree(netlist: Netlist, library: Library, clock: str) -> ClockTree:

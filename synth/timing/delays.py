@@ -41,6 +41,13 @@ class ArcDelay(NamedTuple):
     rise_ns: float | None
     fall_ns: float | None
 
+    @property
+    def edges(self) -> Edges:
+        """Both: one without an arc has the other's."""
+        rise = self.fall_ns if self.rise_ns is None else self.rise_ns
+        fall = self.rise_ns if self.fall_ns is None else self.fall_ns
+        return Edges(rise or 0.0, fall or 0.0)
+
 
 class Through(NamedTuple):
     """What surroundings make of an instance, and of all like it: delays, slews by output pin."""

@@ -43,9 +43,7 @@ def sdf_text(netlist: Netlist, timing: Timing, instances: Mapping[str, str] | No
 
 def path_ns(delay: ArcDelay) -> Edges:
     """Delays of both edges as they are written."""
-    rise = delay.fall_ns if delay.rise_ns is None else delay.rise_ns
-    fall = delay.rise_ns if delay.fall_ns is None else delay.fall_ns
-    return Edges(*(round(max(ns or 0.0, 0.0), 6) for ns in (rise, fall)))
+    return Edges(*(round(max(ns, 0.0), 6) for ns in delay.edges))
 
 
 def _paths(delays: Iterable[ArcDelay]) -> Iterable[str]:
