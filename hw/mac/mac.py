@@ -189,10 +189,8 @@ class Mac(Component):
         m = Module()
         m.submodules[self.stages[0]] = first = self._first_stage
         accumulator = self._accumulator
-        gated = (
-            EnableInserter(first.product_valid)(accumulator) if self.clock_gating else accumulator
-        )
-        m.submodules[self.stages[1]] = gated
+        skips = EnableInserter(first.product_valid) if self.clock_gating else lambda whole: whole
+        m.submodules[self.stages[1]] = skips(accumulator)
         m.d.comb += [
             *(getattr(first, port).eq(getattr(self, port)) for port in self._fed),
             first.start.eq(self.start),
