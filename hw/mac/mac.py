@@ -5,6 +5,7 @@ from amaranth.hdl import EnableInserter, Module, Mux, Value
 from amaranth.lib.wiring import In, Out
 
 from ..parts.component import Component, parameter
+from ..parts.gating import CLOCK_GATING
 from ..parts.values import named, registered
 from .skipping import Skip
 
@@ -121,11 +122,7 @@ class Mac(Component):
     """
 
     hold: bool = MultiplierStage.hold
-    clock_gating: bool = parameter(
-        "registers that keep their value get no clock, and operands that change no sum are not "
-        "taken",
-        default=False,
-    )
+    clock_gating: bool = CLOCK_GATING
 
     stages = ("multiplier", "accumulator")
     idle_operands: tuple[int, ...]
