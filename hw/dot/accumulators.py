@@ -22,8 +22,8 @@ class Accumulator(Component):
     """What all have: `term[g] * 2^-(exponent[g] + unit)` of each group adds to the output's sum.
 
     `first`, `finish` and `last` come `ahead` cycles before their terms, as they come to the unit;
-    they travel here. `z` is the sum where it is complete, and 0 elsewhere: what converts a sum, or reads
-    it, then evaluates once an output, and no register holds it. No reset: `first` defines the
+    they travel here. `z` is the sum where it is complete, and 0 elsewhere: what converts a sum, or
+    reads it, then evaluates once an output, and no register holds it. No reset: `first` defines the
     state. Source: docs/numerics.md section 17.
 
     Members

@@ -33,8 +33,8 @@ class BlockDot(Stepped):
     (`[`: a row of registers.) A step takes `lanes` pairs of `groups` groups; a block is a group's
     pairs of `cycles` steps at most. P is exact, and so are both scales; `accumulate` says what an
     output's sum keeps. Throughput one step a cycle; latency 3 cycles, one more with mantissas of
-    scales, one more with a float32 sum. No reset, no enable: idle steps are fed zeros and marks 0. With
-    `clock_gating` and blocks of several steps the output's sum is loaded once a block.
+    scales, one more with a float32 sum. No reset, no enable: idle steps are fed zeros and marks 0.
+    With `clock_gating` and blocks of several steps the output's sum is loaded once a block.
     Source: docs/numerics.md section 17.
 
     Members
