@@ -130,7 +130,7 @@ class EnergyGroup:
 
 @dataclass(frozen=True)
 class Pin:
-    """A pin; capacitances in pF for each edge; `function` over pins and the flop's state names."""
+    """A pin; capacitances in pF for each edge; `function` over pins and names of the stored bit."""
 
     name: str
     direction: Direction
@@ -210,6 +210,14 @@ class LibertyCell:
     latch: Latch | None = None
     clock_gate: ClockGate | None = None
     barred: str | None = None
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """What functions and conditions call the stored bit, then its inverse where that has a
+        name; nothing of a gate.
+        """
+        store = self.flop or self.latch
+        return tuple(filter(None, (store.state, store.inverse))) if store else ()
 
     def of(self, direction: Direction) -> list[Pin]:
         """Pins of one direction, in the file's order."""

@@ -136,14 +136,13 @@ def _value(library: Group, key: str) -> float:
 def check_cell(cell: LibertyCell) -> None:
     """Raise LibertyError where timing, power or simulation would lack something."""
     inputs = {pin.name for pin in cell.inputs}
-    states = {cell.flop.state, cell.flop.inverse} if cell.flop else set()
+    states = set(cell.states)
     known = inputs | states
     pins = inputs | {pin.name for pin in cell.outputs}
     for pin in cell.outputs:
         if pin.function is None or not pin.function.pins <= known:
-            raise LibertyError(
-                f"output {pin.name} of {cell.name} must be a function of inputs or of an ff group"
-            )
+            rule = "must be a function of inputs or of an ff or latch group"
+            raise LibertyError(f"output {pin.name} of {cell.name} {rule}")
         if pin.function.pins and not pin.arcs:
             raise LibertyError(
                 f"output {pin.name} of {cell.name} must have delay tables, but has none"

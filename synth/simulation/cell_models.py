@@ -5,8 +5,11 @@ that change at one time are seen at once. The operators of an assignment would b
 one, and where pins stand at unlike depths the cell would glitch inside; that of a buffer would be
 passed on at once, and where that reaches a reader before the path does its delay would be lost. A
 flop is a primitive too, one that starts at 0: registers may have no reset, and X would never leave
-a state that feeds back in simulation, although an input defines it whatever it was. With `specify`,
-each output has one unconditional path for every pin with a delay, zero until SDF is annotated.
+a state that feeds back in simulation, although an input defines it whatever it was; so is a latch.
+With `late` they see their data when all else of the tick is done: behind a clock tree an edge comes
+to one flop after another, without delays at one time, and each takes what was there before. With
+`specify`, each output has one unconditional path for every pin with a delay, zero until SDF is
+annotated.
 Source: IEEE Std 1364-2005, clauses 8 (user-defined primitives) and 14 (specify blocks).
 """
 
@@ -46,28 +49,48 @@ primitive mlsmac_flop(q, clock, data, clear, preset);
   endtable
 endprimitive
 """
+_LATCH = """\
+primitive mlsmac_latch(q, enable, data, clear, preset);
+  output q;
+  reg q;
+  input enable, data, clear, preset;
+  initial q = 1'b0;
+  table
+    // enable data clear preset : q : next
+    ? ? 1 ? : ? : 0;
+    ? ? 0 1 : ? : 1;
+    1 0 0 0 : ? : 0;
+    1 1 0 0 : ? : 1;
+    0 ? 0 0 : ? : -;
+    x ? 0 0 : ? : -;
+  endtable
+endprimitive
+"""
 
 
-def verilog_models(library: Library, kinds: Iterable[str], *, specify: bool) -> str:
-    """Verilog of the cells `kinds` of `library`, in alphabetical order, after the flop primitive.
+def verilog_models(
+    library: Library, kinds: Iterable[str], *, specify: bool, late: bool = False
+) -> str:
+    """Verilog of the cells `kinds` of `library`, in alphabetical order, after the primitives of
+    flops and latches.
 
     `specify` adds the paths that SDF annotates; without it every cell has zero delay.
-    Raises: LibertyError for a cell that is absent, or neither gate nor flop.
+    Raises: LibertyError for a cell that is absent or incomplete.
     """
-    return TIMESCALE + "\n".join(
-        [_FLOP, *(_model(library[kind], specify) for kind in sorted(set(kinds)))]
-    )
+    cells = [library[kind] for kind in sorted(set(kinds))]
+    stores = [_FLOP, *([_LATCH] if any(cell.latch for cell in cells) else [])]
+    return TIMESCALE + "\n".join([*stores, *(_model(cell, specify, late) for cell in cells)])
 
 
-def _model(cell: LibertyCell, specify: bool) -> str:
+def _model(cell: LibertyCell, specify: bool, late: bool) -> str:
     """The module, after the primitives that it needs."""
     inputs = [pin.name for pin in cell.inputs]
     outputs = [pin.name for pin in cell.outputs]
     lines = [f"module {cell.name}({', '.join(inputs + outputs)});"]
     lines += [f"  input {name};" for name in inputs]
     lines += [f"  output {name};" for name in outputs]
-    if cell.flop:
-        lines += _flop(cell)
+    if cell.states:
+        lines += _store(cell, late)
     primitives: list[str] = []
     for pin in cell.outputs:
         assert pin.function is not None  # the library has checked it
@@ -102,17 +125,24 @@ def _table(name: str, pins: Sequence[str], function: Expr) -> list[str]:
     ]
 
 
-def _flop(cell: LibertyCell) -> list[str]:
-    """The state and its inverse as nets of the names that the outputs' functions use."""
-    flop = cell.flop
-    assert flop is not None
-    arguments = (flop.clocked_on, flop.next_state, flop.clear, flop.preset)
+def _store(cell: LibertyCell, late: bool) -> list[str]:
+    """The state and its inverse as nets of the names that the functions use."""
+    if flop := cell.flop:
+        primitive, arguments = "flop", (flop.clocked_on, flop.next_state, flop.clear, flop.preset)
+    else:
+        latch = cell.latch
+        assert latch is not None
+        primitive, arguments = "latch", (latch.enable, latch.data_in, latch.clear, latch.preset)
     texts = ["1'b0" if argument is None else argument.verilog() for argument in arguments]
-    return [
-        f"  wire {flop.state};",
-        f"  wire {flop.inverse} = ~{flop.state};",
-        f"  mlsmac_flop state({flop.state}, {', '.join(texts)});",
-    ]
+    state, *inverses = cell.states
+    lines = [f"  wire {state};", *(f"  wire {inverse} = ~{state};" for inverse in inverses)]
+    if late:
+        lines += [f"  wire data = {texts[1]};", *_LATE]
+        texts[1] = "late"
+    return [*lines, f"  mlsmac_{primitive} state({state}, {', '.join(texts)});"]
+
+
+_LATE = ("  reg late;", "  initial late <= data;", "  always @(data) late <= data;")
 
 
 def _paths(pin: Pin) -> list[str]:

@@ -26,6 +26,7 @@ class ChangeCounter:
         count = np.bincount(circuit.bit_net, minlength=len(circuit.nets))
         self._readers, self._first = count, np.cumsum(count) - count
         self._counted = self._own_pins()[readers]
+        self._latched, self._latch_start = self._latches()
         places = circuit.counts_start[:-1] + self._state
         self._counts.cells[places] += edges[-1] - edges[0]
 
@@ -35,6 +36,17 @@ class ChangeCounter:
         cell, place = circuit.bit_cell, circuit.bit_place
         start = circuit.counts_start[cell] + ((1 + place) << circuit.bits[cell])
         return np.where(place < circuit.pins[cell], start, -1)
+
+    def _latches(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """What latches store by state, and by cell where its table begins, -1 of other cells."""
+        circuit, tables, size = self._circuit, [np.empty(0, np.uint8)], 0
+        by_kind = np.full(len(circuit.kinds) + 1, -1)
+        for number, kind in enumerate(circuit.kinds):
+            if kind.cell.latch:
+                tables.append(kind.latched)
+                by_kind[number] = size
+                size += len(kind.latched)
+        return np.concatenate(tables), by_kind[circuit.kind]
 
     def add(self, changes: Changes) -> None:
         """Count whole times."""
@@ -82,18 +94,36 @@ class ChangeCounter:
         ticks = np.flatnonzero(np.append(True, (cell[1:] != cell[:-1]) | (when[1:] != when[:-1])))
         lasts = np.append(ticks[1:], len(cell)) - 1
         first_of_cell = np.isin(ticks, starts, assume_unique=True)
-        before = np.append(0, after[lasts[:-1]])
+        rows = after[lasts]
+        self._store(cell[ticks], first_of_cell, rows)
+        before = np.append(0, rows[:-1])
         before[first_of_cell] = self._state[cell[starts]]
-        self._state[cell[starts]] = after[np.append(starts[1:], len(cell)) - 1]
+        self._state[cell[starts]] = rows[np.append(first_of_cell[1:], True)]
         counts = self._counts.cells
         base = self._circuit.counts_start[cell[ticks]]
         left = self._edges[-1] - np.clip(when[ticks], self._edges[0], self._edges[-1])
         np.subtract.at(counts, base + before, left)
-        np.add.at(counts, base + after[lasts], left)
+        np.add.at(counts, base + rows, left)
         left_state = np.repeat(before, np.diff(np.append(ticks, len(cell))))
         place = self._counted[reader]
         inside = (place >= 0) & (when >= self._edges[0]) & (when < self._edges[-1])
         np.add.at(counts, place[inside] + left_state[inside], 1)
+
+    def _store(
+        self, cell: NDArray[np.int64], first: NDArray[np.bool_], rows: NDArray[np.int64]
+    ) -> None:
+        """Bring the bits that latches store into their states by tick, `first` of each cell."""
+        own = np.flatnonzero(self._latch_start[cell] >= 0)
+        cell, first, row = cell[own], first[own], rows[own]
+        bit = 1 << self._circuit.pins[cell]
+        low, high = (
+            self._latched[self._latch_start[cell] + state] for state in (row & ~bit, row | bit)
+        )
+        # Where both are the same it stores that, else what it stored at the tick before.
+        known = low == high
+        last = np.maximum.accumulate(np.where(known | first, np.arange(len(own)), 0))
+        stored = np.where(known[last], low[last] == 1, row[last] & bit != 0)
+        rows[own] = row & ~bit | bit * stored
 
     def result(self) -> Counts:
         """All that was counted. Raises: SimulationError (a net undefined in the window)."""

@@ -1,7 +1,8 @@
 """A mapped netlist as arrays: what counting states and simulating need.
 
 Nets have numbers in the netlist's order, the two constants come last. A cell's state is an integer:
-bit i for input pin i, then for a flop's stored bit; it is the row of `Instances.table`.
+bit i for input pin i, then for a stored bit; it is the row of `Instances.table`. That of a flop is
+what its output shows, that of a latch has a number of its own, as if it were a net.
 """
 
 from collections import Counter
@@ -35,8 +36,7 @@ def undefined(count: int, first: str) -> SimulationError:
 class Kind:
     """A library cell: what its states are made of.
 
-    `pins` are the inputs, `bits` their count and a flop's stored bit; `outputs` those with a
-    function.
+    `pins` are the inputs, `bits` their count and a stored bit; `outputs` those with a function.
     """
 
     cell: LibertyCell
@@ -52,7 +52,7 @@ class Kind:
 
     @cached_property
     def bits(self) -> int:
-        return len(self.pins) + (self.cell.flop is not None)
+        return len(self.pins) + bool(self.cell.states)
 
     @cached_property
     def outputs(self) -> list[Pin]:
@@ -60,12 +60,31 @@ class Kind:
 
     def table(self, function: Expr) -> NDArray[np.uint8]:
         """The function's value in every state."""
-        flop = self.cell.flop
-        columns = dict(truth_table([*self.pins, *([flop.state] if flop else [])]))
-        if flop:
-            columns[flop.inverse] = ~columns[flop.state]
-        values = np.broadcast_to(function.evaluate(columns), 1 << self.bits)
+        values = np.broadcast_to(function.evaluate(self.rows), 1 << self.bits)
         return values.astype(np.uint8)
+
+    @cached_property
+    def rows(self) -> dict[str, NDArray[np.bool_]]:
+        """All states, by pin and stored bit."""
+        states = self.cell.states
+        columns = truth_table([*self.pins, *states[:1]])
+        for inverse in states[1:]:
+            columns[inverse] = ~columns[states[0]]
+        return columns
+
+    @cached_property
+    def latched(self) -> NDArray[np.uint8]:
+        """What a latch stores then, in every state."""
+        latch = self.cell.latch
+        assert latch is not None
+        stored = self.rows[latch.state]
+        if latch.enable and latch.data_in:
+            is_open, data = (own.evaluate(self.rows) for own in (latch.enable, latch.data_in))
+            stored = np.where(is_open, data, stored)
+        for condition, value in ((latch.preset, True), (latch.clear, False)):
+            if condition:
+                stored = np.where(condition.evaluate(self.rows), value, stored)
+        return stored.astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -73,13 +92,15 @@ class Circuit:
     """Cells and nets by number.
 
     Members:
-        nets: numbers of nets by name, without the constants, whose numbers come next.
+        nets: numbers of nets by name, without the constants, whose numbers come next, and before
+            those of latches' stored bits.
         kinds: library cells in use; kind: of each cell its place there; pins, bits: input pins and
             bits of state of each cell.
-        bit_start: per cell its first entry of `bit_net`, the nets of its bits of state: of a stored
-            one the net that shows it, `inverted` 1 where that is the inverse.
+        bit_start: per cell its first entry of `bit_net`, the nets of its bits of state: of a flop's
+            stored one the net that shows it, `inverted` 1 where that is the inverse.
         counts_start: per cell its first entry of counts: of each state, then of each input pin and
             state.
+        latches: cells that are latches or clock gates.
     """
 
     netlist: Netlist
@@ -92,6 +113,7 @@ class Circuit:
     bit_net: Numbers
     inverted: Numbers
     counts_start: Numbers
+    latches: Numbers
 
     def check_defined(self, unknown: NDArray[np.bool_]) -> None:
         """Raise SimulationError where nets are `unknown`, by number."""
@@ -112,8 +134,9 @@ class Circuit:
         return _with_constants(self.nets)
 
     def values(self) -> NDArray[np.uint8]:
-        """Of all nets, 0, the constants' own."""
-        return np.array([0] * len(self.nets) + list(CONSTANT_NETS.values()), dtype=np.uint8)
+        """Of all nets and stored bits, 0, the constants' own."""
+        every = [0] * len(self.nets) + list(CONSTANT_NETS.values()) + [0] * len(self.latches)
+        return np.array(every, dtype=np.uint8)
 
     @cached_property
     def bit_cell(self) -> Numbers:
@@ -143,6 +166,7 @@ def circuit(netlist: Netlist, library: Library) -> Circuit:
     places: dict[str, int] = {}
     kinds: list[Kind] = []
     kind, bit_net, inverted = [], [], []
+    latches: list[int] = []
     driven = [*CONSTANT_NETS, *(net for port in netlist.inputs.values() for net in port)]
     for cell in netlist.cells.values():
         if cell.kind not in places:
@@ -157,6 +181,9 @@ def circuit(netlist: Netlist, library: Library) -> Circuit:
             shown = next((pin for pin in own.outputs if pin.name in cell.pins), None)
             bit_net.append(numbers[cell.pins[shown.name]] if shown else len(nets))
             inverse = shown is not None and not follows_state(own.cell, shown)
+        elif own.cell.latch:
+            bit_net.append(len(numbers) + len(latches))
+            latches.append(len(kind) - 1)
         inverted.append(inverse)
     drivers = Counter(driven)
     if len(drivers) < len(driven):
@@ -178,6 +205,7 @@ def circuit(netlist: Netlist, library: Library) -> Circuit:
         bit_net=np.array(bit_net, np.int64),
         inverted=np.array(inverted, dtype=np.int64),
         counts_start=_starts((1 + pins) << bits),
+        latches=np.array(latches, np.int64),
     )
 
 

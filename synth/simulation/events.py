@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..timing.clock_network import ClockTree
 from ..timing.delays import Timing
 from . import kernels
 from .circuit import Circuit, SimulationError
@@ -32,9 +33,11 @@ class _Segment:
     batch: int | None
 
 
-def _segments(vectors: kernels.Vectors, batches: Sequence[int]) -> list[_Segment]:
-    """All cycles; no segment is so long that its ticks pass 31 bits."""
-    edges = [0, *batches, len(vectors.outputs) + vectors.latency]
+def _segments(vectors: kernels.Vectors, batches: Sequence[int], is_late: bool) -> list[_Segment]:
+    """All cycles, and one more in which the last results may be compared; no segment is so long
+    that its ticks pass 31 bits.
+    """
+    edges = [0, *batches, len(vectors.outputs) + vectors.latency + is_late]
     counted = [None, *range(len(batches) - 1), None]
     most = (1 << 31) // (2 * vectors.half)
     if not most:
@@ -48,10 +51,15 @@ def _segments(vectors: kernels.Vectors, batches: Sequence[int]) -> list[_Segment
 
 @dataclass(frozen=True)
 class _Settled:
-    """What stands at the end of a cycle: values of all nets, and stored bits."""
+    """What stands at the end of a cycle: values of all nets, and what flops store."""
 
     values: NDArray[np.uint8]
     stored: NDArray[np.uint8]
+
+    def is_of(self, machine: kernels.Machine) -> bool:
+        """Whether it stands in a machine."""
+        same = np.array_equal(machine.nets["value"], self.values)
+        return same and np.array_equal(machine.stores["stored"], self.stored)
 
 
 class _Done(NamedTuple):
@@ -63,36 +71,45 @@ class _Done(NamedTuple):
 
 
 class EventSimulation:
-    """A simulation of all cycles; `batches`: the cycle each of them begins with, and the end of the
-    last: the window that counts.
+    """A simulation of all cycles; `tree`: the clock's; `batches`: the cycle each of them begins
+    with, and the end of the last: the window that counts.
 
     Raises: SimulationError (what this simulator does not know, a combinational loop, nets that
     depend on what flops stored before the first cycle).
     """
 
-    def __init__(self, circuit: Circuit, vectors: kernels.Vectors, batches: Sequence[int]) -> None:
+    def __init__(
+        self,
+        circuit: Circuit,
+        tree: ClockTree,
+        vectors: kernels.Vectors,
+        batches: Sequence[int],
+    ) -> None:
         self._circuit, self._vectors = circuit, vectors
-        self._segments = _segments(vectors, batches)
+        self._segments = _segments(vectors, batches, bool(tree.cells))
         self._batches = len(batches) - 1
-        self._machine = compile_circuit(circuit, vectors.clock_net)
+        self._machine = compile_circuit(circuit, tree)
         self._check_defined(batches[0])
 
     def without_delays(self) -> Run:
         """All nets settle at once, and do not glitch."""
         return self._passed[0]
 
-    def with_delays(self, timing: Timing) -> Run:
-        """As the circuit would behave, in several threads where every cycle settles."""
+    def with_delays(self, timing: Timing, early: int, late: int) -> Run:
+        """As the circuit would behave, in several threads where every cycle settles; results are
+        compared `early` and inputs switch `late` ticks after the clock's edge.
+        """
         machine = with_delays(self._machine, self._circuit, timing)
+        vectors = self._vectors._replace(early=early, late=late)
         room = _ROOM
-        while (run := self._timed(machine, room)) is None:
+        while (run := self._timed(machine, vectors, room)) is None:
             room *= 4
         return run
 
     def _before(self, stored: int | NDArray[np.int64]) -> _Settled:
         """Before the first cycle: inputs are 0, flops store what is given."""
         machine = _copy(self._machine)
-        machine.flops["stored"] = stored
+        machine.stores["stored"] = stored
         kernels.settle(machine)
         return _settled(machine)
 
@@ -105,7 +122,7 @@ class EventSimulation:
     def _put(self, settled: _Settled, machine: kernels.Machine) -> None:
         """Bring a machine without events to the end of a cycle."""
         machine.nets["value"] = settled.values
-        machine.flops["stored"] = settled.stored
+        machine.stores["stored"] = settled.stored
         machine.cells["state"] = self._circuit.states(settled.values)
         machine.outs["target"] = settled.values[machine.outs["net"]]
 
@@ -114,11 +131,11 @@ class EventSimulation:
         first.
         """
         values = []
-        patterns = np.random.default_rng(1).integers(0, 2, (2, len(self._machine.flops)))
+        patterns = np.random.default_rng(1).integers(0, 2, (2, len(self._machine.stores)))
         for stored in (0, 1, *patterns):
             machine = self._at(self._before(stored), self._machine)
             kernels.zero_delay(machine, self._vectors, 0, end)
-            values.append(machine.nets["value"])
+            values.append(machine.nets["value"][: len(self._circuit.nets)])
         self._circuit.check_defined((np.array(values) != values[0]).any(axis=0))
 
     @cached_property
@@ -135,7 +152,7 @@ class EventSimulation:
             self._close(machine, segment, counts)
         return (wrong, counts), before
 
-    def _timed(self, delayed: kernels.Machine, room: int) -> Run | None:
+    def _timed(self, delayed: kernels.Machine, vectors: kernels.Vectors, room: int) -> Run | None:
         """Segments at the same time, or in turn where one does not settle; None if there is too
         little `room` for events.
         """
@@ -152,8 +169,11 @@ class EventSimulation:
             done = []
             for number in range(first, len(self._segments), threads):
                 self._put(before[number], machine)
-                done.append(self._run(machine, self._segments[number]))
-                if not done[-1].settled:
+                own = self._run(machine, vectors, self._segments[number])
+                # A flop may have missed what it stores without delays.
+                stands = own.settled and all(b.is_of(machine) for b in before[number + 1 :][:1])
+                done.append(own._replace(settled=stands))
+                if not stands:
                     break
                 with lock:
                     self._close(machine, self._segments[number], counts)
@@ -167,16 +187,16 @@ class EventSimulation:
             machine = self._at(before[0], delayed)
             done = []
             for segment in self._segments:
-                done.append(self._run(machine, segment))
+                done.append(self._run(machine, vectors, segment))
                 self._close(machine, segment, counts)
         if any(own.full for own in done):
             return None
         return sum(own.wrong for own in done), counts
 
-    def _run(self, machine: kernels.Machine, segment: _Segment) -> _Done:
+    def _run(self, machine: kernels.Machine, vectors: kernels.Vectors, segment: _Segment) -> _Done:
         """Simulate a segment."""
         self._open(machine, segment)
-        wrong, settled = kernels.timed(machine, self._vectors, segment.first, segment.last)
+        wrong, settled = kernels.timed(machine, vectors, segment.first, segment.last)
         return _Done(wrong, settled, bool(machine.scalars[kernels.FULL]))
 
     def _open(self, machine: kernels.Machine, segment: _Segment) -> None:
@@ -206,7 +226,7 @@ class EventSimulation:
 
 def _settled(machine: kernels.Machine) -> _Settled:
     values = machine.nets["value"].astype(np.uint8)
-    return _Settled(values, machine.flops["stored"].astype(np.uint8))
+    return _Settled(values, machine.stores["stored"].astype(np.uint8))
 
 
 def _copy(machine: kernels.Machine) -> kernels.Machine:
@@ -215,6 +235,6 @@ def _copy(machine: kernels.Machine) -> kernels.Machine:
 
 
 _CHANGING = (
-    *("nets", "cells", "outs", "flops", "counts", "touched", "due"),
+    *("nets", "cells", "outs", "stores", "counts", "touched", "due"),
     *("heads", "words", "events", "scalars"),
 )

@@ -74,7 +74,10 @@ def sources(
     netlist = circuit.netlist
     files = {
         "cells.v": verilog_models(
-            library, {kind.cell.name for kind in circuit.kinds}, specify=timing is not None
+            library,
+            {kind.cell.name for kind in circuit.kinds},
+            specify=timing is not None,
+            late=bench.tree,
         ),
         "unit.v": unit_text(netlist, names),
         "bench.v": bench_text(netlist, names, bench, timed=timing is not None),

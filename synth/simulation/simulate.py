@@ -2,13 +2,15 @@
 net toggle.
 
 One operation a cycle: operands switch with the rising clock edge (non-blocking, as from a register
-before them), results are compared just before the next one.
+before them), results are compared just before the next one. Where the clock goes through a tree,
+the registers before and behind hang on it too: operands switch when the edge has come to the last
+flop of the netlist, results are compared just before it comes to the first one.
 """
 
 import enum
 import importlib.util
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -19,10 +21,12 @@ from ...support.words import bits, check_words
 from ..liberty.library import Library
 from ..mapping.netlist import Netlist
 from ..power.engine import Activity
+from ..timing.clock_network import ClockTree, clock_tree
 from ..timing.delays import Timing
 from . import icarus
 from .circuit import SimulationError, circuit
 from .counts import CountedShares, Counts
+from .insertion import insertion_ticks
 from .testbench import TICKS_PER_NS, Bench
 
 if TYPE_CHECKING:
@@ -109,6 +113,7 @@ class Simulation:
         if sorted(set(self._edges)) != self._edges:
             rule = f"batches must rise within {warm_up}..{operations}"
             raise ValueError(f"{rule}, not {list(batches)}")
+        self._tree = _tree(netlist, library, clock)
         self.bench = Bench(
             clock=clock,
             half=max(round(clock_ns * TICKS_PER_NS / 2), 2),
@@ -116,6 +121,7 @@ class Simulation:
             operations=operations,
             driven=list(stimulus),
             compared=list(expected),
+            tree=bool(self._tree.cells),
         )
         self._circuit = circuit(netlist, library)
         self._library, self._stimulus, self._expected = library, stimulus, expected
@@ -127,16 +133,28 @@ class Simulation:
         A unit slower than the clock is simulated as it would behave: the mismatches show it.
         Raises: UserError (the simulator is missing), SimulationError (it failed, an undefined net).
         """
+        bench = self.bench if timing is None else self.delayed(timing)
         if self._simulator is Simulator.ICARUS:
             vectors = self._stimulus, self._expected
             mismatches, counts = icarus.run(
-                self._circuit, self._library, timing, self.bench, *vectors, self._edges
+                self._circuit, self._library, timing, bench, *vectors, self._edges
             )
         elif timing is None:
             mismatches, counts = self._events.without_delays()
         else:
-            mismatches, counts = self._events.with_delays(timing)
+            mismatches, counts = self._events.with_delays(timing, bench.early, bench.late)
         return self._result(mismatches, counts)
+
+    def delayed(self, timing: Timing) -> Bench:
+        """The bench with what the clock's tree takes. Raises: SimulationError (half a period or
+        more).
+        """
+        early, late = insertion_ticks(self._circuit.netlist, self._tree, timing)
+        if late >= self.bench.half:
+            limit, given = (ticks / TICKS_PER_NS for ticks in (self.bench.half, late))
+            rule = f"the clock must come to all flops within half a period, {limit:g} ns"
+            raise SimulationError(f"{rule}, but takes {given:g} ns")
+        return replace(self.bench, early=early, late=late)
 
     @cached_property
     def _events(self) -> "EventSimulation":
@@ -155,7 +173,7 @@ class Simulation:
             latency=bench.latency,
             half=bench.half,
         )
-        return EventSimulation(self._circuit, vectors, self._edges)
+        return EventSimulation(self._circuit, self._tree, vectors, self._edges)
 
     def _columns(
         self, ports: Mapping[str, NDArray], nets: Mapping[str, list[str]]
@@ -178,6 +196,14 @@ class Simulation:
             mismatches=mismatches,
             operations=self.bench.operations,
         )
+
+
+def _tree(netlist: Netlist, library: Library, clock: str | None) -> ClockTree:
+    """Of a combinational unit none."""
+    try:
+        return clock_tree(netlist, library, netlist.inputs[clock][0] if clock else "")
+    except ValueError as error:
+        raise SimulationError(str(error)) from None
 
 
 def _operations(

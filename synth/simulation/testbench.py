@@ -129,6 +129,8 @@ class Bench:
     `compared` after `latency` cycles.
 
     `clock` is the clock port, None for a combinational unit; `half` half a period in ticks.
+    `tree`: whether the clock goes through cells; `early`, `late`: ticks after which its edge comes
+    to the first flop and to the last one.
     """
 
     clock: str | None
@@ -137,6 +139,9 @@ class Bench:
     operations: int
     driven: Sequence[str]
     compared: Sequence[str]
+    early: int = 0
+    late: int = 0
+    tree: bool = False
 
 
 def bench_text(netlist: Netlist, names: ShortNames, bench: Bench, *, timed: bool) -> str:
@@ -197,20 +202,41 @@ def bench_module(
         stimulus_msb=sum(len(netlist.inputs[port]) for port in bench.driven) - 1,
         expected_msb=sum(len(netlist.outputs[port]) for port in bench.compared) - 1,
         last=bench.operations - 1,
-        operations=bench.operations,
-        latency=bench.latency,
+        # The last results are compared in the cycle after, where the clock comes late to all flops.
+        cycles=f"{bench.operations} + {bench.latency}{' + 1' if bench.early else ''}",
         results=", ".join(results),
         unit=unit,
         connections=", ".join(f".{net}({text})" for net, text in connections.items()),
         before=_lines(4, before),
-        each=_lines(6, each),
+        cycle=_lines(6, [*_edges(bench), *each]),
         after=_lines(4, after),
-        driven=", ".join(f"in_{port}" for port in bench.driven),
         lead=_ns(LEAD_TICKS),
-        high=_ns(bench.half),
-        low=_ns(bench.half - 1),
         margin=_ns(1),
     )
+
+
+def _edges(bench: Bench) -> Iterator[str]:
+    """What happens in a cycle, up to one tick before its end."""
+    driven = ", ".join(f"in_{port}" for port in bench.driven)
+    # Behind a tree flops take their data late, and what else comes at this tick comes with it.
+    assign = "=" if bench.tree else "<="
+    drive = f"if (cycle < {bench.operations}) {{{driven}}} {assign} stimulus[cycle];"
+    fall = f"#{_ns(bench.half - bench.late)} clock = 0;"
+    if bench.early:
+        yield from _compare(bench.early - 1, bench.latency + 1)
+        yield f"#{_ns(bench.late - bench.early + 1)} {drive}"
+        yield fall
+        yield f"#{_ns(bench.half - 1)};"
+    else:
+        yield f"#{_ns(bench.late)} {drive}" if bench.late else drive
+        yield fall
+        yield from _compare(bench.half - 1, bench.latency)
+
+
+def _compare(ticks: int, behind: int) -> Iterator[str]:
+    yield "// After what happens at this tick."
+    yield f"#{_ns(ticks)} #0 if (cycle >= {behind} && result !== expected[cycle - {behind}])"
+    yield "  mismatches = mismatches + 1;"
 
 
 def _lines(indent: int, statements: Iterable[str]) -> str:
@@ -236,14 +262,9 @@ _BENCH = """\
     $readmemh("expected.hex", expected);
 {before}    mismatches = 0;
     #{lead};
-    for (cycle = 0; cycle < {operations} + {latency}; cycle = cycle + 1) begin
+    for (cycle = 0; cycle < {cycles}; cycle = cycle + 1) begin
       clock = 1;
-      if (cycle < {operations}) {{{driven}}} <= stimulus[cycle];
-      #{high} clock = 0;
-      // After what happens at this tick.
-      #{low} #0 if (cycle >= {latency} && result !== expected[cycle - {latency}])
-        mismatches = mismatches + 1;
-{each}      #{margin};
+{cycle}      #{margin};
     end
 {after}    $finish;
   end

@@ -11,9 +11,11 @@ from mlsmac.synth.liberty.boolean import parse
 from mlsmac.synth.liberty.cells import (
     Arc,
     ArcKind,
+    ClockGate,
     Direction,
     EnergyGroup,
     Flop,
+    Latch,
     LibertyCell,
     Pin,
     Sense,
@@ -50,22 +52,31 @@ FLOPS = {
     "DFFR": (Flop("IQ", "IQN", parse("D"), parse("CK"), parse("!RN"), None), {"Q": "IQ"}),
     "DFFS": (Flop("IQ", "IQN", parse("D"), parse("CK"), None, parse("S R")), {"Q": "IQ"}),
 }
+CLOCK_GATES = {
+    "CGATE": (Latch("IQ", "", parse("E"), parse("!CK"), None, None), "latch_posedge"),
+    "CGATET": (
+        Latch("IQ", "", parse("E + SE"), parse("!CK"), None, None),
+        "latch_posedge_precontrol",
+    ),
+}
 _ENERGY = EnergyGroup(None, None, None, *[Table((0.0,), (0.0,), ((1.0,),))] * 2)
 
 
-def _cell(name, functions, flop):
+def _cell(name, functions, flop=None, latch=None, gate=None):
     """Delays come from the tests, so no table is needed."""
     parsed = {pin: parse(text) for pin, text in functions.items()}
     expressions = list(parsed.values())
     if flop:
         conditions = (flop.next_state, flop.clocked_on, flop.clear, flop.preset)
         expressions = [expression for expression in conditions if expression]
+    if latch:
+        expressions += [latch.data_in, latch.enable]
     states = {"IQ", "IQN"}
     inputs = sorted(set().union(*(expression.pins for expression in expressions)) - states)
     kind = ArcKind.RISING_EDGE if flop else ArcKind.COMBINATIONAL
 
     def arcs(function):
-        related = ["CK"] if flop else sorted(function.pins)
+        related = ["CK"] if flop else sorted(function.pins - states)
         return tuple(Arc(pin, kind, Sense.NON_UNATE, *[None] * 5) for pin in related)
 
     pins = {
@@ -76,33 +87,46 @@ def _cell(name, functions, flop):
         pin: Pin(pin, Direction.OUTPUT, 0.0, 0.0, False, function, arcs(function), ())
         for pin, function in parsed.items()
     }
-    return LibertyCell(name, 1.0, pins, flop, (), 0.0)
+    return LibertyCell(name, 1.0, pins, flop, (), 0.0, latch, gate)
 
 
 @pytest.fixture(scope="session")
 def toy():
     """Gates and flops of all sorts, without tables."""
-    cells = {name: _cell(name, functions, None) for name, functions in GATES.items()}
+    cells = {name: _cell(name, functions) for name, functions in GATES.items()}
     cells |= {name: _cell(name, functions, flop) for name, (flop, functions) in FLOPS.items()}
+    for name, (latch, kind) in CLOCK_GATES.items():
+        gate = ClockGate(kind, "CK", "E", "SE" if "SE" in latch.data_in.pins else None, "GCK")
+        cells[name] = _cell(name, {"GCK": "CK IQ"}, None, latch, gate)
     return Library("toy", ("toy",), Corner(None, None, 1.0, None), cells, ())
 
 
 class _State:
-    """A cell: bit i of its state is its input pin i, the next one what it stores."""
+    """A cell: bit i of its state is its input pin i, the next one what it stores. That of a clock
+    gate is what its enable was when the clock pin was last 0.
+    """
 
     def __init__(self, cell, liberty):
         self.pins = [pin.name for pin in liberty.inputs]
+        self.latch = liberty.latch
         self.bits = [(cell.pins[pin], False) for pin in self.pins]
         if liberty.flop:
             shown = next(pin for pin in liberty.outputs if pin.name in cell.pins)
             self.bits.append((cell.pins[shown.name], not follows_state(liberty, shown)))
-        self.time = np.zeros(1 << len(self.bits), dtype=np.int64)
-        self.toggles = np.zeros((len(self.pins), 1 << len(self.bits)), dtype=np.int64)
+        self.stored = 0
+        self.time = np.zeros(1 << (len(self.bits) + bool(self.latch)), dtype=np.int64)
+        self.toggles = np.zeros((len(self.pins), len(self.time)), dtype=np.int64)
         self.since = 0
 
     def stay(self, values, now, edges):
         """Count the time since the last change within the window; the state."""
-        state = sum((values[net] ^ inverted) << i for i, (net, inverted) in enumerate(self.bits))
+        bits = [values[net] ^ inverted for net, inverted in self.bits]
+        if self.latch:
+            pins = {pin: np.bool_(bit) for pin, bit in zip(self.pins, bits, strict=True)}
+            if self.latch.enable.evaluate(pins):
+                self.stored = int(self.latch.data_in.evaluate(pins))
+            bits.append(self.stored)
+        state = sum(bit << i for i, bit in enumerate(bits))
         self.time[state] += max(0, min(now, edges[-1]) - max(self.since, edges[0]))
         self.since = now
         return state

@@ -73,6 +73,10 @@ class Model:
     comes after the shortest delay of the pins that changed at this tick. An event that fires gives
     the net the target of that moment. At a rising edge flops sample after events have fired and
     before inputs switch; results are compared at the end of the last tick of a cycle.
+
+    Behind a tree a flop samples what was there before the tick in which its clock pin rises, inputs
+    switch when the last one does, results are compared before the first one does. A clock gate
+    stores at the end of each tick in which its clock pin is 0.
     """
 
     def __init__(self, case, library, *, timed=True):
@@ -92,7 +96,16 @@ class Model:
             name: [pin for pin in kind.outputs if pin.name in self.cells[name].pins]
             for name, kind in self.kinds.items()
         }
-        self.stored = {name: 0 for name, kind in self.kinds.items() if kind.flop}
+        self.stored = {name: 0 for name, kind in self.kinds.items() if kind.states}
+        clocks = [self.cells[n].pins["CK"] for n, kind in self.kinds.items() if kind.states]
+        self.has_tree = any(net != "clk" for net in clocks)
+        self.drivers = {
+            cell.pins[pin.name]: (name, pin)
+            for name, cell in self.cells.items()
+            for pin in self.outputs[name]
+        }
+        late = [self._arrival(net, 1) for net in clocks] if self.has_tree and timed else []
+        self.early, self.late = min(late, default=0), max(late, default=0)
         self.known, self.pending, self.target = {}, {}, {}
         self.log, self.results = [], []
         while True:  # settles
@@ -104,6 +117,7 @@ class Model:
                     self.target[name, pin.name] = value
             if self.values == before:
                 break
+        self._latch()
         self.initial = {net: value for net, value in self.values.items() if "'" not in net}
 
     def _value(self, name, function):
@@ -126,18 +140,54 @@ class Model:
         case, wrong = self.case, 0
         for cycle in range(len(next(iter(case.expected.values()))) + case.latency):
             edge = 2 * case.half * cycle
-            end = edge + 2 * case.half
-            self._tick(edge, lambda now, cycle=cycle: self._rise(now, cycle))
-            while (now := min([*self.pending, edge + case.half])) < edge + case.half:
-                self._tick(now)
+            if self.has_tree:
+                if not self.early:
+                    wrong += self._compare(cycle - 1)
+                self._tick(edge, lambda _, cycle=cycle: self._tree_rise(cycle))
+                if self.early:
+                    self._until(edge + self.early)
+                    wrong += self._compare(cycle - 1)
+                self._until(edge + self.late)
+                if self.late:
+                    self._tick(edge + self.late, lambda _, cycle=cycle: self._drive(cycle))
+            else:
+                self._tick(edge, lambda now, cycle=cycle: self._rise(now, cycle))
+            self._until(edge + case.half)
             self._tick(edge + case.half, lambda _: self._write("clk", 0))
-            while (now := min([*self.pending, end])) < end:
-                self._tick(now)
-            if cycle >= case.latency:
-                wrong += self._compare(cycle - case.latency)
+            self._until(edge + 2 * case.half)
+            if not self.has_tree:
+                wrong += self._compare(cycle)
+        if self.has_tree:
+            if self.early:
+                self._tick(edge + 2 * case.half, lambda _: self._write("clk", 1))
+                self._until(edge + 2 * case.half + self.early)
+            wrong += self._compare(cycle)
         return wrong
 
-    def _compare(self, row):
+    def _until(self, end):
+        while (now := min([*self.pending, end])) < end:
+            self._tick(now)
+
+    def _arrival(self, net, value):
+        """Ticks from the clock's rising edge until a net of its tree takes a value."""
+        if net == "clk":
+            return 0
+        name, out = self.drivers[net]
+        pin = "CK" if self.kinds[name].states else "A"
+        own = self.case.delays[name, pin, out.name][1 - value]
+        before = 1 - value if self.cells[name].kind == "INV" else value
+        return self._arrival(self.cells[name].pins[pin], before) + own
+
+    def _latch(self):
+        """Clock gates store."""
+        for name, kind in self.kinds.items():
+            if kind.latch and self._value(name, kind.latch.enable):
+                self.stored[name] = self._value(name, kind.latch.data_in)
+
+    def _compare(self, cycle):
+        row = cycle - self.case.latency
+        if row < 0:
+            return False
         ports = self.case.netlist.outputs.items()
         codes = {p: sum(self.values[net] << i for i, net in enumerate(nets)) for p, nets in ports}
         self.results.append(codes)
@@ -155,6 +205,7 @@ class Model:
     def _tick(self, now, happens=lambda _: None):
         """All of one tick."""
         self.changed = set()
+        before = dict(self.values)
         self._fire(now)
         happens(now)
         changed = set(self.changed)
@@ -163,7 +214,10 @@ class Model:
             for name, pin in (reader for net in self.changed for reader in self.readers[net]):
                 pins.setdefault(name, []).append(pin)
             for name, own in pins.items():
-                if name not in self.stored:
+                kind = self.kinds[name]
+                if kind.flop and self.has_tree and "CK" in own:
+                    self._sample(name, before)
+                if not kind.flop or self.has_tree:
                     for out in self.outputs[name]:
                         self._aim(name, out, own, now)
             if now not in self.pending:  # what no delay has brought to this tick
@@ -171,15 +225,33 @@ class Model:
             self.changed = set()
             self._fire(now)
             changed ^= self.changed
+        self._latch()
         self.log += [(now, net, self.values[net]) for net in sorted(changed)]
 
     def _rise(self, now, cycle):
-        nexts = {name: self._value(name, self.kinds[name].flop.next_state) for name in self.stored}
+        flops = [name for name, kind in self.kinds.items() if kind.flop]
+        nexts = {name: self._value(name, self.kinds[name].flop.next_state) for name in flops}
         self.stored |= nexts
-        for name in self.stored:
+        for name in flops:
             for out in self.outputs[name]:
                 self._aim(name, out, ["CK"], now)
         self._write("clk", 1)
+        self._drive(cycle)
+
+    def _tree_rise(self, cycle):
+        self._write("clk", 1)
+        if not self.late:
+            self._drive(cycle)
+
+    def _sample(self, name, before):
+        """Where its clock pin rises in this tick, a flop stores what its pins said before it."""
+        clock = self.cells[name].pins["CK"]
+        if self.values[clock] and not before[clock]:
+            now, self.values = self.values, before
+            self.stored[name] = self._value(name, self.kinds[name].flop.next_state)
+            self.values = now
+
+    def _drive(self, cycle):
         for port, codes in self.case.stimulus.items():
             for i, net in enumerate(self.case.netlist.inputs[port] if cycle < len(codes) else ()):
                 self._write(net, int(codes[cycle]) >> i & 1)
@@ -544,10 +616,11 @@ STORES = ("DFF", "DFF", "DFFE", "DFFX")
 class RandomNetlist:
     """Gates in no order of levels between flops: nets that reconverge, pins on one net, ties.
 
-    While the input x[0] is 0, every flop stores 0, whatever it held.
+    While the input x[0] is 0, every flop stores 0, whatever it held. With a tree, buffers, pairs of
+    inverters and clock gates of each other stand between the clock and flops, or nothing.
     """
 
-    def __init__(self, library, seed, gates, step):
+    def __init__(self, library, seed, gates, step, *, tree=False):
         self.library, self.step = library, step
         self.rng = np.random.default_rng(seed)
         self.cells, self.delays, self.depth = {}, {}, {}
@@ -559,6 +632,9 @@ class RandomNetlist:
         self._place("TIE1", [], ["t1"])
         for i in range(gates):
             self._gate(i)
+        self.clocks = ["clk"]
+        for i in range(flops // 2 if tree else 0):
+            self._tree(i)
         stored = [net for i in range(flops) for net in self._flop(i)]
         outputs = {"y": [*stored, *self.nets[-4:], "x1", "1'1"]}
         self.netlist = Netlist("top", self.cells, inputs, outputs)
@@ -572,7 +648,8 @@ class RandomNetlist:
         for out in liberty.outputs:
             for arc in out.arcs:
                 if out.name in self.cells[name].pins:
-                    ticks = 1 + self.step * self.rng.integers(0, 60, 2)
+                    most = 20 if outs[0][:1] in ("k", "l") else 60
+                    ticks = 1 + self.step * self.rng.integers(0, most, 2)
                     self.delays[name, arc.related, out.name] = tuple(ticks.tolist())
         level = 1 + max((self.depth.get(net, 0) for net in ins), default=0)
         self.depth |= dict.fromkeys(filter(None, outs), level)
@@ -591,17 +668,32 @@ class RandomNetlist:
         self._place(kind.name, [self._any() for _ in kind.inputs], outs)
         self.nets += filter(None, outs)
 
+    def _tree(self, number):
+        """A cell, or two, behind a net of the tree; a gate is open while x0 is 0."""
+        clock, leaf = self.clocks[self.rng.integers(len(self.clocks))], f"k{number}"
+        kind = ("BUF", "INV", "CGATE", "CGATET")[self.rng.integers(4)]
+        if kind == "INV":
+            clock = self._place(kind, [clock], [f"l{number}"])
+        data = []
+        if kind.startswith("CGATE"):
+            data = [self._place("NAND2", [self._any(), "x0"], [f"g{number}"])]
+        if kind == "CGATET":
+            data.append(self._place("AND2", [self._any(), self._any()], [f"h{number}"]))
+        self._place(kind, [clock, *data], [leaf])
+        self.clocks.append(leaf)
+
     def _flop(self, number):
         """The nets that show it."""
+        clock = self.clocks[self.rng.integers(len(self.clocks))]
         kind = STORES[self.rng.integers(len(STORES))]
         data, shown, other = self._any(), f"q{number}", f"p{number}"
         if kind == "DFFX":  # stores what it holds and D are not both: D is that while x0 is 0
             own = self._place("INV", [shown], [f"i{number}"])
             data = self._place("MUX2", [own, data, "x0"], [f"d{number}"])
-            self._place(kind, ["clk", data], [shown])
+            self._place(kind, [clock, data], [shown])
             return [shown]
         data = self._place("AND2", [data, "x0"], [f"d{number}"])
-        ins = ["clk", data]
+        ins = [clock, data]
         if kind == "DFFE":
             ins.append(self._place("NAND2", [self._any(), "x0"], [f"e{number}"]))
         outs = [[shown, other], [shown, ""], [shown]][self.rng.integers(3)]
@@ -611,11 +703,11 @@ class RandomNetlist:
         return [net for net in outs if net]
 
 
-def random_case(library, seed, *, gates=60, period=1.0, operations=30, step=1):
+def random_case(library, seed, *, gates=60, period=1.0, operations=30, step=1, tree=False):
     """A random netlist; `period` times a bound of its longest path is a cycle. Expected are the
     results without delays, but for some. Delays are 1 and a multiple of `step`, a cycle is one.
     """
-    made = RandomNetlist(library, seed, gates, step)
+    made = RandomNetlist(library, seed, gates, step, tree=tree)
     half = step * int(period * 60 * (1 + max(made.depth.values())) / 2)
     stimulus = {"x": made.rng.integers(0, 1 << 16, operations) | 1}
     stimulus["x"][:3] &= ~1
@@ -650,6 +742,27 @@ def test_random_netlists_in_icarus(toy, seed, period, timed):
     """
     case = random_case(toy, seed, gates=50 + 90 * (seed % 3), period=period, step=64)
     assert max(RandomNetlist(toy, seed, 50 + 90 * (seed % 3), 64).depth.values()) < 64
+    compare_results(*(case.run(toy, simulator=s, timed=timed) for s in Simulator))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("period", [1.0, 0.5, 0.3])
+def test_random_trees(toy, recount, seed, period):
+    case = random_case(toy, seed, gates=50 + 90 * (seed % 3), period=period, tree=True)
+    assert Model(case, toy).late > 0
+    result = check(case, toy, recount)
+    assert result.batches.toggles.sum() > 1000
+    check(case, toy, recount, timed=False)
+
+
+@pytest.mark.eda
+@pytest.mark.parametrize(
+    "seed", [*range(4), *(pytest.param(s, marks=pytest.mark.slow) for s in range(4, 40))]
+)
+@pytest.mark.parametrize("period", [1.0, 0.3])
+@pytest.mark.parametrize("timed", [False, True])
+def test_random_trees_in_icarus(toy, seed, period, timed):
+    case = random_case(toy, seed, gates=50 + 90 * (seed % 3), period=period, step=64, tree=True)
     compare_results(*(case.run(toy, simulator=s, timed=timed) for s in Simulator))
 
 

@@ -205,7 +205,7 @@ def test_refuses_a_cut_file(tmp_path):
     ("cell", "old", "new", "message"),
     [
         ("NOR2", "INV", "INV", r"cell must be one of library tiny \(.*\), not 'NOR2'"),
-        ("LATCH", "INV", "INV", "output Q of LATCH must be a function of inputs or of an ff group"),
+        ("LATCH", "INV", "INV", "output Q of LATCH must have delay tables, but has none"),
         ("INV", 'function : "!A"', 'x : "!A"', "output Y of INV must be a function"),
         ("INV", "area : 2;", "", "cell INV must have an area"),
         ("INV", "cell_leakage_power : 5;", "", "cell INV must have leakage"),
