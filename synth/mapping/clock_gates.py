@@ -7,9 +7,11 @@ multiplexer in front of each.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+
+import numpy as np
 
 from ...support.errors import UserError
 from ..liberty.cells import ClockGate, LibertyCell
@@ -55,8 +57,9 @@ def command(cell: LibertyCell) -> str:
 
 
 def driving(netlist: Netlist, library: Library, gates: Sequence[LibertyCell]) -> Netlist:
-    """Each gate as the smallest of `gates` whose delay tables reach as far as its load; several of
-    the largest, with a share of the flops each, where none does.
+    """Each gate as the one of `gates`, or several with a share of the flops each, that take the
+    least area and drive them: within the gate's delay tables, and so fast that no flop which is
+    clocked without a gate changes what is taken behind it.
     """
     kinds = {gate.name: gate for gate in gates}
     found = {name: cell for name, cell in netlist.cells.items() if cell.kind in kinds}
@@ -67,45 +70,77 @@ def driving(netlist: Netlist, library: Library, gates: Sequence[LibertyCell]) ->
             if net in outputs and name != outputs[net]:
                 capacitance = library.cells[cell.kind].pins[pin].capacitance
                 loads[outputs[net]].append((name, pin, capacitance))
+    latest = _fastest_flop(library, {cell.kind for cell in netlist.cells.values()})
+    reaches = {gate.name: _reach(gate, latest) for gate in gates}
     cells = dict(netlist.cells)
     for name, cell in found.items():
-        cells |= _driven(name, cell, loads[name], gates, cells)
+        whole = sum(load for _, _, load in loads[name])
+        counts = {
+            gate.name: min(len(loads[name]), math.ceil(whole / reaches[gate.name]))
+            for gate in gates
+        }
+        chosen = min(gates, key=lambda gate: (counts[gate.name] * gate.area_um2, counts[gate.name]))
+        cells |= _driven(cell, loads[name], chosen, counts[chosen.name], cells)
     return replace(netlist, cells={name: cells[name] for name in sorted(cells)})
 
 
 def _driven(
-    name: str,
     cell: Cell,
     loads: Sequence[tuple[str, str, float]],
-    gates: Sequence[LibertyCell],
-    cells: dict[str, Cell],
+    chosen: LibertyCell,
+    count: int,
+    cells: Mapping[str, Cell],
 ) -> dict[str, Cell]:
-    """A gate as one or several cells, and the flops behind it."""
-    whole = sum(load for _, _, load in loads)
-    chosen = next((gate for gate in gates if _reach(gate) >= whole), max(gates, key=_reach))
-    count = max(1, math.ceil(whole / _reach(chosen)))
+    """A gate as `count` ones, and the flops behind it."""
     output = _output(chosen)
     made: dict[str, Cell] = {}
-    share = math.ceil(len(loads) / count)
-    for number in range(count):
-        own = f"{name}_{number}" if number else name
+    share = math.ceil(len(loads) / max(count, 1))
+    for number in range(max(count, 1)):
+        name = f"{cell.name}_{number}" if number else cell.name
         net = f"{cell.pins[output]}_{number}" if number else cell.pins[output]
-        made[own] = Cell(own, chosen.name, cell.pins | {output: net})
+        made[name] = Cell(name, chosen.name, cell.pins | {output: net})
         for flop, pin, _ in loads[number * share : (number + 1) * share]:
             before = made.get(flop, cells[flop])
             made[flop] = replace(before, pins=before.pins | {pin: net})
     return made
 
 
-def _reach(cell: LibertyCell) -> float:
-    """The largest load (pF) in the tables of a gate's output."""
-    tables = (
-        table
-        for arc in cell.pins[_output(cell)].arcs
+def _fastest_flop(library: Library, kinds: Iterable[str]) -> float:
+    """From a clock's edge to the first change of a flop of these kinds without load, ns."""
+    cells = [library.cells[kind] for kind in kinds]
+    arcs = (
+        arc
+        for cell in cells
+        if cell.flop
+        for pin in cell.outputs
+        for arc in pin.arcs
+        if arc.related in cell.flop.clocked_on.pins
+    )
+    delays = (
+        float(table.each(np.zeros(1), np.zeros(1))[0])
+        for arc in arcs
         for table in (arc.cell_rise, arc.cell_fall)
         if table is not None
     )
-    return min(table.loads[-1] for table in tables)
+    return min(delays, default=0.0)
+
+
+def _reach(cell: LibertyCell, latest: float) -> float:
+    """The largest load (pF) of a gate, by its tables, at which the clock rises behind it by
+    `latest` (ns) after its own edge.
+    """
+    gate = _roles(cell)
+    tables = [
+        arc.cell_rise
+        for arc in cell.pins[_output(cell)].arcs
+        if arc.cell_rise is not None and arc.related == gate.clock
+    ]
+    reach = math.inf
+    for table in tables:
+        loads = np.array(table.loads)
+        delays = table.each(np.zeros(len(loads)), loads)
+        reach = min(reach, float(np.interp(latest, np.maximum.accumulate(delays), loads)))
+    return max(reach, 1e-9)
 
 
 def _roles(cell: LibertyCell) -> ClockGate:

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from amaranth import Cat, Module, Signal
 from amaranth.back import rtlil
@@ -48,11 +49,11 @@ def _text(*widths):
     return rtlil.convert(Rows(*widths), name="rows", emit_src=False)
 
 
-def _gate(name, reach, test):
-    """Liberty of a clock gate whose tables reach `reach` pF."""
+def _gate(name, reach, test, slowest=0.001):
+    """Liberty of a clock gate whose tables reach `reach` pF, with a delay of `slowest` ns there."""
 
     def table(kind):
-        values = 'values ("0.1, 0.2", "0.1, 0.2")'
+        values = f'values ("0, {slowest}", "0, {slowest}")'
         return f'{kind} (t) {{ index_1 ("0, 1"); index_2 ("0, {reach}"); {values}; }}'
 
     tables = "".join(
@@ -66,19 +67,23 @@ def _gate(name, reach, test):
     out = 'direction : output; clock_gate_out_pin : true; state_function : "CLK & M";'
     pins += [f"pin (GCLK) {{ {out} {timing} }}"]
     kind = "clock_gating_integrated_cell : latch_posedge;"
-    return f"cell ({name}) {{ area : {100 * reach}; {kind} {' '.join(pins)} }}"
+    return f"cell ({name}) {{ area : {100 + 100 * reach}; {kind} {' '.join(pins)} }}"
 
 
-@pytest.fixture(params=[False, True], ids=["plain", "with a test pin"])
-def gated(osu018, tmp_path, request):
+def _with_gates(osu018, folder, test=False, slowest=0.001):
     """OSU 180 nm with two gates that it does not have, of 0.3 and 0.6 pF."""
     head, _, _ = load(osu018.liberty).text(()).rstrip().rpartition("}")
     template = "lu_table_template (t) { variable_1 : input_net_transition; variable_2 : "
     template += 'total_output_net_capacitance; index_1 ("0, 1"); index_2 ("0, 1"); }'
-    file = tmp_path / "gates.lib"
-    gates = [_gate(f"ICG{number}", REACH[f"ICG{number}"], request.param) for number in (2, 1)]
+    file = folder / "gates.lib"
+    gates = [_gate(f"ICG{number}", REACH[f"ICG{number}"], test, slowest) for number in (2, 1)]
     file.write_text("\n".join([head, template, *gates, "}"]))
     return replace(osu018, liberty=(*osu018.liberty, file), clock_gates=("ICG*",))
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "with a test pin"])
+def gated(osu018, tmp_path, request):
+    return _with_gates(osu018, tmp_path, request.param)
 
 
 def _mapped(pdk, *widths, **options):
@@ -125,6 +130,23 @@ def test_a_gate_drives_its_flops(gated, flops, kinds):
     assert sum(clocks[cell.pins["GCLK"]] for cell in gates) == flops
     for cell in gates:
         assert 0 < clocks[cell.pins["GCLK"]] * clock <= REACH[cell.kind]
+
+
+def test_a_slow_gate_drives_few(osu018, tmp_path):
+    """Else the clock came to them after what flops without a gate changed."""
+    pdk = _with_gates(osu018, tmp_path, slowest=2.0)
+    netlist = _mapped(pdk, 40, clock_gating=True).netlist
+    flop = load(pdk.liberty).cells["DFFPOSX1"]
+    (q,) = flop.outputs
+    tables = [table for arc in q.arcs for table in (arc.cell_rise, arc.cell_fall) if table]
+    fastest = min(float(table.each(np.zeros(1), np.zeros(1))[0]) for table in tables)
+    clocks = Counter(cell.pins["CLK"] for cell in netlist.cells.values() if "D" in cell.pins)
+    reach = {
+        cell.pins["GCLK"]: REACH[cell.kind] for cell in netlist.cells.values() if cell.kind in REACH
+    }
+    assert len(reach) > 2
+    for net, own in reach.items():
+        assert clocks[net] == 1 or clocks[net] * flop.pins["CLK"].capacitance / own * 2.0 <= fastest
 
 
 def test_a_library_without_gates(osu018, osu_library):
