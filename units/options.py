@@ -283,6 +283,13 @@ OPTIONS: Mapping[str, Option] = {
             help="Partial products of the multiplier: none or booth4 (radix-4 Booth).",
         ),
         Option(
+            name="clock_gating",
+            slug=lambda gated: "gated" if gated else "",
+            structure=True,
+            help="Registers that keep their value get no clock, or all get it in every cycle.",
+            off="--no-clock-gating",
+        ),
+        Option(
             name="path",
             slug=_value,
             structure=True,

@@ -1,7 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """What adds the scaled blocks of an output: a fixed-point number, or float32."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, EnableInserter, Module, Mux, Signal, Value, signed
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
@@ -12,7 +12,7 @@ from ..floating.int_to_float import IntToFloat
 from ..integer.accumulator import limit_sum
 from ..parts.component import Component, parameter
 from ..parts.unsigned_multiplier import CompressionTree
-from ..parts.values import named, registered
+from ..parts.values import load, named, registered
 
 _SHIFTED_ARRIVAL = 8
 """Of a term behind its shifter, about."""
@@ -21,9 +21,9 @@ _SHIFTED_ARRIVAL = 8
 class Accumulator(Component):
     """What all have: `term[g] * 2^-(exponent[g] + unit)` of each group adds to the output's sum.
 
-    `first` and `finish` come `ahead` cycles before their terms, as they come to the unit; they
-    travel here. `z` is the sum where it is complete, and 0 elsewhere: what converts a sum, or reads
-    it, then evaluates once an output, and no register holds it. No reset: `first` defines the
+    `first`, `finish` and `last` come `ahead` cycles before their terms, as they come to the unit;
+    they travel here. `z` is the sum where it is complete, and 0 elsewhere: what converts a sum, or
+    reads it, then evaluates once an output, and no register holds it. No reset: `first` defines the
     state. Source: docs/numerics.md section 17.
 
     Members
@@ -32,6 +32,7 @@ class Accumulator(Component):
     exponent: In, of each group; only where there are `exponent_bits`.
     first: In, the sum begins with these terms.
     finish: In, and ends with them.
+    last: In, these are terms, else zeros; only where `gated`.
     z: Out, float32 code where `valid`, else 0.
     valid: Out, an output is complete.
     """
@@ -41,27 +42,31 @@ class Accumulator(Component):
     exponent_bits: int = parameter("bits of an exponent; 0: none", low=0, high=9)
     unit: int = parameter("a term of exponent 0 is in units of 2^-unit", low=0, high=1023)
     ahead: int = parameter("cycles by which the marks come before the terms", low=0, high=8)
+    gated: bool = parameter(
+        "whether the sum keeps its value where there are no terms", default=False
+    )
 
     def ports(self):
         exponents = {"exponent": In(ArrayLayout(self.exponent_bits, self.groups))}
         return {
             "term": In(ArrayLayout(signed(self.term_width), self.groups)),
             **(exponents if self.exponent_bits else {}),
-            "first": In(1),
-            "finish": In(1),
+            **{mark: In(1) for mark in self._names},
             "z": Out(FP32.code_width),
             "valid": Out(1),
         }
 
-    def _marks(self, m: Module) -> tuple[Value, Value]:
-        """`first` and `finish` with their terms."""
+    _names = property(lambda self: ("first", "finish", *(("last",) if self.gated else ())))
+
+    def _marks(self, m: Module) -> tuple[Value, ...]:
+        """`first`, `finish` and `last`, 1 where there is none, with their terms."""
         marks = []
-        for name in ("first", "finish"):
+        for name in self._names:
             mark = getattr(self, name)
             for cycle in range(self.ahead):
                 mark = registered(m, f"{name}_{cycle}", mark)
             marks.append(mark)
-        return marks[0], marks[1]
+        return (*marks, *(() if self.gated else (None,)))
 
 
 class FixedPointSum(Accumulator):
@@ -97,18 +102,18 @@ class FixedPointSum(Accumulator):
     @property
     def registers(self) -> int:
         """Register bits: the sum, the marks on their way, one with the sum, a flag."""
-        return self.width + 2 * self.ahead + 1 + self.flag
+        return self.width + len(self._names) * self.ahead + 1 + self.flag
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.convert = convert = self._convert
-        first, finish = self._marks(m)
+        first, finish, last = self._marks(m)
         acc = Signal(signed(self.width), reset_less=True)
         kept = named(m, "kept", Cat(bit & ~first for bit in acc).as_signed())
         terms = [self._placed(m, group) for group in range(self.groups)]
         total = self._sum(m, kept, terms)
         following, outside = limit_sum(m, total, self.width, Overflow.WRAP)
-        m.d.sync += acc.eq(following)
+        load(m, acc, following, last)
         valid = registered(m, "finished", finish)
         m.d.comb += [
             convert.i.eq(Cat(bit & valid for bit in acc)),
@@ -117,7 +122,7 @@ class FixedPointSum(Accumulator):
         ]
         if self.flag:
             sticky = Signal(reset_less=True)
-            m.d.sync += sticky.eq(outside | (sticky & ~first))
+            load(m, sticky, outside | (sticky & ~first), last)
             m.d.comb += self.overflow.eq(sticky & valid)
         return m
 
@@ -179,16 +184,18 @@ class Float32Sum(Accumulator):
     @property
     def registers(self) -> int:
         """Register bits: leaf and sum, the marks on their way."""
-        return 2 * FP32.code_width + 2 * self.ahead + 3
+        marks = len(self._names)
+        return 2 * FP32.code_width + marks * self.ahead + marks + 1
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.convert = convert = self._convert
-        m.submodules.adder = adder = self._adder
-        first, finish = (
+        adder = self._adder
+        first, finish, *last = (
             registered(m, f"{name}_leaf", mark)
-            for name, mark in zip(("first", "finish"), self._marks(m), strict=True)
+            for name, mark in zip(self._names, self._marks(m), strict=False)
         )
+        m.submodules.adder = EnableInserter(last[0])(adder) if last else adder
         valid = registered(m, "finished", finish)
         m.d.comb += convert.i.eq(self.term[0])
         if self.exponent_bits:

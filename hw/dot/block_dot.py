@@ -17,6 +17,7 @@ from ...golden.spec import (
     ScaleFormat,
 )
 from ..parts.component import parameter
+from ..parts.gating import CLOCK_GATING
 from ..parts.stepped import Stepped
 from .accumulators import Accumulator, FixedPointSum, Float32Sum
 from .dot_stage import DotStage
@@ -33,6 +34,7 @@ class BlockDot(Stepped):
     pairs of `cycles` steps at most. P is exact, and so are both scales; `accumulate` says what an
     output's sum keeps. Throughput one step a cycle; latency 3 cycles, one more with mantissas of
     scales, one more with a float32 sum. No reset, no enable: idle steps are fed zeros and marks 0.
+    With `clock_gating` and blocks of several steps the output's sum is loaded once a block.
     Source: docs/numerics.md section 17.
 
     Members
@@ -62,6 +64,7 @@ class BlockDot(Stepped):
         "blocks that an output adds up without overflow", low=1, high=MAX_BLOCKS, default=1024
     )
     flag: bool = parameter("whether outputs may have more blocks, with a flag", default=False)
+    clock_gating: bool = CLOCK_GATING
 
     def rules(self):
         DotStage.check(**self._dot)
@@ -134,6 +137,7 @@ class BlockDot(Stepped):
             "exponent_bits": self._exponent_bits,
             "unit": widths.unit,
             "ahead": 2 + bool(widths.scale_man_bits),
+            "gated": self.clock_gating and self.cycles > 1,
             **({} if self.accumulate is Accumulate.FLOAT32 else fixed),
         }
 
@@ -187,6 +191,8 @@ class BlockDot(Stepped):
             if not port.endswith("_row"):
                 m.d.comb += getattr(rows, port).eq(getattr(self, port))
         m.d.comb += [products.w.eq(rows.w_row), products.a.eq(rows.a_row)]
+        if self._sum.gated:
+            m.d.comb += total.last.eq(self.last)
         if self.cycles > 1:
             m.d.comb += [products.start.eq(self.start), products.last.eq(self.last)]
         m.d.comb += [

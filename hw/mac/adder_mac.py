@@ -7,9 +7,10 @@ from amaranth.lib.wiring import In, Out
 from ...golden.spec import IntFormat, Overflow
 from ..integer.accumulator import IntAccumulator, ProductCoding
 from ..parts.component import Component
-from ..parts.values import registered
+from ..parts.values import named, registered
 from .int_mac import IntMac
-from .mac import Mac
+from .mac import Mac, MultiplierStage
+from .skipping import Skip, ZeroFactor
 
 
 class OperandStage(Component):
@@ -23,25 +24,43 @@ class OperandStage(Component):
     start: In, marks a sum's first operand.
     product: Out, `w`.
     product_start: Out, `start` of that operand.
+    product_valid: Out, the operand is to be added; else it is an older one; only with `skip`.
     """
 
     format: IntFormat = IntMac.format
+    skip: Skip | None = MultiplierStage.skip
 
     operands = ("w",)
     """Names of the operand ports."""
 
     def ports(self):
         width = self.format.width
-        return {"w": In(width), "start": In(1), "product": Out(width), "product_start": Out(1)}
+        return {
+            "w": In(width),
+            "start": In(1),
+            "product": Out(width),
+            "product_start": Out(1),
+            **({"product_valid": Out(1)} if self.skip is not None else {}),
+        }
 
     latency = property(lambda self: 1, doc="Clock cycles from `w` to `product`.")
-    registers = property(lambda self: self.format.width + 1, doc="Register bits: `w` and `start`.")
+
+    @property
+    def registers(self) -> int:
+        """Register bits: `w` and `start`, and whether they were taken."""
+        return self.format.width + 1 + (self.skip is not None)
 
     def elaborate(self, platform):
         m = Module()
+        taken = None
+        if self.skip is not None:
+            m.submodules.skip = self.skip
+            m.d.comb += [self.skip.w.eq(self.w), self.skip.start.eq(self.start)]
+            taken = named(m, "taken", ~self.skip.skip)
+            m.d.comb += self.product_valid.eq(registered(m, "s1_valid", taken))
         m.d.comb += [
-            self.product.eq(registered(m, "s1_w", self.w)),
-            self.product_start.eq(registered(m, "s1_start", self.start)),
+            self.product.eq(registered(m, "s1_w", self.w, taken)),
+            self.product_start.eq(registered(m, "s1_start", self.start, taken)),
         ]
         return m
 
@@ -73,7 +92,10 @@ class AdderMac(Mac):
             raise ValueError("hold must be False where nothing is multiplied, not True")
 
     def make_first_stage(self):
-        return OperandStage(format=self.format)
+        return OperandStage(format=self.format, skip=self._skip())
+
+    def make_skip(self):
+        return ZeroFactor(operand_widths={"w": self.format.width}, has_sign=False)
 
     def make_accumulator(self):
         return IntAccumulator(

@@ -11,6 +11,7 @@ from ..floating.float_product import exact_format
 from ..parts.component import constant, parameter
 from ..parts.unsigned_multiplier import Recoding, UnsignedMultiplier
 from .mac import Mac
+from .skipping import ZeroFloat
 
 
 class FloatMac(Mac):
@@ -78,6 +79,18 @@ class FloatMac(Mac):
     def make_multiplier(self):
         return choose_multiplier(
             self.format, self.product_format, self.recoding, subnormals=self._keeps
+        )
+
+    def make_skip(self):
+        smallest = 2 * (self.format.min_exp - self.format.man_bits)
+        exact = exact_format(self.format, self.acc_format, subnormals=self.subnormals)
+        return ZeroFloat(
+            format=self.format,
+            subnormals=self._keeps,
+            # A product that is finer than the sum could be rounded away with it.
+            lasting=smallest >= self.acc_format.min_exp
+            or (self.subnormals and self.product_format.man_bits <= self.acc_format.man_bits),
+            exact=exact is not None and exact == self.product_format,
         )
 
     def make_accumulator(self):

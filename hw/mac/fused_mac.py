@@ -14,6 +14,7 @@ from ..parts.component import Component, parameter
 from ..parts.unsigned_multiplier import Recoding, UnsignedMultiplier
 from ..parts.values import registered
 from .mac import Mac
+from .skipping import ZeroFloat
 
 
 class FusedAccumulator(Component):
@@ -94,6 +95,15 @@ class FusedMac(Mac):
         return FloatProduct(
             format=self.format, subnormals=window.keeps_operands, recoding=self.recoding
         )
+
+    def make_skip(self):
+        fmt, acc_format = self.format, self.acc_format
+        last = acc_format.min_exp - (acc_format.man_bits if self.subnormals else 0)
+        # Then every sum is a multiple of what the accumulator can hold: none is rounded to zero.
+        fine = 2 * (fmt.min_exp - fmt.man_bits) >= last
+        window = Window(format=fmt, acc_format=acc_format, subnormals=self.subnormals)
+        kept = self.product_format is not None or window.keeps_operands
+        return ZeroFloat(format=fmt, subnormals=kept, lasting=fine, exact=fine)
 
     def make_accumulator(self):
         fmt, acc_format = self.format, self.acc_format

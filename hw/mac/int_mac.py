@@ -7,6 +7,7 @@ from ..integer.int_multiplier import IntMultiplier
 from ..parts.component import parameter
 from ..parts.unsigned_multiplier import Recoding, UnsignedMultiplier
 from .mac import Mac
+from .skipping import ZeroFactor
 
 
 class IntMac(Mac):
@@ -35,6 +36,12 @@ class IntMac(Mac):
             zero_points=self.zero_points,
             recoding=self.recoding,
         )
+
+    def make_skip(self):
+        widths = {"w": self.format.width, "a": self.a_format.width}
+        points = {f"{port}_zero": width for port, width in widths.items()}
+        widths |= points if self.zero_points else {}
+        return ZeroFactor(operand_widths=widths, has_sign=False)
 
     def make_accumulator(self):
         return IntAccumulator(

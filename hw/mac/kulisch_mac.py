@@ -12,6 +12,7 @@ from ..parts.component import Component, parameter
 from ..parts.unsigned_multiplier import Recoding, UnsignedMultiplier
 from ..parts.values import named
 from .mac import Mac
+from .skipping import ZeroFloat
 
 MAX_TERM_WIDTH = MAX_WIDTH - 2
 """Bits of a product in fixed point, sign included, at most."""
@@ -172,6 +173,9 @@ class KulischMac(Mac):
 
     def make_multiplier(self):
         return SignedProduct(format=self.format, recoding=self.recoding)
+
+    def make_skip(self):
+        return ZeroFloat(format=self.format, subnormals=True, plain=True)
 
     def make_accumulator(self):
         return FixedPointAccumulator(format=self.format, width=self.acc_width, overflow=self.policy)

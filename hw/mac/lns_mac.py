@@ -9,6 +9,7 @@ from ..integer.accumulator import IntAccumulator
 from ..integer.lns_multiplier import LnsConverter, LnsMultiplier, conversion_table
 from ..parts.component import Component, parameter
 from .mac import Mac
+from .skipping import ZeroFactor
 
 
 class LnsAccumulator(Component):
@@ -87,6 +88,10 @@ class LnsMac(Mac):
 
     def make_multiplier(self):
         return LnsMultiplier(format=self.format, table_fraction=self.table_fraction)
+
+    def make_skip(self):
+        widths = dict.fromkeys("wa", self.format.code_width)
+        return ZeroFactor(operand_widths=widths, has_sign=True)
 
     def make_accumulator(self):
         return LnsAccumulator(

@@ -1,11 +1,13 @@
 # amaranth: UnusedElaboratable=no
 """Multiply-accumulate units: one wrapper for all of them, so that they can be measured alike."""
 
-from amaranth import Module, Signal
+from amaranth.hdl import EnableInserter, Module, Mux, Value
 from amaranth.lib.wiring import In, Out
 
 from ..parts.component import Component, parameter
-from ..parts.values import registered
+from ..parts.gating import CLOCK_GATING
+from ..parts.values import named, registered
+from .skipping import Skip
 
 _OPERANDS = {"w": "x", "a": "y", "w_zero": "x_zero", "a_zero": "y_zero"}
 """Operand ports of a MAC, each with the port of the multiplier that it feeds, if there is one."""
@@ -23,12 +25,14 @@ class MultiplierStage(Component):
     start: In, marks the operands of a sum's first product.
     product: Out, width of the multiplier's `product`.
     product_start: Out, `start` of that product.
+    product_valid: Out, the product is to be added; else it is an older one; only with `skip`.
     """
 
     multiplier: Component = parameter(
         "combinational, with inputs `x`, `y` (and `x_zero`, `y_zero`) and output `product`"
     )
     hold: bool = parameter("whether weights are loaded and then held", default=False)
+    skip: Skip | None = parameter("operands that are not taken; None: all are", default=None)
 
     def ports(self):
         fed = self.multiplier.signature.members
@@ -39,6 +43,7 @@ class MultiplierStage(Component):
             "start": In(1),
             "product": Out(len(self.multiplier.product)),
             "product_start": Out(1),
+            **({"product_valid": Out(1)} if self.skip is not None else {}),
         }
 
     operands = property(lambda self: self._operands, doc="Names of the operand ports.")
@@ -46,29 +51,45 @@ class MultiplierStage(Component):
 
     @property
     def registers(self) -> int:
-        """Register bits: the operands, the product, and `start` twice."""
-        return sum(len(getattr(self, port)) for port in self.operands) + len(self.product) + 2
+        """Register bits: the operands, the product, and `start` twice; so what is taken."""
+        skipping = 2 + self.skip.registers if self.skip is not None else 0
+        operands = sum(len(getattr(self, port)) for port in self.operands)
+        return operands + len(self.product) + 2 + skipping
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.core = core = self.multiplier
+        taken, s1_valid = self._taken(m)
+        held = {}
         for port in self.operands:
-            enable = self.load if self.hold and port[0] == "w" else None
-            operand = registered(m, f"s1_{port}", getattr(self, port), enable)
-            m.d.comb += getattr(core, _OPERANDS[port]).eq(operand)
-        s1_start = Signal(reset_less=True)
-        s2_product = Signal(len(self.product), reset_less=True)
-        s2_start = Signal(reset_less=True)
-        m.d.sync += [
-            s1_start.eq(self.start),
-            s2_product.eq(core.product),
-            s2_start.eq(s1_start),
-        ]
+            enable = self.load if self.hold and port[0] == "w" else taken
+            held[port] = registered(m, f"s1_{port}", getattr(self, port), enable)
+            m.d.comb += getattr(core, _OPERANDS[port]).eq(held[port])
+        s1_start = registered(m, "s1_start", self.start, taken)
         m.d.comb += [
-            self.product.eq(s2_product),
-            self.product_start.eq(s2_start),
+            self.product.eq(registered(m, "s2_product", core.product, s1_valid)),
+            self.product_start.eq(registered(m, "s2_start", s1_start, s1_valid)),
         ]
+        if self.skip is not None:
+            for port in self.operands:
+                comes = getattr(self, port)
+                if self.hold and port[0] == "w":
+                    comes = Mux(self.load, comes, held[port])
+                m.d.comb += getattr(self.skip, port).eq(comes)
         return m
+
+    def _taken(self, m: Module) -> tuple[Value | None, Value | None]:
+        """Whether the operands are taken, and whether those of the cycle before were; None where
+        all are.
+        """
+        if self.skip is None:
+            return None, None
+        m.submodules.skip = self.skip
+        m.d.comb += self.skip.start.eq(self.start)
+        taken = named(m, "taken", ~self.skip.skip)
+        s1_valid = registered(m, "s1_valid", taken)
+        m.d.comb += self.product_valid.eq(registered(m, "s2_valid", s1_valid))
+        return taken, s1_valid
 
 
 class Mac(Component):
@@ -82,8 +103,12 @@ class Mac(Component):
     the additive identity, so that `acc` holds. The submodules `multiplier` and `accumulator` own
     all registers and gates; power and area are split between them.
 
-    A MAC says what its multiplier and its accumulator are. One without a multiplier says what its
-    first stage is and names it in `stages`; latency, registers and operands follow.
+    With `clock_gating` operands whose product changes no sum are not taken: for their cycle each
+    register behind keeps what it has, `acc` included, at the same latency.
+
+    A MAC says what its multiplier and its accumulator are, and which operands it skips. One without
+    a multiplier says what its first stage is and names it in `stages`; latency, registers and
+    operands follow.
 
     Members
     -------
@@ -97,6 +122,7 @@ class Mac(Component):
     """
 
     hold: bool = MultiplierStage.hold
+    clock_gating: bool = CLOCK_GATING
 
     stages = ("multiplier", "accumulator")
     idle_operands: tuple[int, ...]
@@ -110,7 +136,14 @@ class Mac(Component):
         """What feeds the accumulator: operand ports, whose names `operands` tells, `start`,
         `product` and `product_start`.
         """
-        return MultiplierStage(multiplier=self.make_multiplier(), hold=self.hold)
+        return MultiplierStage(multiplier=self.make_multiplier(), hold=self.hold, skip=self._skip())
+
+    def make_skip(self) -> Skip:
+        """Which operands change no sum."""
+        raise NotImplementedError
+
+    def _skip(self) -> Skip | None:
+        return self.make_skip() if self.clock_gating else None
 
     def make_accumulator(self) -> Component:
         """A component of latency 1: `product`, `start`, `acc` and, for integers, `overflow`."""
@@ -152,7 +185,9 @@ class Mac(Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules[self.stages[0]] = first = self._first_stage
-        m.submodules[self.stages[1]] = accumulator = self._accumulator
+        accumulator = self._accumulator
+        skips = EnableInserter(first.product_valid) if self.clock_gating else lambda whole: whole
+        m.submodules[self.stages[1]] = skips(accumulator)
         m.d.comb += [
             *(getattr(first, port).eq(getattr(self, port)) for port in self._fed),
             first.start.eq(self.start),

@@ -7,6 +7,7 @@ from ..integer.mls_multiplier import MlsMultiplier
 from ..parts.component import parameter
 from ..parts.unsigned_multiplier import Recoding, UnsignedMultiplier
 from .mac import Mac
+from .skipping import ZeroFactor
 
 
 class MlsMac(Mac):
@@ -32,6 +33,10 @@ class MlsMac(Mac):
 
     def make_multiplier(self):
         return MlsMultiplier(format=self.format, recoding=self.recoding)
+
+    def make_skip(self):
+        widths = dict.fromkeys("wa", self.format.code_width)
+        return ZeroFactor(operand_widths=widths, has_sign=True)
 
     def make_accumulator(self):
         return IntAccumulator(

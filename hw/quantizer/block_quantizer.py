@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import FP32, BlockFormat, Rounding, ScaleCoding
 from ..parts.component import Component
+from ..parts.gating import CLOCK_GATING
 from ..parts.lfsr import Lfsr
 from .block_buffer import BlockBuffer
 from .block_lanes import RatioLanes, SharedExponentLanes
@@ -52,6 +53,7 @@ class BlockQuantizer(Component):
     rounding: Rounding = BlockNumbers.rounding
     random_bits: int = BlockNumbers.random_bits
     lfsr_seed: int = Lfsr.lfsr_seed
+    clock_gating: bool = CLOCK_GATING
 
     def rules(self):
         if self.format.size % self.lanes:

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...golden.spec import FP32, Carry, ElementFormat, Rounding, ScaleFormat, Scaling
 from ..parts.component import Component, parameter
+from ..parts.gating import CLOCK_GATING
 from ..parts.lfsr import Lfsr
 from ..parts.magnitude import MAGNITUDE_BITS
 from ..parts.values import registered
@@ -174,12 +175,15 @@ class MlsQuantizer(Component):
     levels: int = QuantizerLane.levels
     division: Division = QuantizerLane.division
     scaling: Scaling = ScaleQuantizer.scaling
+    clock_gating: bool = CLOCK_GATING
 
     def rules(self):
         check_reciprocal_bits(self.reciprocal_bits)
 
     def ports(self):
-        self._scale = ScaleQuantizer(scale=self.scale, scaling=self.scaling)
+        self._scale = ScaleQuantizer(
+            scale=self.scale, scaling=self.scaling, gated=self.clock_gating
+        )
         self._reciprocal = self._generator = None
         if self.reciprocal_bits:
             self._reciprocal = Reciprocal(

@@ -49,6 +49,7 @@ class ScaleQuantizer(Component):
 
     scale: ScaleFormat = parameter("of `S_g`, a group's scale")
     scaling: Scaling = parameter("whose maximum `S_t` is", default=Scaling.CURRENT)
+    gated: bool = parameter("whether the results change with a new group alone", default=False)
 
     def ports(self):
         return {
@@ -72,7 +73,7 @@ class ScaleQuantizer(Component):
         first = MAGNITUDE_BITS + _SIGNIFICAND + _RATIO.width + _EXPONENT.width + 2
         if self.scale.man_bits:
             first += _SIGNIFICAND + 1  # R', which nothing is compared with otherwise
-        return first + self.scale.code_width + self.divisor_width + 10
+        return first + self.scale.code_width + self.divisor_width + 10 + self.gated
 
     def elaborate(self, platform):
         m = Module()
@@ -137,8 +138,9 @@ class ScaleQuantizer(Component):
         low = ~multiple[-1] if fmt.man_bits else Const(0, 1)
         multiple = Mux(low, multiple << 1, multiple)[: self.divisor_width]
         total = (top_exponent - exponent + bool(fmt.man_bits) - low)[:10].as_signed()
+        enable = registered(m, "s1_start", self.start) if self.gated else None
         m.d.comb += [
-            self.scale_code.eq(registered(m, "s2_code", code)),
-            self.divisor.eq(registered(m, "s2_divisor", multiple)),
-            self.exponent.eq(registered(m, "s2_exponent", total)),
+            self.scale_code.eq(registered(m, "s2_code", code, enable)),
+            self.divisor.eq(registered(m, "s2_divisor", multiple, enable)),
+            self.exponent.eq(registered(m, "s2_exponent", total, enable)),
         ]

@@ -54,6 +54,9 @@ class AdderTree(Component):
         high=MAX_LEAVES,
         default=1,
     )
+    gated: bool = parameter(
+        "whether rows behind the first, too, change with a new block alone", default=False
+    )
 
     def make_leaf(self) -> Any:
         """Shape or layout of a leaf."""
@@ -137,7 +140,7 @@ class Fp32AdderTree(AdderTree):
         block: Value | None = self.block if self.sharing > 1 else None
         for level in range(doublings(self.leaves)):
             if level % self.levels == 0:
-                enable = valid if level == 0 else None
+                enable = valid if level == 0 or self.gated else None
                 values = [
                     registered(m, f"row{level}_{k}", value, enable)
                     for k, value in enumerate(values)
@@ -221,7 +224,8 @@ class _IntegerTree(AdderTree):
             m.d.sync += acc.eq(total)
         if convert.exponent_width:
             low = registered(m, "low_row", self.low, self.valid)
-            m.d.comb += convert.exponent.eq(registered(m, "low_acc", low))
+            enable = valid if self.gated else None
+            m.d.comb += convert.exponent.eq(registered(m, "low_acc", low, enable))
         m.d.comb += [
             convert.i.eq(acc),
             self.sum.eq(convert.z),

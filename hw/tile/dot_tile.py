@@ -50,6 +50,7 @@ class DotTile(Stepped):
     window: int = BlockDot.window
     blocks: int = BlockDot.blocks
     flag: bool = BlockDot.flag
+    clock_gating: bool = BlockDot.clock_gating
     has_tensor_scale: bool = TileOutput.has_tensor_scale
 
     def rules(self):
@@ -59,7 +60,10 @@ class DotTile(Stepped):
 
     @property
     def _of_dots(self):
-        names = ("format", "scale", "operands", "accumulate", "window", "blocks", "flag")
+        names = (
+            *("format", "scale", "operands", "accumulate", "window", "blocks", "flag"),
+            "clock_gating",
+        )
         own = {name: getattr(self, name) for name in names}
         return {**own, "lanes": self.products, "groups": self.lanes}
 

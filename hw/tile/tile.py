@@ -46,8 +46,9 @@ class Tile(Stepped):
     all-ones scale codes. No reset and no stall: the first step must be a whole output (start =
     last = first = finish = 1), and so defines the state.
 
-    A tile has the parameters `lanes`, `sharing`, `has_tensor_scale` and `recoding`, and says what
-    makes its MACs, its scalers, if it has group scales, and its adders.
+    A tile has the parameters `lanes`, `sharing`, `has_tensor_scale`, `recoding` and
+    `clock_gating`, and says what makes its MACs, its scalers, if it has group scales, and its
+    adders.
     Source: docs/numerics.md sections 4, 5, 7 and 8.
 
     Members
@@ -187,6 +188,7 @@ class MlsTile(Tile):
     sharing: int = Collector.sharing
     levels: int = Fp32AdderTree.levels
     recoding: Recoding = MlsMac.recoding
+    clock_gating: bool = Mac.clock_gating
 
     @property
     def exact_width(self):
@@ -200,6 +202,7 @@ class MlsTile(Tile):
             acc_width=self.acc_width,
             overflow=self.policy,
             recoding=self.recoding,
+            clock_gating=self.clock_gating,
         )
 
     def plan_scalers(self):
@@ -211,7 +214,11 @@ class MlsTile(Tile):
         return partial(ExactScalers, **common)
 
     def plan_adders(self):
-        common = {"leaves": self.leaves, "sharing": self.sharing}
+        common = {
+            "leaves": self.leaves,
+            "sharing": self.sharing,
+            "gated": self.clock_gating,
+        }
         if self.tree is Tree.FP32:
             return partial(Fp32AdderTree, **common, levels=self.levels)
         width = term_width(self.acc_width, self.scale)
@@ -245,6 +252,7 @@ class FloatTile(Tile):
             Fp32AdderTree,
             leaves=self.leaves,
             sharing=self.sharing,
+            gated=self.clock_gating,
             levels=self.levels,
             subnormals=self.sums_keep_subnormals,
         )
@@ -267,11 +275,14 @@ class Fp8Tile(FloatTile):
     sharing: int = Collector.sharing
     levels: int = Fp32AdderTree.levels
     recoding: Recoding = Fp8Mac.recoding
+    clock_gating: bool = Mac.clock_gating
 
     sums_keep_subnormals = Fp8Mac.subnormals
 
     def plan_mac(self):
-        return partial(Fp8Mac, format=self.format, recoding=self.recoding)
+        return partial(
+            Fp8Mac, format=self.format, recoding=self.recoding, clock_gating=self.clock_gating
+        )
 
 
 class Fp32Tile(FloatTile):
@@ -283,8 +294,14 @@ class Fp32Tile(FloatTile):
     sharing: int = Collector.sharing
     levels: int = Fp32AdderTree.levels
     recoding: Recoding = Fp32Mac.recoding
+    clock_gating: bool = Mac.clock_gating
 
     format = FP32
 
     def plan_mac(self):
-        return partial(Fp32Mac, subnormals=self.subnormals, recoding=self.recoding)
+        return partial(
+            Fp32Mac,
+            subnormals=self.subnormals,
+            recoding=self.recoding,
+            clock_gating=self.clock_gating,
+        )

@@ -15,6 +15,7 @@ import pytest
 
 from mlsmac.hw.dot import dot_tree, element_decoder, float_dot
 from mlsmac.hw.dot.accumulators import Accumulator, FixedPointSum, Float32Sum
+from mlsmac.hw.dot.block_dot import BlockDot
 from mlsmac.hw.dot.dot_stage import DotStage
 from mlsmac.hw.dot.dot_tree import DotTree
 from mlsmac.hw.dot.float_dot import AlignedDot, AlignedFloatSum, ProductRows
@@ -36,6 +37,7 @@ from mlsmac.hw.integer.requantizer import Requantizer
 from mlsmac.hw.mac.adder_mac import OperandStage
 from mlsmac.hw.mac.kulisch_mac import FixedPointAccumulator, SignedProduct
 from mlsmac.hw.mac.mac import MultiplierStage
+from mlsmac.hw.mac.skipping import ZeroFactor, ZeroFloat
 from mlsmac.hw.parts import lfsr, signed_multiplier
 from mlsmac.hw.parts.signed_multiplier import SignedMultiplier
 from mlsmac.hw.parts.unsigned_multiplier import CompressionTree, UnsignedMultiplier
@@ -116,6 +118,7 @@ SMALL_TILE = {"lanes": 2, "products": 3}
 BEATS = {"lanes": 8}
 NVFP4 = {"format": "nvfp4", "lanes": 8}
 FEW = 600
+GATED: dict[str, Any] = {"clock_gating": True}
 E = "elaborate"
 # fmt: off
 MUTATIONS = [Mutation(*row) for row in (
@@ -246,6 +249,13 @@ MUTATIONS = [Mutation(*row) for row in (
     ("shift of a term", dot_tree, "_terms", "value[2:]", "value[1:-1]", "block_dot", LONG, FEW),
     ("sign of one operand", OperandRows, "_factors", "w[-1] ^ a[-1]", "w[-1]", "block_dot", DECODER, FEW),
     ("exponent of a subnormal", OperandRows, "_terms", "exponent | ~exponent.any()", "exponent", "block_dot", LONG, FEW),
+    ("a zero that begins a sum skipped", ZeroFactor, E, "& ~self.start", "", "mls_mac", GATED | MLS16),
+    ("zeros of two kinds of sums", ZeroFactor, E, "code[:-1] if self.has_sign else code", "code[:-1]", "int_mac", GATED),
+    ("zero point not looked at", ZeroFactor, E, "code = code ^ getattr(self, point)", "pass", "int_mac", GATED | {"zero_points": True}),
+    ("zero times infinity skipped", ZeroFloat, E, "zeros[0] & finite[1]", "zeros[0]", "kulisch_mac", GATED | {"format": "e5m2"}),
+    ("sum takes what is older", MultiplierStage, "_taken", 'registered(m, "s2_valid", s1_valid)', "s1_valid", "mls_mac", GATED | MLS16),
+    ("held weight not looked at", MultiplierStage, E, "comes = Mux(self.load, comes, held[port])", "pass", "int_mac", GATED | {"hold": True}),
+    ("sum of zeros between blocks", BlockDot, E, "total.last.eq(self.last)", "total.last.eq(self.start)", "block_dot", GATED | BLOCKS),
     ("weight of a MAC not held", MultiplierStage, E, "self.load if", "None if", "int_mac", {"hold": True}),
     ("weights not held", OperandRows, E, "enable = self.load if", "enable = None if", "block_dot", DOT | {"hold": True}, FEW),
     ("block not started", DotStage, E, "bit & ~start for", "bit for", "block_dot", BLOCKS, FEW),

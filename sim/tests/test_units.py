@@ -222,9 +222,36 @@ TREES: list[tuple[str, dict[str, Any]]] = [
     ("exact_adder_tree", {"lanes": 1, "scale": "8,1", "acc_width": 16}),
     ("exact_adder_tree", {"lanes": 1, "scale": "3,0", "acc_width": 16, "tiles": 1}),
 ]
+GATED: list[tuple[str, dict[str, Any]]] = [
+    (name, {**options, "clock_gating": True})
+    for name, options in (
+        ("mls_mac", {"format": "2,4", "acc_width": 16}),
+        ("mls_mac", {"format": "2,1", "acc_width": 16, "overflow": "wrap", "hold": True}),
+        ("int_mac", {"acc_width": 32}),
+        ("int_mac", {"zero_points": True, "acc_width": 32, "hold": True}),
+        ("adder_mac", {"acc_width": 32}),
+        ("lns_mac", {"acc_width": 24}),
+        ("kulisch_mac", {"format": "e5m2", "acc_width": 66}),
+        ("kulisch_mac", {"format": "e4m3", "acc_width": 38}),
+        ("fp8_mac", {"format": "e4m3"}),
+        ("fp8_mac", {"format": "e5m2", "hold": True}),
+        ("fp32_mac", {}),
+        ("fp32_mac", {"subnormals": False}),
+        ("float_mac", {"format": "e5m2", "acc_format": "fp16"}),
+        ("float_mac", {"format": "bf16", "acc_format": "fp32", "subnormals": False}),
+        ("fused_mac", {"format": "e4m3", "acc_format": "6,5"}),
+        ("fused_mac", {"format": "e5m2", "acc_format": "e5m2"}),
+        ("fused_mac", {"format": "bf16", "acc_format": "fp32", "subnormals": False}),
+        ("block_dot", {"lanes": 4, "cycles": 3, "hold": True}),
+        ("block_dot", {"lanes": 4, "cycles": 3, "scale": "5,3", "window": 24, "flag": True}),
+        ("block_dot", {"lanes": 4, "format": "4,3", "cycles": 2, "accumulate": "float32"}),
+        ("mls_quantizer", {"lanes": 2}),
+        ("block_quantizer", {"lanes": 4}),
+    )
+]
 SHARES = {
     1: MACS + PARTS,
-    2: MORE + SCALERS,
+    2: MORE + SCALERS + GATED,
     5: WIDE_FLOATS + INTEGERS + QUANTIZERS + TREES + DOTS,
 }
 """A case has so many times fewer operations than a MAC, and its lanes share them, as they do in

@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from importlib.metadata import version
@@ -24,8 +24,10 @@ from ...support.cache import Cache, digest
 from ...support.errors import ToolError, UserError
 from ...support.files import fill, scratch
 from ..liberty.adder_cells import adder_cells
+from ..liberty.cells import LibertyCell
 from ..liberty.library import Library
 from ..liberty.pdk import Pdk
+from .clock_gates import clock_gates, driving
 from .hierarchy import PART, Part, parts
 from .netlist import Netlist, flatten
 from .recipes import ABC_SCRIPTS, RIPPLE, Adders, full_adder_map, yosys_script
@@ -76,6 +78,7 @@ def map_unit(
     *,
     adders: Adders = Adders.GATES,
     script: str = "area",
+    clock_gating: bool = False,
     stages: Iterable[frozenset[str]] = (),
     kept: Cache = _NOT_KEPT,
 ) -> MappedNetlist:
@@ -84,11 +87,12 @@ def map_unit(
 
     `stages` are sets of submodule names: where a module has all submodules of one of them, all its
     submodules are mapped apart. `script` is a key of `ABC_SCRIPTS`, used for gates; adders made
-    of cells have their own. `kept` has the parts of other units that need not be mapped again.
+    of cells have their own. With `clock_gating` flops of a part with a common enable share a clock
+    gate. `kept` has the parts of other units that need not be mapped again.
     Initial values are dropped: a register without reset has none in silicon. Deterministic: equal
     arguments give equal results, whatever is kept.
-    Raises: UserError (unknown script, adders that the library has no cells for), MappingError
-    (Yosys's error, an unmapped cell, a latch, an undefined constant).
+    Raises: UserError (unknown script, adders or gates that the library has no cells for),
+    MappingError (Yosys's error, an unmapped cell, a latch, an undefined constant).
     """
     if script not in ABC_SCRIPTS:
         raise UserError(f"script must be one of {', '.join(ABC_SCRIPTS)}, not {script!r}")
@@ -96,23 +100,29 @@ def map_unit(
         raise UserError(f"adders must be gates in {library.name}, not {adders.value!r}")
     if top in library.cells:  # which OpenSTA would take for the cell
         raise UserError(f"a module must not be called like a cell of {library.name}: {top!r}")
+    gates = clock_gates(library, pdk) if clock_gating else []
     try:
         apart = parts(rtlil, top, stages)
-        mapped = _mapped(apart, _recipe(pdk, library, adders, script), kept)
+        mapped = _mapped(apart, _recipe(pdk, library, adders, script, gates), kept)
         netlist = flatten({part.name: part.named(mapped[part.text]) for part in apart}, top)
     except ValueError as error:
         raise MappingError(f"{top}: {error}") from None
+    if gates:
+        netlist = driving(netlist, library, gates)
     return MappedNetlist.of(netlist, library)
 
 
-def _recipe(pdk: Pdk, library: Library, adders: Adders, script: str) -> dict[str, str]:
+def _recipe(
+    pdk: Pdk, library: Library, adders: Adders, script: str, gates: Sequence[LibertyCell]
+) -> dict[str, str]:
     """The files that decide how a part is mapped."""
     cells = adder_cells(library, pdk.dont_use)
+    gate = gates[0] if gates else None
     files = {
         "cells.lib": _cells(pdk, library),
         "constraints": f"set_driving_cell {pdk.driver}\nset_load {pdk.load_ff}\n",
         "ripple.v": RIPPLE,
-        "map.ys": yosys_script(PART, pdk, adders=adders, cells=cells, script=script),
+        "map.ys": yosys_script(PART, pdk, adders=adders, cells=cells, script=script, gate=gate),
     }
     if adders is Adders.FULL_ADDERS:
         files["fa.v"] = full_adder_map(next(cell for cell in cells if len(cell.inputs) == 3))

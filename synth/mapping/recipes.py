@@ -9,7 +9,9 @@ import enum
 from collections.abc import Sequence
 
 from ..liberty.adder_cells import AdderCell
+from ..liberty.cells import LibertyCell
 from ..liberty.pdk import Pdk
+from . import clock_gates
 
 # yosys-abc reads no abc.rc, hence compress2rs in full.
 _COMPRESS2RS = (
@@ -99,9 +101,16 @@ endmodule
 
 
 def yosys_script(
-    top: str, pdk: Pdk, *, adders: Adders, cells: Sequence[AdderCell], script: str
+    top: str,
+    pdk: Pdk,
+    *,
+    adders: Adders,
+    cells: Sequence[AdderCell],
+    script: str,
+    gate: LibertyCell | None = None,
 ) -> str:
-    """The Yosys commands that map `top`; file names are relative to the working directory.
+    """The Yosys commands that map `top`; file names are relative to the working directory. Flops
+    with a common enable get the clock gate `gate`, if there is one, else a multiplexer each.
 
     Reads unit.il, cells.lib (the cells that may be used), constraints, and for adders other than
     gates ripple.v and fa.v; writes generic.json (before cells are chosen) and out.json.
@@ -132,6 +141,7 @@ def yosys_script(
         *generic,
         # Sorts the design, too: what follows depends on the order.
         "write_json generic.json",
+        *([clock_gates.command(gate)] if gate else []),
         "dfflibmap -liberty cells.lib",
         "select -set flops c:* t:$* %d",
         *mapped,

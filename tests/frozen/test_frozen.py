@@ -110,6 +110,14 @@ MORE: list[tuple[str, dict[str, Any]]] = [
     ("dot_tile", {"lanes": 2, "products": 4, "interface": "axi", "tensor_scale": False}),
     ("block_dot", {"lanes": 3, "cycles": 3, "hold": True, "interface": "axi"}),
     ("float_dot", {"lanes": 2, "interface": "stream"}),
+    ("mls_mac", {"acc_width": 16, "clock_gating": True}),
+    ("int_mac", {"zero_points": True, "acc_width": 32, "hold": True, "clock_gating": True}),
+    ("fp8_mac", {"clock_gating": True}),
+    ("fp32_mac", {"subnormals": False, "clock_gating": True}),
+    ("kulisch_mac", {"acc_width": 38, "clock_gating": True}),
+    ("mls_tile", {**TILE16, "clock_gating": True}),
+    ("block_dot", {"lanes": 3, "cycles": 3, "clock_gating": True}),
+    ("mls_quantizer", {"lanes": 2, "clock_gating": True}),
 ]
 CASES: list[tuple[str, dict[str, Any]]] = [*((name, {}) for name in UNITS), *MORE]
 

@@ -457,22 +457,3 @@ def test_clusters_are_near_and_of_equal_size():
         assert len(sizes) == -(-count // 7)
         assert max(sizes) - min(sizes) <= 1
     assert clusters(np.empty((0, 2)), 4) == []
-
-
-def test_arrivals(library):
-    """Through a buffer and a gate, by hand: 0.05 or 0.08 ns and 0.2 slew and the load's share."""
-    cells = [
-        Cell("u", "BUF4", {"A": CLOCK, "Y": "n"}),
-        Cell("g", "ICG", {"CK": "n", "E": "e", "Y": "m"}),
-        *_flops(1, "n", "f"),
-        *_flops(2, "m", "a"),
-    ]
-    netlist = _netlist(*cells)
-    timing = analyse(netlist, library, CLOCK)
-    found = clock_arrivals(netlist, library, timing, CLOCK)
-    first = 0.05 + 0.4 * 0.014
-    slew = 0.01 + 1.5 * 0.4 * 0.014
-    second = first + 0.08 + 0.2 * slew + 0.5 * 0.02
-    expected = {"f0": first, "a0": second, "a1": second}
-    assert found.flops_ns == pytest.approx(expected, abs=1e-6)
-    assert found.skew_ns == pytest.approx(second - first, abs=1e-6)
