@@ -106,8 +106,11 @@ def _driven(
 
 
 def _fastest_flop(library: Library, kinds: Iterable[str]) -> float:
-    """From a clock's edge to the first change of a flop of these kinds without load, ns."""
+    """From a clock's edge to the first change of a flop of these kinds, ns, at the load of the
+    smallest pin that one can drive.
+    """
     cells = [library.cells[kind] for kind in kinds]
+    load = np.full(1, min((pin.capacitance for cell in cells for pin in cell.inputs), default=0.0))
     arcs = (
         arc
         for cell in cells
@@ -117,7 +120,7 @@ def _fastest_flop(library: Library, kinds: Iterable[str]) -> float:
         if arc.related in cell.flop.clocked_on.pins
     )
     delays = (
-        float(table.each(np.zeros(1), np.zeros(1))[0])
+        float(table.each(np.zeros(1), load)[0])
         for arc in arcs
         for table in (arc.cell_rise, arc.cell_fall)
         if table is not None
