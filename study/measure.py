@@ -81,6 +81,7 @@ def mapped(build: Build, made: Made, conditions: Conditions, maps: Cache = _NOT_
         library,
         adders=build.adders,
         script=conditions.script,
+        clock_gating=bool(configuration.values.get("clock_gating")),
         stages=made.declared.stage_sets,
         kept=maps,
     )

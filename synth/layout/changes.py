@@ -218,7 +218,7 @@ class State:
             for reader in self._readers.get(net, ()):
                 touched.setdefault(reader, self.netlist.cells[reader])
         if kind is None:
-            del touched[cell.name]
+            touched.pop(cell.name, None)  # not there behind a port, which no cell drives
         return touched
 
     def _change(

@@ -196,6 +196,14 @@ def test_buffers_are_left_out(osu_library):
     assert _sized(kept, osu_library, {}) == kept
 
 
+def test_a_buffer_behind_a_port_is_left_out(osu_library):
+    first = replace(FLOPS[0], pins={**FLOPS[0].pins, "D": "n"})
+    second = replace(FLOPS[1], pins={**FLOPS[1].pins, "D": "q"})
+    buffer = Cell("b0", "BUFX2", {"A": "a", "Y": "n"})
+    after = _sized(_small(first, second, buffer), osu_library, {"n": 0.001})
+    assert after == _small(FLOPS[0], second)
+
+
 def test_a_buffer_that_bears_the_load_stays(osu_library):
     buffer = Cell("b0", "BUFX4", {"A": "q", "Y": "d"})
     flop, bearing = (osu_library[kind].pins for kind in ("DFFPOSX1", "BUFX4"))
