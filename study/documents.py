@@ -60,6 +60,9 @@ SETTINGS = {
 }
 """Files of the verdict's dot units by library and tensors; the first is the report's."""
 
+LAYOUTS = ("osu018", "sky130", "asap7")
+"""Libraries of the layouts' results."""
+
 CARRY_FORMATS = ("<1,2>", "<2,1>", "<2,4>")
 
 _BLOCK = re.compile(r"(<!-- table: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -123,6 +126,31 @@ def step_blocks() -> Mapping[str, Callable[[], str]]:
         }
 
     return {name: make for own in NETWORKS for name, make in of(own.name).items()}
+
+
+def layout_blocks() -> Mapping[str, Callable[[], str]]:
+    """Blocks of the layouts in a library each: energies of MACs, dot units and tiles, and of MACs
+    area and timing.
+    """
+
+    def of(library: str) -> Mapping[str, Callable[[], str]]:
+        def shown(kind: str, number: int) -> Callable[[], str]:
+            def make() -> str:
+                report = result(MacReport, f"layout_{library}")
+                rows = {"mac": report.rows, "product": report.dots, "tile": report.tiles}[kind]
+                return markdown(tables.layout_tables(rows, kind)[number])
+
+            return make
+
+        return {
+            f"layout.{library}": shown("mac", 0),
+            f"layout.{library}.dots": shown("product", 0),
+            f"layout.{library}.tiles": shown("tile", 0),
+            f"layout.{library}.areas": shown("mac", 1),
+            f"layout.{library}.times": shown("mac", 2),
+        }
+
+    return {name: make for library in LAYOUTS for name, make in of(library).items()}
 
 
 def claim_lines(report: StepReport) -> str:
@@ -203,6 +231,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "fields.fpga": lambda: _fields(FpgaRow),
     "fields.power": lambda: _fields(NetlistPower),
     **step_blocks(),
+    **layout_blocks(),
     "step.equation": lambda: markdown(step_tables.equation_table(steps()[next(iter(steps()))])),
     "fields.step": lambda: _fields(StepReport),
     "fields.step.rows": lambda: _fields(SystemRow),
