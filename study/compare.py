@@ -27,7 +27,7 @@ SCHEMA = 1
 KINDS = {"mac": "per MAC", "product": "per product in a dot unit", "tile": "per MAC in a tile"}
 """What energies are of, by the table that a row is in."""
 
-_CIRCUMSTANCES = ("pdk", "clock_mhz", "script", "states", "simulator")
+_CIRCUMSTANCES = ("pdk", "clock_mhz", "script", "states", "simulator", "surroundings")
 _OF_STIMULUS = ("tensors", "operations", "seed", "group", "scale", "digest")
 
 

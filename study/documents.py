@@ -21,7 +21,7 @@ import mdformat
 
 from ..data.networks import NETWORKS
 from . import tables
-from .compare import Change, Compared, Comparison, Standing
+from .compare import Change, Compared, Comparison, Standing, compare
 from .netlist_power import NetlistPower
 from .plots import dot_plot, energy_plot, tile_plot, trade_plot
 from .quality_report import QualityReport, carry_table, quality_tables
@@ -62,6 +62,9 @@ SETTINGS = {
 
 LAYOUTS = ("osu018", "sky130", "asap7")
 """Libraries of the layouts' results."""
+
+GATED = ("sky130", "asap7")
+"""Those of them that have clock gates."""
 
 CARRY_FORMATS = ("<1,2>", "<2,1>", "<2,4>")
 
@@ -150,7 +153,19 @@ def layout_blocks() -> Mapping[str, Callable[[], str]]:
             f"layout.{library}.times": shown("mac", 2),
         }
 
-    return {name: make for library in LAYOUTS for name, make in of(library).items()}
+    found = {name: make for library in LAYOUTS for name, make in of(library).items()}
+    for library in GATED:
+        name = f"layout.{library}.gates"
+        found[name] = functools.partial(_gates, library, 0)
+        found[f"{name}.tiles"] = functools.partial(_gates, library, 2)
+    return found
+
+
+def _gates(library: str, number: int) -> str:
+    """A table of layouts without and with clock gates."""
+    files = {"no gates": f"layout_{library}", "gates": f"layout_gates_{library}"}
+    compared = compare({name: result(MacReport, file) for name, file in files.items()})
+    return markdown(tables.comparison_tables(compared)[number])
 
 
 def claim_lines(report: StepReport) -> str:

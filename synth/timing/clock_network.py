@@ -116,7 +116,7 @@ def clock_tree(netlist: Netlist, library: Library, clock: str) -> ClockTree:
             if kind.flop:
                 edge = kind.flop.clocked_on
                 if pin not in edge.pins:
-                    raise ValueError("the clock must go to clock pins of flops alone")
+                    raise _stray(cell.name, pin)
                 if edge.op is Op.PIN and rises[clocked]:
                     flops[cell.name] = clocked
                 continue
@@ -156,4 +156,8 @@ def _outputs(cell: Cell, kind: LibertyCell, pin: str) -> list[tuple[str, bool]]:
             )
             if all(one != two for one, two in zip(low, high, strict=True)):
                 return [(cell.pins[o.name], one) for o, one in zip(outs, high, strict=True)]
-    raise ValueError("the clock must go to clock pins of flops alone")
+    raise _stray(cell.name, pin)
+
+
+def _stray(cell: str, pin: str) -> ValueError:
+    return ValueError(f"the clock must go to clock pins of flops alone, not to {pin} of {cell}")
