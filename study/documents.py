@@ -137,11 +137,12 @@ def layout_blocks() -> Mapping[str, Callable[[], str]]:
     """
 
     def of(library: str) -> Mapping[str, Callable[[], str]]:
-        def shown(kind: str, number: int) -> Callable[[], str]:
+        def shown(kind: str, first: int) -> Callable[[], str]:
             def make() -> str:
                 report = result(MacReport, f"layout_{library}")
                 rows = {"mac": report.rows, "product": report.dots, "tile": report.tiles}[kind]
-                return markdown(tables.layout_tables(rows, kind)[number])
+                pair = tables.layout_tables(rows, kind)[first : first + 2]
+                return "\n\n".join(map(markdown, pair))
 
             return make
 
@@ -149,8 +150,7 @@ def layout_blocks() -> Mapping[str, Callable[[], str]]:
             f"layout.{library}": shown("mac", 0),
             f"layout.{library}.dots": shown("product", 0),
             f"layout.{library}.tiles": shown("tile", 0),
-            f"layout.{library}.areas": shown("mac", 1),
-            f"layout.{library}.times": shown("mac", 2),
+            f"layout.{library}.areas": shown("mac", 2),
         }
 
     found = {name: make for library in LAYOUTS for name, make in of(library).items()}

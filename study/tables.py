@@ -62,14 +62,16 @@ def _where(report: Report) -> str:
 
 
 def layout_tables(rows: Sequence[MacRow | DotRow | TileRow], what: str) -> list[Table]:
-    """Wires and clock tree, before and after: energy, of `what`, and area; none without layout."""
+    """Wires and clock tree, before and after: energy of `what`, its ratios, area and timing; none
+    without a layout.
+    """
     if not rows or rows[0].measured.layout is None:
         return []
     first = (c.UNIT,) if isinstance(rows[0], MacRow) else (c.UNIT, c.LANES)
     title = "Wires and clock tree"
-    energies = (*c.LAYOUT_ENERGIES, *c.LAYOUT_RATIOS)
     return [
-        Table(f"{title}: energy {what}, pJ, without and with them", (*first, *energies), rows),
+        Table(f"{title}: energy {what}, pJ", (*first, *c.LAYOUT_ENERGIES), rows),
+        Table(f"{title}: ratios of energies", (*first, *c.LAYOUT_RATIOS), rows),
         Table(f"{title}: area", (*first, *c.LAYOUT_AREAS), rows),
         Table(f"{title}: timing", (*first, *c.LAYOUT_TIMES), rows),
     ]

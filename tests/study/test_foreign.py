@@ -198,7 +198,10 @@ def test_flops_have_the_clock(measured, tmp_path) -> None:
     combinational = text.replace("@(posedge clk)", "@*").replace("start_q ? 32'sd0 : acc", "0")
     for change, message in (
         (gated, "int8_mac_2: the clock must go to clock pins of flops alone, not to [AB] of g"),
-        (text.replace("posedge", "negedge"), "int8_mac_2: .* must be clocked by the rising edge of the clock"),
+        (
+            text.replace("posedge", "negedge"),
+            "int8_mac_2: .* clocked by the rising edge",
+        ),
         (combinational.replace("<=", "="), "int8_mac_2 must have registers, but maps to none"),
     ):
         path = tmp_path / "m.v"

@@ -79,7 +79,7 @@ def test_a_layout_is_read_back_and_shown(made: MacReport) -> None:
     assert made.layout.placer in ("coloquinte", "annealed")
     titles = [table.title for table in mac_tables(made)]
     assert [title for title in titles if title.startswith("Wires and clock tree")] == titles[2:]
-    assert len(titles) == 5
+    assert len(titles) == 6
     text = mac_html(made, {"energy": "", "area": ""})
     assert all(title in text for title in titles[2:])
     assert "wires and a clock tree (0.115 fF a um of wire" in text
