@@ -16,6 +16,7 @@ from ..study.dot_report import BASELINES as DOT_BASELINES
 from ..study.dot_report import OPERATIONS_A_STEP
 from ..study.export import export as make_export
 from ..study.html import mac_html
+from ..study.layout_rows import LayoutFigures
 from ..study.plots import area_plot, dot_plot, energy_plot, tile_plot, trade_plot
 from ..study.rows import (
     AccumulatorRow,
@@ -95,7 +96,7 @@ def conditions(
     precision: float,
     quick: bool,
     layout: bool = False,
-    density: float = DENSITY,
+    density: float | None = None,
     row_height: float | None = None,
     wire_capacitance: float | None = None,
 ) -> Conditions:
@@ -113,8 +114,10 @@ def conditions(
             row_um=found.row_um if row_height is None else row_height,
             wire_ff_um=found.wire_ff_um if wire_capacitance is None else wire_capacitance,
         )
-    elif (row_height, wire_capacitance) != (None, None):
-        raise UserError("--row-height and --wire-capacitance must come with --layout")
+    elif (density, row_height, wire_capacitance) != (None, None, None):
+        raise UserError(
+            "--density, --row-height and --wire-capacitance must be given with --layout"
+        )
     clock = found.clock_mhz if clock_mhz is None else clock_mhz
     if wanted is Simulator.EVENTS is not Simulator.default():
         raise ToolError("--simulator events needs numba: pip install 'mlsmac[fast]'")
@@ -126,7 +129,7 @@ def conditions(
         simulator=wanted,
         precision=precision / 100,
         all_builds=not quick,
-        layout=Layout.of(found, density) if layout else None,
+        layout=Layout.of(found, DENSITY if density is None else density) if layout else None,
     )
 
 
@@ -185,9 +188,13 @@ def verdict(name: str, measured: Best, period: float | None = None) -> list[str]
     than golden.
     """
     lines = []
-    if not measured.meets_timing:
+    own = measured.layout
+    breaks_hold = own is not None and (own.hold_slack_ns or 0) < 0
+    if not measured.meets_timing and not breaks_hold:
         given = "" if period is None else f" of {period:g} ns"
         lines.append(f"{name} misses the clock: {figure(measured.critical_path_ns)} ns{given}")
+    if own:
+        lines += _excesses(name, own)
     if measured.is_wrong:
         count, cycles = max((own.wrong, own.cycles) for own in measured.builds)
         lines.append(
@@ -196,6 +203,17 @@ def verdict(name: str, measured: Best, period: float | None = None) -> list[str]
     elif measured.mismatches:
         lines.append(f"{name}: {measured.mismatches} wrong results with delays: no energy given")
     return lines
+
+
+def _excesses(name: str, own: LayoutFigures) -> Iterator[str]:
+    """Lines of what a layout does not keep."""
+    if own.hold_slack_ns is not None and own.hold_slack_ns < 0:
+        missed = figure(-own.hold_slack_ns)
+        yield f"{name} breaks hold times by {missed} ns: no clock is slow enough"
+    if own.over_limits:
+        yield f"{name}: {own.over_limits} cells have loads or edges beyond the library's limits"
+    if own.clock_within_limits is False:
+        yield f"{name}: its clock tree has slower edges or more load or skew than it should"
 
 
 def conclude(report: Report, units: Mapping[str, Best] | None = None) -> None:

@@ -255,8 +255,11 @@ OF_LAYOUT: Options = {
         False,
     ),
     "density": (
-        Annotated[float, typer.Option(help="Of a layout: cell area over that of the core.")],
-        0.7,
+        Annotated[
+            float | None,
+            typer.Option(help="Of a layout: cell area over that of the core; default: 0.7."),
+        ],
+        None,
     ),
     "row_height": (
         Annotated[

@@ -189,7 +189,7 @@ SPLIT = tuple(
         ("leakage", "leakage,\npJ", "leakage"),
         ("sequential", "sequential\ncells, pJ", "sequential"),
         ("combinational", "combinational\ncells, pJ", "combinational"),
-        ("clock net", "clock net,\npJ", "clock"),
+        ("clock", "clock,\npJ", "clock"),
         ("input nets", "input nets,\npJ", "inputs"),
     )
 )
@@ -208,22 +208,28 @@ def overflowed(kind: str) -> Column:
 
 
 LAYOUT_ENERGIES = (
-    Column("bare pJ", "energy without\nlayout, pJ", "measured.bare.energy_pj"),
+    _energy("bare pJ", "energy without\nlayout, pJ", "bare.energy_pj"),
     _energy("pJ", "energy with,\npJ", "energy_pj", True),
-    Column("wires x 0.6", "wires x 0.6,\npJ", "measured.layout.light_pj"),
-    Column("wires x 1.7", "wires x 1.7,\npJ", "measured.layout.heavy_pj"),
+    _energy("wires x 0.6", "wires x 0.6,\npJ", "layout.light_pj"),
+    _energy("wires x 1.7", "wires x 1.7,\npJ", "layout.heavy_pj"),
     _percent("clock %", "of the clock's\nnetwork", "measured.layout.clock_share"),
 )
 """Before and after, and the band for wires that weigh less or more. "Bare" is without a layout."""
+
+
+def _laid_out(heading: str, title: str, kind: str, which: str) -> Column:
+    """A ratio whose error is that of the layout's own."""
+    return Column(heading, title, ("layout_ratios", kind, which), error=f"ratio_to_{kind}_se")
+
 
 LAYOUT_RATIOS = tuple(
     column
     for kind, name in (("fp32", "FP32"), ("fp8", "FP8"))
     for column in (
-        Column(f"bare x {name}", f"to {name}\nwithout", ("layout_ratios", kind, "bare")),
+        _laid_out(f"bare x {name}", f"to {name}\nwithout", kind, "bare"),
         _ratio(f"x {name}", f"to {name}\nwith", f"ratio_to_{kind}"),
-        Column("wires x 0.6", "wires x 0.6", ("layout_ratios", kind, "light")),
-        Column("wires x 1.7", "wires x 1.7", ("layout_ratios", kind, "heavy")),
+        _laid_out(f"x {name}, wires x 0.6", f"to {name},\nwires x 0.6", kind, "light"),
+        _laid_out(f"x {name}, wires x 1.7", f"to {name},\nwires x 1.7", kind, "heavy"),
     )
 )
 LAYOUT_AREAS = (

@@ -60,10 +60,10 @@ SETTINGS = {
 }
 """Files of the verdict's dot units by library and tensors; the first is the report's."""
 
-LAYOUTS = ("osu018", "sky130", "asap7")
+LAYOUTS = ("osu018",)
 """Libraries of the layouts' results."""
 
-GATED = ("sky130", "asap7")
+GATED: Sequence[str] = ()
 """Those of them that have clock gates."""
 
 CARRY_FORMATS = ("<1,2>", "<2,1>", "<2,4>")

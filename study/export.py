@@ -151,8 +151,9 @@ def _circumstances(unit: Mapped, workload: Workload, simulation: Simulation) -> 
 def _power(unit: Mapped, simulated: SimResult, states: States) -> dict[str, Any]:
     """In uW; nets that no cell drives are a group of their own, and switch."""
     power = unit.power(simulated, states)
-    clock = unit.clock_watts(power)
     undriven = sum(power.nets.values())
+    clock_net = power.nets[unit.clock] if unit.clock else 0.0
+    stages = unit.stage_watts(power, unit.clock_watts(power))
     cells = power.of(power.instances)
     whole = cells._replace(switching=cells.switching + undriven)
     return {
@@ -160,10 +161,11 @@ def _power(unit: Mapped, simulated: SimResult, states: States) -> dict[str, Any]
         "groups": {
             "sequential": _parts(power.sequential),
             "combinational": _parts(power.combinational),
-            "clock_net": _uw(clock),
-            "input_nets": _uw(undriven - clock),
+            "clock_cells": _parts(power.clocking),
+            "clock_net": _uw(clock_net),
+            "input_nets": _uw(undriven - clock_net),
         },
-        "stages": {stage: _uw(watts) for stage, watts in unit.stage_watts(power, clock)},
+        "stages": {stage: _uw(watts) for stage, watts in stages},
     }
 
 

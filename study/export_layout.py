@@ -3,6 +3,7 @@ with which it routes the same netlist at the same places.
 """
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from ..synth.timing.spef import spef_text
 from .measure import Mapped
 
 _MARGIN_UM = 10.0
-"""Around the core."""
+"""Around the core, at least; whole sites and rows, as a core's corner is moved to."""
 
 
 class _Kit(NamedTuple):
@@ -58,7 +59,7 @@ def _constraints(unit: Mapped) -> Iterator[str]:
     late = unit.arrivals.latest_ns
     inputs = " ".join(port for port in unit.netlist.inputs if port != unit.clock)
     source = f" [get_ports {{{unit.clock}}}]" if unit.clock else ""
-    yield f"create_clock -name clock -period {unit.conditions.clock_ns:g}{source}"
+    yield f"create_clock -name clock -period {unit.conditions.clock_ns:.6f}{source}"
     if unit.clock:
         yield "set_propagated_clock [all_clocks]"
     yield f"set_input_delay {late:.6f} -clock clock [get_ports {{{inputs}}}]"
@@ -70,11 +71,8 @@ def _librelane(unit: Mapped, names: LegalNames, kit: _Kit) -> dict[str, Any]:
     assert unit.laid_out is not None
     top, placement = unit.netlist.top, unit.laid_out.placement
     sdc = f"dir::{top}.sdc"
-    low, right, high = (
-        _MARGIN_UM,
-        _MARGIN_UM + placement.width_um,
-        _MARGIN_UM + placement.height_um,
-    )
+    left, low = _corner(placement)
+    right, high = left + placement.width_um, low + placement.height_um
     return {
         "meta": {"version": 2, "flow": "Classic"},
         "PDK": kit.pdk,
@@ -87,8 +85,8 @@ def _librelane(unit: Mapped, names: LegalNames, kit: _Kit) -> dict[str, Any]:
         "PNR_SDC_FILE": sdc,
         "SIGNOFF_SDC_FILE": sdc,
         "FP_SIZING": "absolute",
-        "DIE_AREA": [0, 0, round(right + low, 3), round(high + low, 3)],
-        "CORE_AREA": [low, low, round(right, 3), round(high, 3)],
+        "DIE_AREA": [0, 0, round(right + left, 3), round(high + low, 3)],
+        "CORE_AREA": [left, low, round(right, 3), round(high, 3)],
         "MANUAL_GLOBAL_PLACEMENTS": _places(placement, names),
         "RUN_LINTER": False,
         "RUN_CTS": False,
@@ -97,11 +95,19 @@ def _librelane(unit: Mapped, names: LegalNames, kit: _Kit) -> dict[str, Any]:
     }
 
 
+def _corner(placement: Placement) -> tuple[float, float]:
+    """The core's lower left one in the die."""
+    steps = placement.site_um, placement.row_um
+    left, low = (round(math.ceil(_MARGIN_UM / step) * step, 3) for step in steps)
+    return left, low
+
+
 def _places(placement: Placement, names: LegalNames) -> dict[str, Any]:
     """Where each cell is in the die."""
+    left, low = _corner(placement)
     return {
         names.cells[name]: {
-            "location": [round(x + _MARGIN_UM, 3), round(y + _MARGIN_UM, 3)],
+            "location": [round(x + left, 3), round(y + low, 3)],
             "orientation": "N",
         }
         for name, (x, y) in placement.cells.items()

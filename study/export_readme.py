@@ -59,7 +59,7 @@ _LAYOUT_FILES = """\
 | `{unit}.def` | where its cells are, nothing routed |
 | `{unit}.spef` | capacitance of every wire |
 | `{unit}.sdc` | clock, and when inputs come and outputs are taken |
-| `config.json` | for LibreLane, of PDKs that it has: the same netlist at the same places |
+| `config.json` | for LibreLane, where it has the PDK: the same netlist at the same places |
 """
 _IDEAL = """\
 create_clock -name clock -period {period}{source}

@@ -34,6 +34,13 @@ class LayoutFigures:
     heavy_pj: Annotated[
         float | None, Key("energy_pj_per_{per}_heavy"), "the same with 1.7 times it"
     ]
+    over_limits: Annotated[
+        int | None, "cells with a load or a slew beyond the library's limits, or beyond its tables"
+    ] = None
+    clock_within_limits: Annotated[
+        bool | None,
+        "whether the tree keeps the limits of slew, load and skew that it was chosen under",
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 from ..support.cache import Cache
 from ..support.errors import ToolError
 from ..support.words import Codes
+from ..synth.layout.changes import beyond_limits
 from ..synth.layout.flow import LaidOut, lay_out
 from ..synth.liberty.library import Library, load
 from ..synth.mapping.mapper import MappedNetlist, map_unit
@@ -189,8 +190,8 @@ class Mapped:
         pdk, paths = self.conditions.pdk, self._paths()
         simulation = self.simulation(workload, expected)
         zero = self._energy(workload, simulation.run(None))
-        simulated = simulation.run(self.timing)
-        real = self._energy(workload, simulated)
+        simulated = None if self._clock_is_late else simulation.run(self.timing)
+        real = self._energy(workload, simulated) if simulated else self._no_energy(workload)
         return Measurement(
             slug=self.configuration.slug,
             adders=adders.value,
@@ -275,6 +276,16 @@ class Mapped:
         wires = self.laid_out.wires_pf()
         return analyse_wires(self.netlist, files, wires, self.arrivals, **how)
 
+    @property
+    def _clock_is_late(self) -> bool:
+        """Whether the clock comes to a flop when it falls at the port, or later: no simulation."""
+        return self.arrivals.latest_ns >= self.conditions.clock_ns / 2
+
+    def _no_energy(self, workload: Workload) -> _Energy:
+        """Of a unit whose clock is late: no result is right."""
+        mismatches = workload.cycles if self.declared.checked else None
+        return _Energy(mismatches=mismatches, toggled_share=0.0)
+
     @cached_property
     def arrivals(self) -> ClockArrivals:
         """When the clock reaches the flops."""
@@ -283,7 +294,7 @@ class Mapped:
         return clock_arrivals(self.netlist, self.library, self.timing, self.clock)
 
     def _layout_figures(
-        self, workload: Workload, paths: TimingReport, simulated: SimResult, real: _Energy
+        self, workload: Workload, paths: TimingReport, simulated: SimResult | None, real: _Energy
     ) -> LayoutFigures | None:
         """What the layout is, and energies with wires that weigh less and more."""
         own = self.laid_out
@@ -291,7 +302,7 @@ class Mapped:
             return None
 
         def energy(factor: float) -> float | None:
-            if real.total_pj is None:
+            if real.total_pj is None or simulated is None:
                 return None
             timing = self.timing_with(factor)
             power = self.power(simulated, self.conditions.states, timing)
@@ -304,7 +315,13 @@ class Mapped:
             wire_ff=significant(1e3 * math.fsum(own.wires_pf().values()), 6),
             resized=own.resized,
             left_out=own.left_out,
+            over_limits=sum(
+                beyond_limits(cell, self.library[cell.kind], self.timing.loads, self.timing.slews)
+                > 0
+                for cell in cells
+            ),
             clock_buffers=sum(own.clock_tree.buffers.values()),
+            clock_within_limits=all(tree.is_within for tree in own.clock_tree.trees),
             clock_gates=sum(bool(self.library[cell.kind].clock_gate) for cell in cells),
             insertion_ns=significant(self.arrivals.latest_ns, 6),
             skew_ns=significant(self.arrivals.skew_ns, 6),

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..liberty.cells import Pin, Table
+from ..liberty.cells import LibertyCell, Pin, Table
 from ..liberty.library import Library
 from ..mapping.netlist import CONSTANT_NETS, Cell, Netlist
 from ..power.engine import Activity, evaluate
@@ -31,6 +31,24 @@ class Change(NamedTuple):
     excess: float
     watts: float
     touched: frozenset[str]
+
+
+def beyond_limits(
+    cell: Cell, liberty: LibertyCell, loads: Mapping[str, Edges], slews: Mapping[str, Edges]
+) -> float:
+    """By how much loads and slews of a cell's outputs are above their limits, as shares of these:
+    the library's, of slews where it has none the end of the tables.
+    """
+    excess = 0.0
+    for pin in liberty.outputs:
+        net = cell.pins.get(pin.name)
+        if net is None or net not in slews:
+            continue
+        if pin.max_load_pf:
+            excess += max(max(loads[net]) / pin.max_load_pf - 1, 0.0)
+        if limit := pin.max_slew_ns or max((t.slews[-1] for t in _tables(pin)), default=0.0):
+            excess += max(max(slews[net]) / limit - 1, 0.0)
+    return excess
 
 
 class _Around:
@@ -79,7 +97,7 @@ class State:
             for net in dict.fromkeys(cell.pins[pin.name] for pin in liberty.inputs):
                 self._readers.setdefault(net, []).append(name)
         cells = netlist.cells.values()
-        self.excess = sum(self._excess(c, self._timing.loads, self._timing.slews) for c in cells)
+        self.excess = self._excess(cells, self._timing.loads, self._timing.slews)
         self._arcs: dict[str, list[tuple[str, str, float]]] = {}
         for delay in self._timing.delays:
             pins = netlist.cells[delay.instance].pins
@@ -226,9 +244,10 @@ class State:
     ) -> Change:
         """A change but for the watts that the cells will take."""
         names = {cell.name, *touched}
-        excess = sum(self._excess(own, around.loads, around.slews) for own in touched.values())
-        loads, slews = self._timing.loads, self._timing.slews
-        excess -= sum(self._excess(self.netlist.cells[name], loads, slews) for name in names)
+        own_loads, own_slews = self._timing.loads, self._timing.slews
+        before = [self.netlist.cells[name] for name in names]
+        excess = self._excess(touched.values(), around.loads, around.slews)
+        excess -= self._excess(before, own_loads, own_slews)
         watts = around.watts - sum(self._watts[name] for name in sorted(names))
         return Change(cell.name, kind, excess, watts, frozenset(names))
 
@@ -237,18 +256,10 @@ class State:
         liberty = self._library[buffer.kind]
         return buffer.pins[liberty.inputs[0].name], buffer.pins[liberty.outputs[0].name]
 
-    def _excess(self, cell: Cell, loads: Mapping[str, Edges], slews: Mapping[str, Edges]) -> float:
-        """By how much loads and slews of outputs are above their limits, as shares of these."""
-        excess = 0.0
-        for pin in self._library[cell.kind].outputs:
-            net = cell.pins.get(pin.name)
-            if net is None or net not in slews:
-                continue
-            if pin.max_load_pf:
-                excess += max(max(loads[net]) / pin.max_load_pf - 1, 0.0)
-            if limit := pin.max_slew_ns or max((t.slews[-1] for t in _tables(pin)), default=0.0):
-                excess += max(max(slews[net]) / limit - 1, 0.0)
-        return excess
+    def _excess(
+        self, cells: Iterable[Cell], loads: Mapping[str, Edges], slews: Mapping[str, Edges]
+    ) -> float:
+        return sum(beyond_limits(own, self._library[own.kind], loads, slews) for own in cells)
 
     def _probed(self, probes: list[tuple[Cell, _Around]]) -> np.ndarray:
         """Watts of cells: each by itself, as if no two were connected."""

@@ -89,7 +89,7 @@ synth mls_mac --simulator x | --simulator must be one of 'events', 'icarus', not
 synth mls_mac --operations 99999999999999 | --operations must be in 9..2147483647
 synth mls_mac --precision -1 | --precision must be positive and finite, not -1.0
 synth mls_mac --export '' | --export must not be empty
-synth mls_mac --row-height 5 | --row-height and --wire-capacitance must come with --layout
+synth mls_mac --density 0.5 | --density, --row-height and --wire-capacitance must be given with
 synth mls_mac --layout --density 0 | density must be above 0 and at most 1, not 0.0
 synth mls_mac --layout --wire-capacitance inf | wire capacitance must be positive and finite
 synth mls_tile --interface stream | No such option: --interface
