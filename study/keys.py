@@ -27,7 +27,10 @@ from .records import documented
 from .rows import MAC_STAGES, Measurement
 
 _ROOT = Path(__file__).parents[1]
-_OWN = ("study/conditions.py", "study/errors.py", "study/keys.py", "study/measure.py")
+_OWN = (
+    *("study/conditions.py", "study/errors.py", "study/keys.py", "study/layout_rows.py"),
+    "study/measure.py",
+)
 ENGINE = ("support", "synth", *_OWN, "study/records.py")
 """What makes figures of RTLIL, vectors and a library."""
 _SOURCES = ("support", "golden", "hw", "units", *_OWN)

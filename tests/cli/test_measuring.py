@@ -25,7 +25,7 @@ def build(mismatches: int | None, zero_delay: int | None, meets_timing: bool = T
 def told(*builds: BuildRow) -> list[str]:
     """Of a unit with these builds, the first of which is its result."""
     first = builds[0]
-    unit: Any = SimpleNamespace(**vars(first), builds=builds)
+    unit: Any = SimpleNamespace(**vars(first), builds=builds, layout=None)
     unit.is_wrong = any(own.is_wrong for own in builds)
     return verdict("mac", unit)
 

@@ -257,6 +257,7 @@ SAMPLES: dict[type, object] = {
     IntFormat: INT8,
     LnsFormat: LNS8,
     bool: True,
+    dict: {"w": 4, "a": 4},
     Component: UnsignedMultiplier(width=2),
     Shape: unsigned(8),
     tuple[Mac, ...]: (MlsMac(format=MLS_E2M4, acc_width=16),),

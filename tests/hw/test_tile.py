@@ -107,7 +107,7 @@ def test_stage_sets_are_those_of_the_tile_and_of_its_macs() -> None:
 
 
 def test_a_unit_s_options_are_the_parameters_in_order() -> None:
-    pipeline = ["sharing", "levels", "recoding"]
+    pipeline = ["sharing", "levels", "recoding", "clock_gating"]
     assert [*MlsTile.parameters] == [
         *("format", "scale", "acc_width", "overflow", "lanes", "tree", "guard_bits", "tiles"),
         *("tensor_scale", *pipeline),

@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from mlsmac.study.documents import BLOCKS, RESULTS, SETTINGS, generated, stale, tile_lines
+from mlsmac.study.documents import (
+    BLOCKS,
+    GATED,
+    LAYOUTS,
+    RESULTS,
+    SETTINGS,
+    generated,
+    stale,
+    tile_lines,
+)
 from mlsmac.study.quality_report import QualityReport
 from mlsmac.study.quantizer_rows import (
     NetworkRow,
@@ -58,6 +67,8 @@ def test_every_result_is_there() -> None:
         "sweep",
         "training",
         "layout-routed",
+        *(f"layout_{library}" for library in LAYOUTS),
+        *(f"layout_gates_{library}" for library in GATED),
         *SETTINGS.values(),
     }
 

@@ -17,6 +17,7 @@ from mlsmac.study.measure import Build
 from mlsmac.study.records import from_json
 from mlsmac.study.rows import Measurement
 from mlsmac.support.cache import Cache
+from mlsmac.synth.layout.flow import Layout
 from mlsmac.synth.liberty.pdk import find
 from mlsmac.synth.mapping.recipes import Adders
 from mlsmac.synth.simulation.simulate import Simulator
@@ -116,6 +117,7 @@ def test_all_that_decides_a_result_is_in_its_key(job, tmp_path, monkeypatch):
         {"build": replace(build, configuration=configure("mls_multiplier", recoding="booth4"))},
         *({"conditions": replace(conditions, pdk=replace(pdk, **change))} for change in pdks),
         {"conditions": replace(conditions, clock_mhz=41.0)},
+        {"conditions": replace(conditions, layout=Layout("annealed", 0.7, 10.0, 0.1))},
         {"conditions": replace(conditions, script="speed")},
         {"conditions": replace(conditions, states=States.INDEPENDENT)},
         *({"conditions": replace(conditions, simulator=one)} for one in others),
@@ -152,7 +154,7 @@ def test_tools_hardware_and_expected_results_are_in_the_key_of_content(job, chan
 
 
 def test_amaranths_version_is_in_the_rtlil_alone(job, monkeypatch):
-    before, versions = keys(job), kept_by.tool_versions(Simulator.EVENTS)
+    before, versions = keys(job), kept_by.tool_versions(job["conditions"])
     monkeypatch.setattr(kept_by, "tool_versions", lambda _: versions | {"amaranth": "0.5.99"})
     assert keys(job).of_content == before.of_content
 
