@@ -1,7 +1,7 @@
 """Placement by coloquinte: quadratic wire length and spreading in turn, then rows, then moves of
 single cells.
 
-Source: G. Gouvine, https://pypi.org/project/coloquinte.
+Source: the package coloquinte, by G. Gouvine.
 """
 
 import json
