@@ -152,7 +152,7 @@ def _power(unit: Mapped, simulated: SimResult, states: States) -> dict[str, Any]
     """In uW; nets that no cell drives are a group of their own, and switch."""
     power = unit.power(simulated, states)
     undriven = sum(power.nets.values())
-    clock_net = power.nets[unit.clock] if unit.clock else 0.0
+    clock_net = unit.clock_net_watts(power)
     stages = unit.stage_watts(power, unit.clock_watts(power))
     cells = power.of(power.instances)
     whole = cells._replace(switching=cells.switching + undriven)

@@ -355,7 +355,7 @@ class Mapped:
                 sequential=pj(power.sequential.total),
                 combinational=pj(power.combinational.total),
                 clock=pj(clock),
-                inputs=pj(nets - (power.nets[self.clock] if self.clock else 0.0)),
+                inputs=pj(nets - self.clock_net_watts(power)),
             ),
             leakage_uw=significant(cells.leakage * 1e6, 6),
         )
@@ -377,7 +377,11 @@ class Mapped:
 
     def clock_watts(self, power: PowerResult) -> float:
         """Of the clock's nets, and of the cells on its way."""
-        return power.clocking.total + (power.nets[self.clock] if self.clock else 0.0)
+        return power.clocking.total + self.clock_net_watts(power)
+
+    def clock_net_watts(self, power: PowerResult) -> float:
+        """Of the net of the clock's port."""
+        return power.nets[self.clock] if self.clock else 0.0
 
     @cached_property
     def _by_stage(self) -> dict[str, list[str]]:

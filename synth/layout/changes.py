@@ -12,10 +12,11 @@ import numpy as np
 
 from ..liberty.cells import LibertyCell, Pin, Table
 from ..liberty.library import Library
+from ..liberty.roles import is_buffer
 from ..mapping.netlist import CONSTANT_NETS, Cell, Netlist
 from ..power.engine import Activity, evaluate
 from ..timing.delays import ArcDelay, Edges, Timing, analyse, through
-from .variants import Variants, is_buffer, neighbours
+from .variants import Variants, neighbours
 
 Activities = Callable[[Netlist, Timing], Mapping[str, Activity]]
 """The activity of every net of a netlist with its delays: as simulated, or as assumed."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .clock_cells import Array, ClockPin, Driver, Load, Slopes
-from .clock_network import ClockNet
+from .clock_nets import ClockNet
 from .clusters import Group, Points, clusters, middle
 from .steiner import steiner_tree
 

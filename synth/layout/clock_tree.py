@@ -25,7 +25,7 @@ from ..liberty.pdk import Pdk
 from ..liberty.roles import buffers
 from ..mapping.netlist import Cell, Netlist
 from .clock_cells import ClockPin, Driver
-from .clock_network import ClockNet, clock_nets
+from .clock_nets import ClockNet, clock_nets
 from .clock_search import Assessment, Candidate, Limits, Problem
 from .placement import Placement, Point
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from ..liberty.boolean import Expr, Op, truth_table
+from ..liberty.boolean import Expr, truth_table
 from ..liberty.cells import LibertyCell
 from ..liberty.library import Library
 
@@ -52,11 +52,3 @@ def _function(cell: LibertyCell) -> object:
     outputs = {pin.name: bits(pin.function) for pin in cell.outputs}
     stored = (flop.next_state, flop.clocked_on, flop.clear, flop.preset) if flop else ()
     return tuple(inputs), tuple(sorted(outputs.items())), tuple(map(bits, stored))
-
-
-def is_buffer(cell: LibertyCell) -> bool:
-    """Whether its one output is its one input."""
-    if cell.flop or len(cell.inputs) != 1 or len(cell.outputs) != 1:
-        return False
-    function = cell.outputs[0].function
-    return function is not None and function.op is Op.PIN

@@ -37,12 +37,17 @@ def buffers(library: Library, patterns: Iterable[str]) -> list[LibertyCell]:
         if any(fnmatchcase(kind, pattern) for pattern in wanted or ("*",))
         and _is_whole(library, kind)
         and library.cells[kind].barred in (None, "dont_use")
-        and _computes(library.cells[kind], [False, True])
+        and is_buffer(library.cells[kind])
     ]
     if not found:
         named = f" named {' or '.join(wanted)}" if wanted else ""
         raise LibertyError(f"{', '.join(library.files)} must have a buffer{named}, but has none")
     return found
+
+
+def is_buffer(cell: LibertyCell) -> bool:
+    """Whether its one output is its one input."""
+    return _computes(cell, [False, True])
 
 
 def _is_whole(library: Library, kind: str) -> bool:

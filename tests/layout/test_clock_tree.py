@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mlsmac.synth.layout import clock_search
-from mlsmac.synth.layout.clock_network import clock_nets
+from mlsmac.synth.layout.clock_nets import clock_nets
 from mlsmac.synth.layout.clock_search import FAN_OUTS, LEAVES
 from mlsmac.synth.layout.clock_tree import PREFIX, add_clock_tree, problem_of, with_tree
 from mlsmac.synth.layout.clusters import clusters

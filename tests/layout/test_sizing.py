@@ -9,8 +9,9 @@ import pytest
 
 from mlsmac.synth.layout.changes import State
 from mlsmac.synth.layout.sizing import sized, uniform
-from mlsmac.synth.layout.variants import is_buffer, neighbours, variants
+from mlsmac.synth.layout.variants import neighbours, variants
 from mlsmac.synth.liberty.boolean import parse
+from mlsmac.synth.liberty.roles import is_buffer
 from mlsmac.synth.mapping.netlist import Cell, Netlist
 from mlsmac.synth.power.engine import Activity, evaluate
 from mlsmac.synth.simulation.simulate import Simulation

@@ -1,4 +1,4 @@
-"""The clock of a netlist: its nets, behind gates and buffers too, and when its edges arrive."""
+"""The nets of a clock that has no tree yet: the port's, and those behind clock gates."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
